@@ -1,0 +1,3 @@
+//! What may happen and what must happen next: pure, without clock, randomness, async or I/O.
+
+pub mod observed;

@@ -1,0 +1,203 @@
+//! What is seen of the world, and what can be done to it: ids and numbers only, cheap to copy.
+
+use cutover_events::deployment::{Cut, ReasonKind};
+use cutover_events::{BootId, UnitId};
+
+/// Docker's id of a container (64 hex digits).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct DockerId(pub [u8; 32]);
+
+/// The time that a decision is made at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Now {
+    /// Boot of the host.
+    pub boot: BootId,
+    /// `CLOCK_MONOTONIC`, ms.
+    pub mono_ms: u64,
+    /// When this engine started, on the same clock: waits of an earlier boot begin again here.
+    pub engine_start_ms: u64,
+}
+
+/// One look at the world, complete for one workload. A failed or partial look is none.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Observed {
+    /// Every container that carries our log id and this workload's id, sorted by unit.
+    pub containers: Vec<Seen>,
+    /// The router's entry for this workload; `None` when the router did not answer.
+    pub router: Option<RouterSeen>,
+}
+
+/// One container.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Seen {
+    /// The unit, from its label.
+    pub unit: UnitId,
+    /// Docker's id: what start, stop and remove are addressed to.
+    pub id: DockerId,
+    /// What it does.
+    pub phase: Phase,
+    /// Whether Docker restarts it by itself.
+    pub restart: Restart,
+    /// How often Docker has restarted it.
+    pub restarts: u32,
+    /// Exit code of the last run, when it does not run.
+    pub exit_code: i32,
+    /// How long it has been running, ms; 0 when it does not run.
+    pub up_ms: u64,
+    /// How long it has been seen not running, ms; 0 while it runs.
+    pub down_ms: u64,
+    /// The image's own health check.
+    pub health: ImageHealth,
+    /// The newest probe of this run of the container.
+    pub probe: Probe,
+    /// Whether its witness is a position that the log knows.
+    pub witnessed: bool,
+}
+
+/// What a container does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Phase {
+    /// Created, never started.
+    Created,
+    /// Runs (a paused one too: its process lives).
+    Running,
+    /// Ended; is not started again by us.
+    Exited,
+    /// Docker waits before it starts it again.
+    Restarting,
+    /// Docker removes it, or failed to.
+    Removing,
+}
+
+/// Whether Docker restarts a container by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Restart {
+    /// Never.
+    No,
+    /// Always.
+    Always,
+}
+
+/// The image's own HEALTHCHECK.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ImageHealth {
+    /// It has none.
+    None,
+    /// Not decided yet.
+    Starting,
+    /// Passed.
+    Healthy,
+    /// Failed.
+    Unhealthy,
+}
+
+/// What probing a container has shown, for its present run.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Probe {
+    /// The newest answer.
+    pub answer: Answer,
+    /// How many in a row did not pass.
+    pub failures: u8,
+}
+
+/// The answer to a probe.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Answer {
+    /// Not probed yet.
+    Unknown,
+    /// Passed, with the same container before and after.
+    Passed,
+    /// Nothing listens.
+    NoConnection,
+    /// No answer in time.
+    TimedOut,
+    /// An answer, with this status, that does not count as ready.
+    Status(u16),
+}
+
+/// The router's entry for a workload.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct RouterSeen {
+    /// The highest generation that it has taken; 0 when it knows nothing of the workload.
+    pub generation: u64,
+    /// What it routes to.
+    pub targets: Vec<UnitId>,
+    /// Units with open connections or a drain that is not over.
+    pub busy: Vec<UnitId>,
+    /// What the drains of this generation have cut.
+    pub cut: Cut,
+}
+
+/// One thing done to the world. Performing it twice does no harm; its answer is never believed, only what is seen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Effect {
+    /// Finds out what the open deployment's reference means, and has the image here.
+    Resolve,
+    /// Creates the container of a planned unit.
+    Create(UnitId),
+    /// Starts a container that was never started.
+    Start(UnitId, DockerId),
+    /// Sets the restart policy.
+    SetRestart(UnitId, DockerId, Restart),
+    /// Keeps the last output of a container that failed.
+    Capture(UnitId, DockerId),
+    /// Policy `no`, stop with the plan's signal and time, remove.
+    Remove(UnitId, DockerId),
+    /// Writes the route of the workload, with a probe of each target inside the router.
+    Put {
+        /// What to route to; none: no route.
+        to: Targets,
+        /// Refused when it is not above the router's own.
+        generation: u64,
+    },
+    /// Raises the router's generation and changes nothing else.
+    Fence {
+        /// Refused when it is not above the router's own.
+        generation: u64,
+    },
+}
+
+/// Which units a route leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Targets {
+    /// None.
+    Nothing,
+    /// The slot of the open deployment's plan.
+    Green,
+    /// The active slot: those of its units that are ready.
+    Active,
+}
+
+/// What the last effect of this workload came to, when it did not simply happen.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Trouble {
+    /// Which effect.
+    pub effect: Effect,
+    /// Whether trying again can help.
+    pub class: Class,
+    /// How often in a row.
+    pub tries: u32,
+    /// What kind.
+    pub kind: ReasonKind,
+    /// One line for a person.
+    pub text: std::sync::Arc<str>,
+}
+
+/// Whether trying again can help.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Class {
+    /// It can.
+    Transient,
+    /// It cannot.
+    Permanent,
+    /// The router's probe refused the target; belongs to one generation.
+    ProbeRefused,
+}
+
+impl Observed {
+    /// The container of a unit.
+    #[must_use]
+    pub fn seen(&self, unit: UnitId) -> Option<&Seen> {
+        self.containers.iter().find(|seen| seen.unit == unit)
+    }
+}

@@ -1,0 +1,216 @@
+//! The contract between engine and proxy: JSON over a unix socket. Ids are text here, the proxy gives them no meaning.
+//!
+//! | call | body | answer |
+//! |---|---|---|
+//! | `GET /v1/table` | | [`Table`] |
+//! | `PUT /v1/routes` | [`Put`] | 204, or 409 with [`PutRefused`] |
+//! | `PUT /v1/fence` | [`Fence`] | 204, or 409 with [`PutRefused`] |
+//! | `GET /v1/metrics` | | Prometheus text |
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// Replaces the entry of one workload as a whole. The table is on disk before the answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Put {
+    /// Whose entry.
+    pub workload: String,
+    /// `project/name`, for pages, access log and metrics.
+    pub name: String,
+    /// Whose table this is: the first write claims the table, a write of another log is refused.
+    pub log: String,
+    /// Refused when not above the entry's own.
+    pub generation: u64,
+    /// Must be the serving process's own: a write meant for an earlier one is refused.
+    pub router_boot: String,
+    /// Position of the writer's EngineStarted; lower than the highest seen is refused.
+    pub writer_epoch: u64,
+    /// Position and chain value of the log, kept as a witness.
+    pub witness: Witness,
+    /// Hosts and paths; another workload's are refused. Empty: a tombstone, traffic gets 404.
+    pub routes: Vec<Route>,
+    /// What serves; empty: requests are held, then 503.
+    pub targets: Vec<Target>,
+    /// Asked of each new target inside the switch; a target that fails refuses the whole write.
+    pub probe: Option<Probe>,
+    /// Times.
+    pub policy: RoutePolicy,
+}
+
+/// A position of the log and the chain value there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, Default)]
+pub struct Witness {
+    /// Position.
+    pub position: u64,
+    /// Hex.
+    pub chain: String,
+}
+
+/// One way in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Lower case, without port; `*.example.com` matches one label.
+    pub host: String,
+    /// Prefix by whole segments, begins with `/`.
+    pub path: String,
+    /// Port on the target.
+    pub port: u16,
+    /// Whether the prefix is cut off.
+    pub strip: bool,
+}
+
+/// Something that serves.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// The unit: its identity over writes. The same unit keeps its pool and its count.
+    pub unit: String,
+    /// Address; the port is the route's.
+    pub address: std::net::IpAddr,
+}
+
+/// How a target is probed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// On the target.
+    pub port: u16,
+    /// Begins with `/`; `None`: a connection is enough.
+    pub path: Option<String>,
+    /// `Host` header; empty: the address.
+    pub host: String,
+    /// Lowest status that passes.
+    pub low: u16,
+    /// Highest status that passes.
+    pub high: u16,
+    /// For one probe, ms.
+    pub timeout_ms: u64,
+}
+
+/// Times of an entry.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoutePolicy {
+    /// How long requests to former targets may go on; past it they are cut and counted.
+    pub drain_ms: u64,
+    /// Whether a client that closed its write side still gets its answer.
+    #[serde(default)]
+    pub half_close: bool,
+}
+
+/// Raises the generation of an entry and changes nothing else.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fence {
+    /// Whose entry.
+    pub workload: String,
+    /// Whose table.
+    pub log: String,
+    /// Refused when not above the entry's own.
+    pub generation: u64,
+    /// As in [`Put`].
+    pub router_boot: String,
+    /// As in [`Put`].
+    pub writer_epoch: u64,
+}
+
+/// Why a write was refused. `code` is stable.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+#[error("{text}")]
+pub struct PutRefused {
+    /// Which rule refused it.
+    pub code: RefusedCode,
+    /// One line for a person.
+    pub text: String,
+}
+
+/// Which rule refused a write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusedCode {
+    /// Not above the entry's own generation.
+    Generation,
+    /// Meant for an earlier serving process.
+    RouterBoot,
+    /// By a writer that is no longer the current one.
+    WriterEpoch,
+    /// By an engine with another log.
+    OtherLog,
+    /// A host and path belong to another workload.
+    Claimed,
+    /// A target did not pass the probe.
+    Probe,
+    /// The table could not be made durable.
+    Disk,
+    /// The request makes no sense.
+    Invalid,
+}
+
+/// The whole table.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Table {
+    /// This serving process.
+    pub router_boot: String,
+    /// Process id of the serving process.
+    pub pid: u32,
+    /// Whose table; `None` before the first write.
+    pub log: Option<String>,
+    /// The newest witness.
+    pub witness: Option<Witness>,
+    /// Where traffic is accepted.
+    pub listen: Vec<SocketAddr>,
+    /// Entries, tombstones too.
+    pub entries: Vec<Entry>,
+}
+
+/// One entry.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// Whose.
+    pub workload: String,
+    /// `project/name`.
+    pub name: String,
+    /// Highest generation taken, fences included.
+    pub generation: u64,
+    /// Hosts and paths.
+    pub routes: Vec<Route>,
+    /// What serves.
+    pub targets: Vec<TargetStatus>,
+    /// Former targets whose drain is not over, or was over since the last write.
+    pub draining: Vec<Drain>,
+}
+
+/// A target and what is open to it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TargetStatus {
+    /// The unit.
+    pub unit: String,
+    /// Address.
+    pub address: std::net::IpAddr,
+    /// Requests whose last body byte has not passed.
+    pub in_flight: u64,
+    /// Websockets and other upgraded connections.
+    pub upgraded: u64,
+}
+
+/// A former target.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Drain {
+    /// The unit.
+    pub unit: String,
+    /// Still open.
+    pub in_flight: u64,
+    /// Still open.
+    pub upgraded: u64,
+    /// Whether nothing is open any more.
+    pub done: bool,
+    /// Requests cut at the deadline.
+    pub cut_requests: u32,
+    /// Upgraded connections cut at the deadline.
+    pub cut_upgraded: u32,
+    /// Event streams cut at the deadline.
+    pub cut_streams: u32,
+}

@@ -1,0 +1,348 @@
+//! What happens to one workload: intents, deployments, units.
+
+use serde::{Deserialize, Serialize};
+
+use crate::delivery::Change;
+use crate::id::{DeploymentId, ReleaseId, UnitId, WorkloadId};
+use crate::plan::{Plan, Step};
+
+/// A durable, queued wish. Its id is the id of the deployment that comes of it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct IntentQueued {
+    /// One id to the end.
+    pub deployment: DeploymentId,
+    /// For which workload.
+    pub workload: WorkloadId,
+    /// What is wished.
+    pub wish: Wish,
+    /// The spec revision that was current when it was wished.
+    pub revision: u32,
+    /// Whether a person asked: an automatic wish never supersedes a person's.
+    pub person: bool,
+    /// The change from outside that asked for it.
+    pub change: Option<Change>,
+}
+
+/// What is wished.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Wish {
+    /// Make this image current.
+    Deploy(ImageWish),
+    /// Make an earlier release current; `None`: the one before.
+    Rollback(Option<ReleaseId>),
+    /// Replace the containers of the current release.
+    Restart,
+    /// Replace what died.
+    Heal,
+    /// Remove the workload.
+    Teardown,
+}
+
+/// Which image a deployment takes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum ImageWish {
+    /// What this reference means now.
+    Reference {
+        /// Without placeholders.
+        reference: String,
+        /// Whether the registry is asked even when the image is here.
+        ask_registry: bool,
+    },
+    /// What runs now, with the settings of the newest revision.
+    Current,
+}
+
+/// The end of a wish by a newer one; only before the point of no return.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct IntentSuperseded {
+    /// What ends.
+    pub deployment: DeploymentId,
+    /// What replaces it.
+    pub by: DeploymentId,
+    /// For a running deployment, the lists from here on.
+    pub lists: Option<Lists>,
+}
+
+/// The end of a wish by a person; only before the point of no return.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct IntentCancelled {
+    /// What ends.
+    pub deployment: DeploymentId,
+    /// For a running deployment, the lists from here on.
+    pub lists: Option<Lists>,
+}
+
+/// The lane is taken.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct DeploymentBegun {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// The spec revision that the whole deployment keeps.
+    pub revision: u32,
+}
+
+/// From here on only the digest is used.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct ReleaseResolved {
+    /// Which deployment asked.
+    pub deployment: DeploymentId,
+    /// The release; a new one carries the bytes of the deployment's id.
+    pub release: ReleaseId,
+    /// Its spec revision.
+    pub revision: u32,
+    /// The reference that was resolved.
+    pub reference: String,
+    /// The local image id, `sha256:…`.
+    pub image: String,
+    /// The digest in the registry, `name@sha256:…`; empty for an image that was made here.
+    pub repo_digest: String,
+    /// The change that it came from.
+    pub change: Option<Change>,
+}
+
+/// Every step is decided.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct DeploymentPlanned {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// The plan.
+    pub plan: Plan,
+}
+
+/// A step was seen done.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct StepSucceeded {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// Index in the plan.
+    pub index: u16,
+    /// What it was, for the reader of the timeline.
+    pub step: Step,
+}
+
+/// A step did not come to its end; the deployment ends, or goes back.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct StepFailed {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// Index in the plan.
+    pub index: u16,
+    /// What it was.
+    pub step: Step,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The gate has passed; the point of no return.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct SwapCommitted {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// The last one + 1.
+    pub generation: u64,
+    /// What was routed.
+    pub from: Vec<UnitId>,
+    /// What will be routed; empty for a teardown.
+    pub to: Vec<UnitId>,
+}
+
+/// The router shows these targets at this generation.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Swapped {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// As committed.
+    pub generation: u64,
+    /// As committed.
+    pub to: Vec<UnitId>,
+}
+
+/// The router's own probe refused the swap: a fence follows.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct SwapRefused {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// Of the fence: the refused one + 1.
+    pub generation: u64,
+    /// What the probe saw.
+    pub reason: Reason,
+}
+
+/// Green failed while it was watched: the route goes back to blue.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct RouteBackCommitted {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// The last one + 1.
+    pub generation: u64,
+    /// Blue.
+    pub to: Vec<UnitId>,
+    /// What green did.
+    pub reason: Reason,
+}
+
+/// What was still open to blue when its drain ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Default)]
+pub struct Cut {
+    /// Requests that were cut.
+    pub requests: u32,
+    /// Websockets and other upgraded connections that were cut.
+    pub upgraded: u32,
+    /// Event streams that were cut.
+    pub streams: u32,
+}
+
+/// Blue has no connections left.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct BlueDrained {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// What was cut at the deadline.
+    pub cut: Cut,
+}
+
+/// The end of a deployment, and the lists from here on.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct DeploymentSucceeded {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// From here on.
+    pub lists: Lists,
+}
+
+/// The end of a deployment that did not succeed, and the lists from here on.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct DeploymentFailed {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// Why.
+    pub reason: Reason,
+    /// Whether the route had moved and was brought back.
+    pub routed_back: bool,
+    /// From here on.
+    pub lists: Lists,
+}
+
+/// What runs, what stands by, what goes: complete, not a difference.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Default)]
+pub struct Lists {
+    /// What serves.
+    pub active: Option<SlotRef>,
+    /// A former blue that still runs.
+    pub standby: Option<SlotRef>,
+    /// Units to be removed until they are seen gone.
+    pub removal: Vec<UnitId>,
+}
+
+/// The units of one release.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct SlotRef {
+    /// The release.
+    pub release: ReleaseId,
+    /// The deployment whose plan holds routes and gate of the slot.
+    pub deployment: DeploymentId,
+    /// Its units, in the order of replicas.
+    pub units: Vec<UnitId>,
+}
+
+/// Why something failed or was refused.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Reason {
+    /// The class, which decisions use.
+    pub kind: ReasonKind,
+    /// One line for a person, without secrets, at most 400 characters.
+    pub text: String,
+}
+
+/// The class of a failure.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum ReasonKind {
+    /// The image cannot be had: unknown, or not for this platform.
+    ImageMissing,
+    /// A registry or Docker did not answer, or refused for reasons of its own.
+    Unavailable,
+    /// Docker refused to create or start the container.
+    Refused,
+    /// The container ended.
+    Exited,
+    /// Docker restarted the container.
+    Restarted,
+    /// It was not ready in time.
+    NotReady,
+    /// Its probes failed while it was watched.
+    Unhealthy,
+    /// The container is gone, removed by somebody.
+    Vanished,
+    /// There is no release to go back to.
+    NoRelease,
+    /// The plan could not be made.
+    NoPlan,
+}
+
+/// A unit of the removal list was seen gone.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct UnitRemoved {
+    /// Which one.
+    pub unit: UnitId,
+}
+
+/// The router is behind the log: the route is written again.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct RouteReasserted {
+    /// The last one + 1.
+    pub generation: u64,
+    /// What is routed: the ready part of the active slot.
+    pub to: Vec<UnitId>,
+}
+
+/// The world differs from what the log says.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct DriftSeen {
+    /// Which unit.
+    pub unit: UnitId,
+    /// What was seen.
+    pub drift: Drift,
+}
+
+/// How the world differs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Drift {
+    /// An active container is gone.
+    Gone,
+    /// An active container does not run, and Docker has not restarted it.
+    Dead,
+    /// A container of ours that no list knows: it goes to the removal list.
+    Orphan,
+    /// A standby does not run any more: it goes to the removal list.
+    StandbyDead,
+}
+
+/// The standby goes to the removal list.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct StandbyExpired {
+    /// Its release.
+    pub release: ReleaseId,
+}
+
+/// Nothing of the workload is left.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct WorkloadTornDown {
+    /// By which deployment.
+    pub deployment: DeploymentId,
+}
+
+/// A deployment stopped and waits for a person.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Parked {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// Why, and what a person can do.
+    pub reason: Reason,
+}
+
+/// A person lets a parked deployment go on.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Resumed {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+}

@@ -1,0 +1,136 @@
+//! The recorded plan of a deployment: so specific that execution chooses nothing.
+
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ReleaseId, UnitId};
+use crate::workload::{EnvVar, Hardening, Health, Limits, Policy, Route};
+
+/// Everything a deployment will do, decided before its first effect.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// The release that serves when the plan has succeeded; `None` for a teardown.
+    pub release: Option<ReleaseId>,
+    /// How the workload is replaced.
+    pub strategy: Strategy,
+    /// Why that strategy.
+    pub why: Why,
+    /// The containers that this plan creates.
+    pub units: Vec<UnitPlan>,
+    /// What serves after the swap: created, adopted and kept units, in the order of replicas. Empty for a teardown.
+    pub slot: Vec<UnitId>,
+    /// What served when the plan was made.
+    pub blue: Vec<UnitId>,
+    /// Whether the slot is the former standby, which goes back to standby when the plan does not succeed.
+    pub adopts: bool,
+    /// What every container of this plan has in common.
+    pub template: Template,
+    /// What leads to the slot.
+    pub routes: Vec<Route>,
+    /// How readiness is probed; `None`: the liveness window.
+    pub health: Option<Health>,
+    /// Times and counts, as they were when the plan was made.
+    pub policy: Policy,
+    /// In the order of execution; a later step begins when the earlier ones are seen done.
+    pub steps: Vec<PlannedStep>,
+}
+
+/// How a workload is replaced.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Strategy {
+    /// Green beside blue, then the route moves.
+    BlueGreen,
+}
+
+/// Why a strategy was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Why {
+    /// The default of the source.
+    Default,
+    /// `deploy_strategy` asks for it.
+    Asked,
+}
+
+/// What all containers of one plan have in common.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Default)]
+pub struct Template {
+    /// The local image id (`sha256:…`) that they are created from.
+    pub image: String,
+    /// Docker's id of the network of the project.
+    pub network: String,
+    /// Environment: names, and where the sealed values lie.
+    pub env: Vec<EnvVar>,
+    /// Replaces the command of the image.
+    pub command: Option<Vec<String>>,
+    /// What they may use.
+    pub limits: Limits,
+    /// How closed they are.
+    pub hardening: Hardening,
+    /// Port that readiness of a routed workload without a health check is tried on.
+    pub port: Option<u16>,
+}
+
+/// One container that a plan creates.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct UnitPlan {
+    /// Its id, also the entropy in its name.
+    pub unit: UnitId,
+    /// Its name on Docker, reserved for ever.
+    pub name: String,
+    /// Counts from 0 within the slot.
+    pub replica: u16,
+    /// Its address on the network of the project, assigned by the engine.
+    pub address: Ipv4Addr,
+}
+
+/// A step with its undo and its time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// What is done.
+    pub step: Step,
+    /// What takes it back when the deployment ends before its pivot.
+    pub undo: Undo,
+    /// How long the step may take before the deployment fails, ms; 0: no limit of its own.
+    pub timeout_ms: u64,
+}
+
+/// One idempotent effect, done when it is *seen* done.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Step {
+    /// A dead container gets the restart policy `no`, so that Docker does not revive it beside its successor.
+    Retire(UnitId),
+    /// The container exists.
+    Create(UnitId),
+    /// The container runs.
+    Start(UnitId),
+    /// Every unit of the slot is ready.
+    Gate,
+    /// Every unit of the slot has the restart policy `always`.
+    Keep,
+    /// The pivot: SwapCommitted, the route moves to the slot (or away, when it is empty), Swapped.
+    Swap,
+    /// Side by side: the drain of blue and the bake of green.
+    Settle,
+}
+
+/// What takes a step back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Undo {
+    /// There is nothing to take back.
+    Nothing,
+    /// The unit goes to the removal list.
+    Remove(UnitId),
+    /// The restart policy is set by what the lists say afterwards.
+    ByLists,
+    /// The route goes back to blue, while blue still runs.
+    RouteBack,
+}
+
+impl Plan {
+    /// The plan of one unit, when this plan creates it.
+    #[must_use]
+    pub fn unit(&self, unit: UnitId) -> Option<&UnitPlan> {
+        self.units.iter().find(|planned| planned.unit == unit)
+    }
+}

@@ -1,0 +1,281 @@
+//! The canonical spec of a workload, as it is recorded with every revision.
+//!
+//! Values of the environment never enter the log: a spec names them and points at sealed blobs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Digest, HookId, WorkloadId};
+
+/// What should run: every revision is kept.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Spec {
+    /// Where it comes from.
+    pub source: Source,
+    /// What leads to it from outside; none means that no traffic is routed to it.
+    pub routes: Vec<Route>,
+    /// Environment, sorted by name.
+    pub env: Vec<EnvVar>,
+    /// Replaces the command of the image.
+    pub command: Option<Vec<String>>,
+    /// What its containers may use.
+    pub limits: Limits,
+    /// How closed its containers are.
+    pub hardening: Hardening,
+    /// How readiness is probed; without it the liveness window counts.
+    pub health: Option<Health>,
+    /// Containers of one release, 1..=64.
+    pub replicas: u16,
+    /// Which changes from outside deploy it.
+    pub triggers: Vec<Trigger>,
+    /// Times and counts.
+    pub policy: Policy,
+}
+
+/// Where a workload comes from.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Source {
+    /// An image by reference.
+    Image(ImageSource),
+}
+
+/// An image, as written in the workload file; what a reference meant is recorded when it is resolved.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct ImageSource {
+    /// The reference; may hold `{sha}`, `{short_sha}`, `{branch}` and `{tag}`.
+    pub reference: String,
+    /// When the registry is asked.
+    pub pull: Pull,
+    /// `os/arch[/variant]`, empty for the platform of the host.
+    pub platform: String,
+    /// As written: empty means the default of the source.
+    pub deploy_strategy: String,
+}
+
+/// When the registry is asked for an image.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Default)]
+pub enum Pull {
+    /// What is here under that reference is used without asking.
+    #[default]
+    Missing,
+    /// The registry is asked every time.
+    Always,
+    /// The registry is never asked.
+    Never,
+}
+
+/// One way in from outside.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Route {
+    /// Lower case; `*.example.com` matches one label.
+    pub host: String,
+    /// Path prefix, begins with `/`, matches whole segments.
+    pub path: String,
+    /// Port inside the container.
+    pub port: u16,
+    /// Whether the prefix is cut off before the request is passed on.
+    pub strip: bool,
+}
+
+/// A variable of the environment: its name, and where its sealed value lies.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct EnvVar {
+    /// The name of the variable.
+    pub name: String,
+    /// The sealed blob that holds the value.
+    pub sealed: Digest,
+    /// Keyed hash of the value, so that "the same value" can be seen without reading it.
+    pub mac: [u8; 16],
+}
+
+/// What a container may use; `None` is without a limit.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Default)]
+pub struct Limits {
+    /// Bytes of memory (swap included).
+    pub memory_bytes: Option<u64>,
+    /// Thousandths of a core.
+    pub cpu_milli: Option<u32>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+}
+
+/// How closed a container is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Default)]
+pub enum Hardening {
+    /// Docker's default capabilities and `no-new-privileges`.
+    #[default]
+    Default,
+    /// No capabilities, read-only root.
+    Strict,
+}
+
+/// How readiness is probed, from outside the container.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Health {
+    /// What is asked.
+    pub check: Check,
+    /// Port inside the container; the first route's port when it was not written.
+    pub port: u16,
+    /// Between two probes, ms.
+    pub interval_ms: u32,
+    /// For one probe, ms.
+    pub timeout_ms: u32,
+}
+
+/// What a probe asks.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Check {
+    /// `GET path` answers with a status between `low` and `high`, both included.
+    Http {
+        /// Begins with `/`.
+        path: String,
+        /// `Host` header, empty for the address.
+        host: String,
+        /// Lowest status that counts as ready.
+        low: u16,
+        /// Highest status that counts as ready.
+        high: u16,
+    },
+    /// The port accepts a connection.
+    Tcp,
+}
+
+/// Which changes deploy a workload: all parts that are given must match.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Trigger {
+    /// Name of the hook.
+    pub hook: String,
+    /// `owner/name`, without case; empty for any.
+    pub repo: String,
+    /// Branch, `*` matches any run of characters; empty for none.
+    pub branch: String,
+    /// Tag, `*` matches any run of characters; empty for none.
+    pub tag: String,
+    /// Image repository without tag, for deliveries about images; empty for none.
+    pub image: String,
+}
+
+/// Times and counts of a workload, all in milliseconds unless stated.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Policy {
+    /// From the start of the last container until ready; past it the deployment fails.
+    pub gate_timeout_ms: u64,
+    /// Without a health check: how long a container must stay up.
+    pub liveness_ms: u64,
+    /// How long requests to blue may go on after the swap; past it they are cut and counted.
+    pub drain_ms: u64,
+    /// How long green is watched while blue stands by.
+    pub bake_ms: u64,
+    /// How long blue keeps running afterwards, for a rollback in milliseconds; 0: it is removed.
+    pub standby_ms: u64,
+    /// Between the stop signal and the kill.
+    pub stop_timeout_ms: u64,
+    /// Signal that asks a container to end, e.g. `SIGTERM`; 0 is the image's own.
+    pub stop_signal: u8,
+    /// Releases that stay known for a rollback, a count.
+    pub keep_releases: u16,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            gate_timeout_ms: 60_000,
+            liveness_ms: 5_000,
+            drain_ms: 10_000,
+            bake_ms: 10_000,
+            standby_ms: 0,
+            stop_timeout_ms: 10_000,
+            stop_signal: 0,
+            keep_releases: 10,
+        }
+    }
+}
+
+/// What must be unique over all workloads.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Claim {
+    /// `project/name`.
+    Name(String),
+    /// Host and path prefix.
+    Route {
+        /// Lower case.
+        host: String,
+        /// Begins with `/`.
+        path: String,
+    },
+}
+
+/// A workload was named for the first time.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct WorkloadRegistered {
+    /// Its id, for ever.
+    pub workload: WorkloadId,
+    /// The namespace and network.
+    pub project: String,
+    /// The name within the project.
+    pub name: String,
+}
+
+/// The wish for what should run has changed.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct SpecRevised {
+    /// Whose spec.
+    pub workload: WorkloadId,
+    /// Counts from 1 within the workload.
+    pub revision: u32,
+    /// The whole spec.
+    pub spec: Spec,
+    /// Claims that this revision adds to those already held.
+    pub claims: Vec<Claim>,
+    /// Whether a deployment is wanted; a missing intent is appended at start under the key (workload, revision).
+    pub deploy: bool,
+}
+
+/// Nothing holds these claims any more.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct ClaimsFreed {
+    /// Who held them.
+    pub workload: WorkloadId,
+    /// What anybody may claim again.
+    pub claims: Vec<Claim>,
+}
+
+/// A source of deliveries was configured.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct HookAdded {
+    /// In the path of its address.
+    pub hook: HookId,
+    /// As triggers name it.
+    pub name: String,
+    /// How its deliveries are verified and read.
+    pub provider: Provider,
+    /// The sealed blob that holds its secret.
+    pub secret: Digest,
+}
+
+/// How deliveries of a hook are verified and read.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Provider {
+    /// `X-Hub-Signature-256` over the raw body.
+    GitHub,
+    /// HMAC-SHA256 as hex, with or without `sha256=`, in the header of that name.
+    Generic {
+        /// Lower case.
+        header: String,
+    },
+}
+
+/// A hook has a new secret; the one before is accepted too until it is rotated again.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct HookRotated {
+    /// Whose secret.
+    pub hook: HookId,
+    /// The sealed blob that holds the new one.
+    pub secret: Digest,
+}
+
+/// A hook answers 404 from here on.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct HookRemoved {
+    /// Which one.
+    pub hook: HookId,
+}

@@ -1,0 +1,4 @@
+//! The world, a port per folder, each with an in-memory twin.
+
+pub mod router;
+pub mod runtime;

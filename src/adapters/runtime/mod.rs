@@ -1,0 +1,218 @@
+//! The port to what runs containers.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cutover_domain::observed::{DockerId, ImageHealth, Phase, Restart};
+use cutover_events::workload::{Hardening, Limits, Pull};
+use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId};
+
+/// The position and chain value that a container was planned at: the log must hold it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Witness {
+    /// Position.
+    pub position: u64,
+    /// Chain value after the commit that holds the position.
+    pub chain: Digest,
+}
+
+/// A container of ours, as listed and inspected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Container {
+    /// Docker's id.
+    pub id: DockerId,
+    /// Its name without the slash.
+    pub name: String,
+    /// From its labels.
+    pub unit: UnitId,
+    /// From its labels.
+    pub workload: WorkloadId,
+    /// From its labels.
+    pub release: ReleaseId,
+    /// From its labels.
+    pub deployment: DeploymentId,
+    /// From its labels; `None` when they are damaged.
+    pub witness: Option<Witness>,
+    /// What it does.
+    pub phase: Phase,
+    /// Whether Docker restarts it.
+    pub restart: Restart,
+    /// How often Docker has.
+    pub restarts: u32,
+    /// Of the last run.
+    pub exit_code: i32,
+    /// Whether the kernel ended it for want of memory.
+    pub oom_killed: bool,
+    /// Start of the present run as Docker tells it (RFC 3339), empty when never started: part of its identity.
+    pub started_at: String,
+    /// How long the present run has lasted by Docker's clock, ms; 0 when it does not run.
+    pub up_ms: u64,
+    /// The image's own health check.
+    pub health: ImageHealth,
+    /// Its address on our network.
+    pub address: Option<Ipv4Addr>,
+}
+
+/// What a container is created from.
+#[derive(Clone, Debug)]
+pub struct CreateContainer {
+    /// Reserved for ever.
+    pub name: String,
+    /// For the label.
+    pub unit: UnitId,
+    /// For the label.
+    pub workload: WorkloadId,
+    /// `project/name`, for the label that people read.
+    pub full_name: String,
+    /// For the label.
+    pub release: ReleaseId,
+    /// For the label.
+    pub deployment: DeploymentId,
+    /// For the label: from the receipt of the commit that planned it.
+    pub witness: Witness,
+    /// Local image id.
+    pub image: String,
+    /// Docker's id of the network.
+    pub network: String,
+    /// On that network.
+    pub address: Ipv4Addr,
+    /// Values in the clear: never logged.
+    pub env: Vec<(String, String)>,
+    /// Replaces the image's.
+    pub command: Option<Vec<String>>,
+    /// What it may use.
+    pub limits: Limits,
+    /// How closed it is.
+    pub hardening: Hardening,
+    /// 0: the image's own.
+    pub stop_signal: u8,
+}
+
+/// An image that is here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Image {
+    /// `sha256:…`.
+    pub id: String,
+    /// `name@sha256:…`, empty for an image that was made here.
+    pub repo_digest: String,
+    /// Ports that it exposes.
+    pub exposed: Vec<u16>,
+}
+
+/// A network of ours.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Network {
+    /// Docker's id.
+    pub id: String,
+    /// From its label.
+    pub project: String,
+    /// CIDR.
+    pub subnet: String,
+}
+
+/// Why a call did not do what was asked. What an answer says is a hint; what is listed is the truth.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuntimeError {
+    /// Docker does not answer, or not in time: try again.
+    #[error("Docker does not answer: {0}")]
+    Unavailable(String),
+    /// Docker refuses, and would again.
+    #[error("{0}")]
+    Refused(String),
+    /// The image is unknown to the registry and not here.
+    #[error("{0}")]
+    ImageMissing(String),
+    /// The container, network or image is not there.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// The name is taken by a container that is not ours.
+    #[error("the container name {0} is taken by a container that is not cutover's")]
+    NameTaken(String),
+}
+
+/// A hint that something happened; the listing is the truth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hint {
+    /// Something happened to a container of this workload.
+    Workload(WorkloadId),
+    /// The stream of events was (re)connected, or broke: look at everything.
+    LookAtAll,
+}
+
+/// What runs containers. Every call has a deadline of its own; every effect may be repeated.
+#[async_trait]
+pub trait Runtime: Send + Sync + 'static {
+    /// Docker's own id of the daemon. Also the ping: fails fast when it hangs.
+    async fn daemon(&self) -> Result<String, RuntimeError>;
+
+    /// Every container that carries this log id; of one workload when given. Complete, or an error.
+    async fn list(&self, log: LogId, workload: Option<WorkloadId>) -> Result<Vec<Container>, RuntimeError>;
+
+    /// One container, `None` when it is gone.
+    async fn inspect(&self, id: DockerId) -> Result<Option<Container>, RuntimeError>;
+
+    /// The image of a reference, pulled as the policy says.
+    async fn resolve(&self, reference: &str, pull: Pull, platform: &str) -> Result<Image, RuntimeError>;
+
+    /// Whether this local image id is here.
+    async fn has_image(&self, image: &str) -> Result<bool, RuntimeError>;
+
+    /// Keeps an image from a plain prune: tags it `cutover/<release>`.
+    async fn tag(&self, image: &str, release: ReleaseId) -> Result<(), RuntimeError>;
+
+    /// The network of a project of this log; made when it is missing.
+    async fn ensure_network(&self, log: LogId, project: &str) -> Result<Network, RuntimeError>;
+
+    /// The networks of this log.
+    async fn networks(&self, log: LogId) -> Result<Vec<Network>, RuntimeError>;
+
+    /// Removes a network; not being there is success.
+    async fn remove_network(&self, id: &str) -> Result<(), RuntimeError>;
+
+    /// Creates a container, or finds the one that an earlier call with the same name and unit made.
+    async fn create(&self, log: LogId, container: &CreateContainer) -> Result<DockerId, RuntimeError>;
+
+    /// Starts it; started already is success.
+    async fn start(&self, id: DockerId) -> Result<(), RuntimeError>;
+
+    /// Sets its restart policy.
+    async fn set_restart(&self, id: DockerId, restart: Restart) -> Result<(), RuntimeError>;
+
+    /// Asks it to end, and kills it after `grace`; ended or gone already is success.
+    async fn stop(&self, id: DockerId, grace: Duration) -> Result<(), RuntimeError>;
+
+    /// Removes it; gone, or being removed, is success.
+    async fn remove(&self, id: DockerId) -> Result<(), RuntimeError>;
+
+    /// The last lines of its output, at most `bytes`.
+    async fn output(&self, id: DockerId, bytes: usize) -> Result<String, RuntimeError>;
+
+    /// Hints for as long as the receiver lives; reconnects by itself.
+    fn hints(self: Arc<Self>, log: LogId) -> tokio::sync::mpsc::Receiver<Hint>;
+}
+
+/// The labels of our containers and networks.
+pub mod labels {
+    /// Log id: only what carries ours is ours.
+    pub const LOG: &str = "io.cutover.log";
+    /// Workload id.
+    pub const WORKLOAD: &str = "io.cutover.workload";
+    /// `project/name`, for people.
+    pub const NAME: &str = "io.cutover.name";
+    /// Unit id.
+    pub const UNIT: &str = "io.cutover.unit";
+    /// Release id.
+    pub const RELEASE: &str = "io.cutover.release";
+    /// Deployment id.
+    pub const DEPLOYMENT: &str = "io.cutover.deployment";
+    /// `position:chain`.
+    pub const WITNESS: &str = "io.cutover.witness";
+    /// Project, on networks.
+    pub const PROJECT: &str = "io.cutover.project";
+}
+
+/// Labels as Docker takes them.
+pub type Labels = BTreeMap<String, String>;

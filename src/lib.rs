@@ -1,0 +1,5 @@
+//! Cutover: the code map, bottom-up.
+
+pub mod adapters;
+pub mod clock;
+pub mod store;
