@@ -2,4 +2,5 @@
 
 pub mod adapters;
 pub mod clock;
+pub mod intake;
 pub mod store;
