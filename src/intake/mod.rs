@@ -5,8 +5,14 @@
 //! comes of it, writes the verdicts down and queues the intents; [`open`] finds what a crash has left undecided.
 //! [`deliveries`] is what people read afterwards.
 
+mod answer;
+pub mod bodies;
+pub mod hints;
 pub mod hooks;
+pub mod listener;
 pub mod providers;
+pub mod receive;
+mod recent;
 mod refusal;
 
 pub use refusal::Refusal;

@@ -1,5 +1,15 @@
 //! What may happen and what must happen next: pure, without clock, randomness, async or I/O.
+//!
+//! [`observed`] is the vocabulary of the world; [`workload`] the fold of one stream; [`deployment`] the protocol
+//! (`evolve`, `decide`, `next`); [`plan`] makes and checks plans; [`retry`] turns failures into delays;
+//! [`rules`] says which change from outside deploys which workload, [`template`] fills its image reference in.
 
+pub mod deployment;
+pub mod engine;
 pub mod observed;
+pub mod plan;
+pub mod registry;
+pub mod retry;
 pub mod rules;
 pub mod template;
+pub mod workload;
