@@ -3,5 +3,6 @@
 pub mod adapters;
 pub mod clock;
 pub mod commands;
+pub mod intake;
 pub mod projections;
 pub mod store;

@@ -12,4 +12,6 @@ pub mod plan;
 pub mod reference;
 pub mod registry;
 pub mod retry;
+pub mod rules;
+pub mod template;
 pub mod workload;
