@@ -2,4 +2,6 @@
 
 pub mod adapters;
 pub mod clock;
+pub mod commands;
+pub mod projections;
 pub mod store;
