@@ -35,13 +35,6 @@ pub trait Wishes: Send + Sync + 'static {
     ///
     /// # Errors
     /// It is not in the log; the error says whether it can be later.
-    async fn queue_all(&self, wishes: Vec<TriggeredWish>) -> Result<(), Halt> {
-        for wish in wishes {
-            self.queue(wish).await?;
-        }
-        Ok(())
-    }
-
     async fn queue(&self, wish: TriggeredWish) -> Result<(), NotQueued>;
 }
 
@@ -183,6 +176,13 @@ impl Decider {
                 Err(error) => return Err(Halt(error.to_string())),
             }
         }
+    }
+
+    async fn queue_all(&self, wishes: Vec<TriggeredWish>) -> Result<(), Halt> {
+        for wish in wishes {
+            self.queue(wish).await?;
+        }
+        Ok(())
     }
 
     async fn queue(&self, wish: TriggeredWish) -> Result<(), Halt> {
