@@ -39,7 +39,8 @@ pub async fn look(runtime: &dyn Runtime, router: &dyn Router, commands: &Command
         let daemon = runtime.daemon().await?;
         Ok::<_, crate::adapters::runtime::RuntimeError>((daemon, runtime.list(commands.log().log_id(), None).await?))
     };
-    let (docker, table) = tokio::join!(tokio::time::timeout(ANSWER, docker), tokio::time::timeout(ANSWER, router.table()));
+    let (docker, table) =
+        tokio::join!(tokio::time::timeout(ANSWER, docker), tokio::time::timeout(ANSWER, router.table()));
     let (daemon, containers) = match docker {
         Ok(Ok((daemon, containers))) => (Some(daemon), Some(containers)),
         Ok(Err(error)) => {
@@ -47,7 +48,9 @@ pub async fn look(runtime: &dyn Runtime, router: &dyn Router, commands: &Command
             (None, None)
         }
         Err(_) => {
-            tracing::warn!("Docker does not answer in time; the engine accepts wishes and carries them out when it does");
+            tracing::warn!(
+                "Docker does not answer in time; the engine accepts wishes and carries them out when it does"
+            );
             (None, None)
         }
     };
@@ -68,14 +71,17 @@ pub async fn compare(seen: &Seen, commands: &Commands) -> Result<Vec<Held>, crat
         held.push(Held { cause: HeldCause::LogWentBack, text });
     }
     let engine = commands.live().engine();
-    if let Some(daemon) = seen.daemon.as_deref().filter(|daemon| !engine.daemon.is_empty() && *daemon != engine.daemon) {
+    if let Some(daemon) = seen.daemon.as_deref().filter(|daemon| !engine.daemon.is_empty() && *daemon != engine.daemon)
+    {
         let text = format!(
             "Docker is another one ({daemon} instead of {}): if that is meant, say so with: cutover confirm daemon",
             engine.daemon
         );
         held.push(Held { cause: HeldCause::DaemonChanged, text });
     }
-    for (id, entry) in seen.table.iter().flat_map(|table| &table.entries).filter_map(|e| Some((e.workload.parse().ok()?, e))) {
+    for (id, entry) in
+        seen.table.iter().flat_map(|table| &table.entries).filter_map(|e| Some((e.workload.parse().ok()?, e)))
+    {
         let logged = commands.live().cell(id).state().generation;
         if entry.generation > logged {
             let text = format!(
@@ -143,7 +149,9 @@ async fn wanted(commands: &Commands, clock: Clock) -> Result<(), Error> {
         let state = commands.live().cell(*id).state();
         let Some(wish) = wish_of(&registry, *id, &state) else { continue };
         match queue_revision(commands, clock, (*id, registered.revision()), (wish, Actor::Engine)).await {
-            Ok(_) => tracing::info!(workload = registered.full_name(), "a deployment that a revision wants was missing"),
+            Ok(_) => {
+                tracing::info!(workload = registered.full_name(), "a deployment that a revision wants was missing")
+            }
             Err(Error::Duplicate(_) | Error::Rejected(_)) => (),
             Err(error) => return Err(error),
         }
@@ -180,7 +188,8 @@ pub fn wish_of(
     let revisions = &registry.workloads.get(&id)?.revisions;
     let Source::Image(image) = &revisions.last()?.source;
     let before = revisions.len().checked_sub(2).and_then(|at| revisions.get(at)).map(|spec| &spec.source);
-    let same_line = matches!(before, Some(Source::Image(old)) if old.reference == image.reference && old.pull == image.pull);
+    let same_line =
+        matches!(before, Some(Source::Image(old)) if old.reference == image.reference && old.pull == image.pull);
     if same_line && state.active.is_some() {
         return Some(Wish::Deploy(ImageWish::Current));
     }

@@ -72,6 +72,12 @@ impl Execution {
         if state.version == 0 || !self.commands.live().engine().held.is_empty() {
             return Ok(Step::Sleep(REST_TICK_MS));
         }
+        for (effect, result) in std::mem::take(&mut lane.sight.removed) {
+            match result {
+                Ok(()) => lane.sight.trouble_over(effect),
+                Err(failed) => self.trouble(lane, effect, failed),
+            }
+        }
         self.look(lane, &state).await?;
         let now = Now { boot: self.clock.boot(), mono_ms: self.clock.mono_ms(), engine_start_ms: self.started_ms };
         let asked = next(&state, &lane.sight.observed, &now);

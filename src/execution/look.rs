@@ -26,6 +26,8 @@ pub(super) struct Sight {
     pub(super) resolved: Option<Resolved>,
     pub(super) probes: Probes,
     pub(super) removals: JoinSet<(UnitId, Effect, Result<(), super::perform::Failed>)>,
+    /// Removals that have ended and were not taken in yet.
+    pub(super) removed: Vec<(Effect, Result<(), super::perform::Failed>)>,
     down_since: BTreeMap<DockerId, u64>,
     witnessed: BTreeMap<DockerId, bool>,
 }
@@ -67,8 +69,9 @@ impl Sight {
             ended = removal => ended,
             () = self.probes.ended() => None,
         };
-        if let Some(Ok((unit, _, _))) = ended {
+        if let Some(Ok((unit, effect, result))) = ended {
             self.observed.answers.under_way.retain(|other| *other != unit);
+            self.removed.push((effect, result));
         }
     }
 }
@@ -86,11 +89,12 @@ impl Execution {
         let mut seen = Vec::with_capacity(containers.len());
         for container in &containers {
             let witnessed = self.witnessed(sight, container).await;
-            seen.push(sight.seen(container, witnessed, now_ms));
+            seen.push(Seen { witnessed, ..sight.seen(container, now_ms) });
         }
         seen.sort_by_key(|seen| seen.unit);
         sight.observed.containers = seen;
-        let entry = table.as_ref().map(|table| table.entries.iter().find(|entry| entry.workload == lane.id.to_string()));
+        let entry =
+            table.as_ref().map(|table| table.entries.iter().find(|entry| entry.workload == lane.id.to_string()));
         sight.observed.router = entry.map(|entry| entry.map(router_seen).unwrap_or_default());
         sight.containers = containers;
         sight.table = table;
@@ -151,7 +155,7 @@ impl Sight {
         captured.retain(|unit| containers.iter().any(|container| container.unit == *unit));
     }
 
-    fn seen(&mut self, container: &Container, witnessed: bool, now_ms: u64) -> Seen {
+    fn seen(&mut self, container: &Container, now_ms: u64) -> Seen {
         let down_ms = if matches!(container.phase, Phase::Running | Phase::Created) {
             self.down_since.remove(&container.id);
             0
@@ -170,7 +174,7 @@ impl Sight {
             down_ms,
             health: container.health,
             probe,
-            witnessed,
+            witnessed: false,
         }
     }
 }

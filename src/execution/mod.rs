@@ -111,10 +111,8 @@ impl Execution {
         tasks.spawn(self.clone().tend(stop.clone()));
         loop {
             added.mark_unchanged();
-            for (id, _) in self.commands.live().cells() {
-                if known.insert(id) {
-                    tasks.spawn(self.clone().lane(id, stop.clone()));
-                }
+            for (id, _) in self.commands.live().cells().into_iter().filter(|(id, _)| known.insert(*id)) {
+                tasks.spawn(self.clone().lane(id, stop.clone()));
             }
             tokio::select! {
                 () = stop.cancelled() => break,

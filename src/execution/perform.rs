@@ -62,12 +62,18 @@ impl From<RouterError> for Failed {
 }
 
 impl Execution {
-    pub(super) async fn perform(self: &Arc<Self>, lane: &mut Lane, state: &Workload, effect: Effect) -> Result<(), Failed> {
+    pub(super) async fn perform(
+        self: &Arc<Self>,
+        lane: &mut Lane,
+        state: &Workload,
+        effect: Effect,
+    ) -> Result<(), Failed> {
         if let Effect::Remove(unit, id) = effect {
             self.remove(lane, state, (unit, id));
             return Ok(());
         }
-        let _permit = self.effects.acquire().await.map_err(|_| Failed::for_good(ReasonKind::Unavailable, "the engine ends"))?;
+        let _permit =
+            self.effects.acquire().await.map_err(|_| Failed::for_good(ReasonKind::Unavailable, "the engine ends"))?;
         match effect {
             Effect::Resolve => self.resolve(lane, state).await,
             Effect::Create(unit) => self.create(lane, state, unit).await,
@@ -140,7 +146,8 @@ impl Execution {
     fn environment(&self, workload: WorkloadId, plan: &Plan) -> Result<Vec<(String, String)>, Failed> {
         let value = |var: &cutover_events::workload::EnvVar| {
             let value = self.secrets.unseal(crate::secrets::Owner::Workload(workload), var.sealed);
-            let value = value.map_err(|error| Failed::for_good(ReasonKind::Refused, format!("{}: {error}", var.name)))?;
+            let value =
+                value.map_err(|error| Failed::for_good(ReasonKind::Refused, format!("{}: {error}", var.name)))?;
             Ok((var.name.clone(), value.to_string()))
         };
         plan.template.env.iter().map(value).collect()
@@ -164,11 +171,7 @@ impl Execution {
         let shell = self.clone();
         lane.sight.observed.answers.under_way.push(unit);
         lane.sight.removals.spawn(async move {
-            let removed = shell.take_away(id, Duration::from_millis(grace)).await;
-            if let Err(failed) = &removed {
-                tracing::warn!(%unit, why = failed.text, "a container could not be removed; trying again");
-            }
-            (unit, Effect::Remove(unit, id), removed)
+            (unit, Effect::Remove(unit, id), shell.take_away(id, Duration::from_millis(grace)).await)
         });
     }
 
@@ -190,7 +193,11 @@ impl Execution {
         };
         let found: Option<Vec<_>> = units.iter().map(target).collect();
         let Some(targets) = found else {
-            return Err(Failed { class: Class::ProbeRefused, kind: ReasonKind::Vanished, text: "a target has no address: it does not run".into() });
+            return Err(Failed {
+                class: Class::ProbeRefused,
+                kind: ReasonKind::Vanished,
+                text: "a target has no address: it does not run".into(),
+            });
         };
         let routes = if to == Targets::Nothing { Vec::new() } else { plan.map(routes).unwrap_or_default() };
         let head = self.commands.log().head();

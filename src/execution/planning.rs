@@ -27,7 +27,8 @@ impl Execution {
             return Ok(Command::Resolved(again(open, release)));
         }
         let registry = self.commands.live().registry();
-        let (Some(spec), Some(registered)) = (registry.spec(lane.id, release.revision), registry.workloads.get(&lane.id))
+        let (Some(spec), Some(registered)) =
+            (registry.spec(lane.id, release.revision), registry.workloads.get(&lane.id))
         else {
             return Err(Failed::for_good(ReasonKind::NoPlan, "the spec revision of the release is not in the log"));
         };

@@ -1,7 +1,7 @@
 //! Readiness of the containers that are gated or watched: asked often at first, then at the plan's interval.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const PORT_TIMEOUT_MS: u32 = 1_000;
 struct Run {
     id: DockerId,
     started_at: String,
-    address: SocketAddr,
+    address: SocketAddrV4,
 }
 
 struct Asked {
@@ -33,6 +33,14 @@ struct Asked {
     pause_ms: u64,
     due_ms: u64,
     under_way: bool,
+}
+
+impl Asked {
+    fn answered(&mut self, answer: Answer) {
+        self.under_way = false;
+        let failures = if answer == Answer::Passed { 0 } else { self.probe.failures.saturating_add(1) };
+        self.probe = Probe { answer, failures };
+    }
 }
 
 /// What probing has shown.
@@ -51,9 +59,7 @@ impl Probes {
         }
         for (run, answer) in std::mem::take(&mut self.ended) {
             if let Some(asked) = self.asked.get_mut(&run) {
-                asked.under_way = false;
-                let failures = if answer == Answer::Passed { 0 } else { asked.probe.failures.saturating_add(1) };
-                asked.probe = Probe { answer, failures };
+                asked.answered(answer);
             }
         }
         self.asked.retain(|run, _| containers.iter().any(|c| c.id == run.id && c.started_at == run.started_at));
@@ -64,7 +70,7 @@ impl Probes {
         let Some(health) = plan.and_then(|plan| health_of(plan)) else { return };
         for container in targets {
             let Some(address) = container.address else { continue };
-            let address = SocketAddr::from((address, health.port));
+            let address = SocketAddrV4::new(address, health.port);
             let run = Run { id: container.id, started_at: container.started_at.clone(), address };
             let fresh = Asked { probe: UNKNOWN, pause_ms: FIRST_PAUSE_MS, due_ms: now_ms, under_way: false };
             let asked = self.asked.entry(run.clone()).or_insert(fresh);
