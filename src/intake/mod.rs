@@ -7,9 +7,12 @@
 
 mod answer;
 pub mod bodies;
+pub mod decide;
+pub mod deliveries;
 pub mod hints;
 pub mod hooks;
 pub mod listener;
+pub mod open;
 pub mod providers;
 pub mod receive;
 mod recent;

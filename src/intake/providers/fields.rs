@@ -22,17 +22,10 @@ const MAX_REF_BYTES: usize = 1024;
 /// Digits of a commit id, the shortest that is taken and the longest (SHA-256 repositories).
 const SHA_DIGITS: std::ops::RangeInclusive<usize> = 7..=64;
 
-/// The JSON text of a body.
-pub(super) fn text(form: bool, body: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
-    if !form {
-        return Ok(Cow::Borrowed(body));
-    }
-    let payload = form_urlencoded::parse(body).find(|(name, _)| name == "payload").map(|(_, value)| value);
-    match payload {
-        Some(Cow::Borrowed(text)) => Ok(Cow::Borrowed(text.as_bytes())),
-        Some(Cow::Owned(text)) => Ok(Cow::Owned(text.into_bytes())),
-        None => Err(Refusal::unreadable("the form has no field \"payload\"")),
-    }
+/// The text in the field `payload` of a form.
+pub(super) fn payload(form: &[u8]) -> Result<Cow<'_, str>, Refusal> {
+    let field = form_urlencoded::parse(form).find(|(name, _)| name == "payload");
+    field.map(|(_, value)| value).ok_or_else(|| Refusal::unreadable("the form has no field \"payload\""))
 }
 
 /// Reads JSON, at most 64 levels deep.

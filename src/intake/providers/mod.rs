@@ -74,9 +74,10 @@ pub fn verify(claimed: &Claimed, body: &[u8], secrets: &Secrets) -> Result<u8, R
 /// # Errors
 /// 400, with what is wrong and where.
 pub fn parse(provider: &Provider, claimed: &Claimed, headers: &HeaderMap, body: &[u8]) -> Result<Call, Refusal> {
-    match provider {
-        Provider::GitHub => github::parse(headers, &fields::text(claimed.encoding == Encoding::Form, body)?),
-        Provider::Generic { .. } => generic::parse(headers, body),
+    match (provider, claimed.encoding) {
+        (Provider::GitHub, Encoding::Form) => github::parse(headers, fields::payload(body)?.as_bytes()),
+        (Provider::GitHub, Encoding::Json) => github::parse(headers, body),
+        (Provider::Generic { .. }, _) => generic::parse(headers, body),
     }
 }
 

@@ -29,17 +29,16 @@ pub fn decide(
     workloads: &[WorkloadRules],
     id: &mut dyn FnMut() -> DeploymentId,
 ) -> Vec<DeliveryDecided> {
-    let mut verdicts = Vec::new();
+    let items = received.items.iter().enumerate();
+    let pairs = items.flat_map(|item| workloads.iter().map(move |workload| (item, workload)));
     let mut refusals = 0;
-    for (item, change) in received.items.iter().enumerate() {
-        for workload in workloads {
-            let event = (received.event.as_str(), change);
-            for verdict in of_workload(item, event, hook, workload) {
-                refusals += usize::from(verdict.0.reference.is_none());
-                if verdict.0.reference.is_some() || refusals <= MAX_REFUSALS {
-                    verdicts.push(recorded(verdict, id));
-                }
-            }
+    let mut verdicts = Vec::new();
+    for verdict in
+        pairs.flat_map(|((item, change), workload)| of_workload(item, (&received.event, change), hook, workload))
+    {
+        refusals += usize::from(verdict.0.reference.is_none());
+        if verdict.0.reference.is_some() || refusals <= MAX_REFUSALS {
+            verdicts.push(recorded(verdict, id));
         }
     }
     let summary = summary(received, hook, workloads, &verdicts);
