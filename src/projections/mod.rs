@@ -5,4 +5,4 @@ mod live;
 mod world;
 
 pub use live::{Cell, Live, Planned, Written};
-pub use world::{ContainerRow, RouteRow, World};
+pub use world::{ContainerRow, RouteRow, Rows, World};

@@ -1,5 +1,7 @@
 //! The log: journal and sled behind one small port.
 
+pub mod files;
+
 use async_trait::async_trait;
 use cutover_events::codec::CodecError;
 use cutover_events::{Actor, Cause, Digest, Event, Key, LogId, Sealed, Stamp, StreamId};
