@@ -10,6 +10,7 @@ pub mod backend;
 pub mod document;
 pub mod event_view;
 pub mod layers;
+pub mod live;
 pub mod problem;
 pub mod request;
 pub mod routes;

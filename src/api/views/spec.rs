@@ -171,7 +171,7 @@ pub struct PolicyView {
     /// Between the stop signal and the kill, ms.
     pub stop_timeout_ms: Option<u64>,
     /// Signal number that asks a container to end; 0 is the image's own.
-    pub stop_signal: Option<u32>,
+    pub stop_signal: Option<String>,
     /// Releases that stay known for a rollback.
     pub keep_releases: Option<u32>,
 }
