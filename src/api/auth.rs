@@ -77,8 +77,7 @@ mod tests {
 
     #[test]
     fn only_the_value_itself_is_accepted() {
-        let known =
-            [(TokenId([1; 16]), Digest::of(b"cut_a")), (TokenId([2; 16]), Digest::of(b"cut_b"))];
+        let known = [(TokenId([1; 16]), Digest::of(b"cut_a")), (TokenId([2; 16]), Digest::of(b"cut_b"))];
         assert_eq!(accepted(&known, "cut_b"), Some(TokenId([2; 16])));
         assert_eq!(accepted(&known, "cut_a"), Some(TokenId([1; 16])));
         assert_eq!(accepted(&known, "cut_c"), None);

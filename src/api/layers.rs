@@ -2,7 +2,6 @@
 
 use std::panic::AssertUnwindSafe;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
@@ -39,9 +38,8 @@ pub(super) async fn surround(State(state): State<ApiState>, mut request: Request
 
 fn request_id(state: &ApiState, request: &Request) -> String {
     let sent = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
-    let kept = sent.filter(|id| {
-        !id.is_empty() && id.len() <= MAX_REQUEST_ID_CHARS && id.bytes().all(|b| b.is_ascii_graphic())
-    });
+    let kept = sent
+        .filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID_CHARS && id.bytes().all(|b| b.is_ascii_graphic()));
     kept.map_or_else(|| format!("req_{}", state.clock.ulid().to_string().to_ascii_lowercase()), str::to_owned)
 }
 

@@ -44,10 +44,13 @@ impl ApiState {
     pub fn backend(&self) -> Result<Arc<dyn Backend>, Problem> {
         match &*self.readiness.borrow() {
             Readiness::Ready(backend) => Ok(Arc::clone(backend)),
-            Readiness::Starting(doing) => {
-                Err(Problem::new(Code::Unavailable, &format!("the engine is starting ({doing}); try again in a second")))
+            Readiness::Starting(doing) => Err(Problem::new(
+                Code::Unavailable,
+                &format!("the engine is starting ({doing}); try again in a second"),
+            )),
+            Readiness::Stopping => {
+                Err(Problem::new(Code::Unavailable, "the engine is stopping; try again in a second"))
             }
-            Readiness::Stopping => Err(Problem::new(Code::Unavailable, "the engine is stopping; try again in a second")),
         }
     }
 }

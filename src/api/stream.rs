@@ -47,7 +47,8 @@ enum Stage {
 pub(super) fn follow(state: &ApiState, filter: Filter, after: u64) -> Result<Response, Problem> {
     let backend = state.backend()?;
     let permit = Arc::clone(&state.streams).try_acquire_owned();
-    let permit = permit.map_err(|_| Problem::new(Code::TooManyStreams, "too many event streams are open; close some"))?;
+    let permit =
+        permit.map_err(|_| Problem::new(Code::TooManyStreams, "too many event streams are open; close some"))?;
     let follow = Follow {
         head: backend.head(),
         readiness: state.readiness.clone(),

@@ -54,7 +54,8 @@ pub(super) async fn events(
         let last = last_event_id(&headers)?;
         return stream::follow(&state, filter, last.or(which.after).unwrap_or(0));
     }
-    let span = Span { after: which.after.unwrap_or(0), limit: which.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT) };
+    let span =
+        Span { after: which.after.unwrap_or(0), limit: which.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT) };
     Ok(Json(state.backend()?.events(filter, span).await?).into_response())
 }
 

@@ -12,9 +12,7 @@ use crate::api::backend::Asker;
 use crate::api::problem::Problem;
 use crate::api::request::{Body, Params, Segments, Wish, refused, workload_name};
 use crate::api::state::ApiState;
-use crate::api::views::{
-    AcceptedView, ApplyAsk, ApplyView, LogsView, PlanView, ReleasesView, ShowView, StatusView,
-};
+use crate::api::views::{AcceptedView, ApplyAsk, ApplyView, LogsView, PlanView, ReleasesView, ShowView, StatusView};
 
 /// Lines of one container's output when nobody says how many.
 const DEFAULT_LINES: usize = 100;
@@ -66,10 +64,7 @@ pub(super) async fn apply(
 /// What an apply would come to; nothing is recorded.
 #[utoipa::path(post, path = "/plan", tag = "workloads", request_body = ApplyAsk,
     responses((status = 200, body = PlanView)))]
-pub(super) async fn plan(
-    State(state): State<ApiState>,
-    Body(ask): Body<ApplyAsk>,
-) -> Result<Json<PlanView>, Problem> {
+pub(super) async fn plan(State(state): State<ApiState>, Body(ask): Body<ApplyAsk>) -> Result<Json<PlanView>, Problem> {
     Ok(Json(state.backend()?.plan(ask).await?))
 }
 
