@@ -2,4 +2,5 @@
 
 pub mod adapters;
 pub mod clock;
+pub mod config;
 pub mod store;
