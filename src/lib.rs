@@ -4,6 +4,7 @@ pub mod adapters;
 pub mod api;
 pub mod clock;
 pub mod commands;
+pub mod config;
 pub mod execution;
 pub mod intake;
 pub mod logs;
