@@ -1,9 +1,13 @@
 //! What the lab itself asks of Docker: making images, counting what a run left behind, removing it.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use bollard::models::{ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, NetworkingConfig};
+use bollard::models::{
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, Ipam, IpamConfig, NetworkCreateRequest,
+    NetworkingConfig,
+};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
     RemoveContainerOptionsBuilder, StartContainerOptions,
@@ -136,7 +140,6 @@ impl Docker {
         };
         let body = ContainerCreateBody {
             image: Some(bare.image.into()),
-            env: Some(bare.env.to_vec()),
             labels: Some(HashMap::from([(labels::LAB.to_owned(), bare.run.to_owned())])),
             host_config: Some(HostConfig { network_mode: Some(bare.network.into()), ..Default::default() }),
             networking_config: Some(NetworkingConfig {
@@ -150,11 +153,29 @@ impl Docker {
         Ok(id)
     }
 
-    /// The subnet of a network, CIDR.
-    pub(crate) async fn subnet(&self, network: &str) -> Result<String> {
-        let found = self.0.inspect_network(network, None::<bollard::query_parameters::InspectNetworkOptions>).await?;
-        let configs = found.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
-        configs.into_iter().find_map(|config| config.subnet).ok_or_else(|| "the network has no subnet".into())
+    /// Makes a network of the lab's own with a subnet of its own; its id and an address on it.
+    pub(crate) async fn make_network(&self, run: &str) -> Result<(String, Ipv4Addr)> {
+        let mut refused = String::new();
+        // Another network may hold a subnet; Docker says so, and the next one is tried.
+        for third in 0..=255_u8 {
+            let request = NetworkCreateRequest {
+                name: format!("{run}-floor"),
+                labels: Some(HashMap::from([(labels::LAB.to_owned(), run.to_owned())])),
+                ipam: Some(Ipam {
+                    config: Some(vec![IpamConfig {
+                        subnet: Some(format!("10.247.{third}.0/24")),
+                        ..Default::default()
+                    }]),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            };
+            match self.0.create_network(request).await {
+                Ok(made) => return Ok((made.id, Ipv4Addr::new(10, 247, third, 77))),
+                Err(error) => refused = error.to_string(),
+            }
+        }
+        Err(format!("Docker makes no network: {refused}").into())
     }
 }
 
@@ -164,8 +185,6 @@ pub(crate) struct Bare<'a> {
     pub name: &'a str,
     /// Reference or id.
     pub image: &'a str,
-    /// `NAME=VALUE`.
-    pub env: &'a [String],
     /// Id of the network.
     pub network: &'a str,
     /// Address on it.

@@ -41,3 +41,27 @@ pub(crate) async fn send(addr: SocketAddr, request: Request<Full<Bytes>>) -> Res
     };
     tokio::time::timeout(ANSWER, exchange).await.map_err(|_| format!("{addr} did not answer within {ANSWER:?}"))?
 }
+
+/// Sends JSON over a unix socket and returns the body; any other status than a success is an error.
+pub(crate) async fn unix(socket: &std::path::Path, method: &str, path: &str, body: &str) -> Result<String> {
+    let stream =
+        tokio::net::UnixStream::connect(socket).await.map_err(|error| format!("{}: {error}", socket.display()))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "localhost")
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))?;
+    let answered = async {
+        let answer = sender.send_request(request).await?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await?.to_bytes();
+        let body = String::from_utf8_lossy(&body).into_owned();
+        if status.is_success() { Ok(body) } else { Err(format!("{method} {path}: {status} {body}").into()) }
+    };
+    tokio::select! {
+        answer = answered => answer,
+        ended = connection => Err(format!("the connection ended: {ended:?}").into()),
+    }
+}

@@ -1,7 +1,9 @@
 //! `cutover-lab`: load, faults and figures for cutover. It drives the real binary on real Docker, counts what fails,
 //! and removes everything that it made.
 
+mod bench;
 mod docker;
+mod hook;
 mod http;
 mod labels;
 mod load;
@@ -41,6 +43,9 @@ enum Command {
     },
     /// Sends mixed traffic and counts what fails; ends with 1 when anything did.
     Load(LoadArgs),
+    /// Measures; the last line is `ok …` or `short …`.
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Requires something of the real binary on real Docker; the last line is `ok …` or `short …`.
     #[command(subcommand)]
     Prove(prove::Command),
@@ -92,6 +97,7 @@ async fn run(command: Command) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Load(args) => load(args).await,
+        Command::Bench(command) => bench::run(command).await,
         Command::Prove(command) => prove::run(command).await,
     }
 }

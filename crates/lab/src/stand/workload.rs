@@ -53,7 +53,7 @@ impl Workload {
         line(format!("image  = \"{}\"", self.image));
         line(format!("host   = \"{}\"", stand.host(&self.name)));
         line(format!("port   = {}", sample::PORT));
-        line("health = { http = \"/healthz\", interval = \"100ms\", timeout = \"2s\" }".into());
+        line("health = \"/healthz\"".into());
         if let Some(deploy) = &self.deploy {
             line(format!("deploy = \"{deploy}\""));
         }
