@@ -153,6 +153,21 @@ impl Docker {
         Ok(id)
     }
 
+    /// The lowest port that an image exposes; pulls it when it is not here.
+    pub(crate) async fn first_port(&self, reference: &str) -> Result<u16> {
+        if self.0.inspect_image(reference).await.is_err() {
+            let options = CreateImageOptionsBuilder::new().from_image(reference).build();
+            let mut answers = std::pin::pin!(self.0.create_image(Some(options), None, None));
+            while let Some(answer) = answers.next().await {
+                answer.map_err(|error| format!("Docker does not pull {reference}: {error}"))?;
+            }
+        }
+        let config = self.0.inspect_image(reference).await?.config;
+        let exposed = config.and_then(|config| config.exposed_ports).unwrap_or_default();
+        let ports = exposed.iter().filter_map(|port| port.strip_suffix("/tcp")?.parse().ok());
+        ports.min().ok_or_else(|| format!("{reference} exposes no port; the quickstart needs to know one").into())
+    }
+
     /// Makes a network of the lab's own with a subnet of its own; its id and an address on it.
     pub(crate) async fn make_network(&self, run: &str) -> Result<(String, Ipv4Addr)> {
         let mut refused = String::new();

@@ -9,6 +9,7 @@ mod labels;
 mod load;
 mod process;
 mod prove;
+mod quickstart;
 mod report;
 mod sample;
 mod stand;
@@ -46,6 +47,8 @@ enum Command {
     /// Measures; the last line is `ok …` or `short …`.
     #[command(subcommand)]
     Bench(bench::Command),
+    /// The main job, told while it happens.
+    Quickstart(quickstart::Asked),
     /// Requires something of the real binary on real Docker; the last line is `ok …` or `short …`.
     #[command(subcommand)]
     Prove(prove::Command),
@@ -98,6 +101,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Load(args) => load(args).await,
         Command::Bench(command) => bench::run(command).await,
+        Command::Quickstart(asked) => quickstart::run(asked).await,
         Command::Prove(command) => prove::run(command).await,
     }
 }

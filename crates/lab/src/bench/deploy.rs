@@ -10,7 +10,7 @@ use crate::Result;
 use crate::docker::Bare;
 use crate::report::{Verdict, progress};
 use crate::sample::{PORT, Version};
-use crate::stand::{Stand, Workload};
+use crate::stand::{Stand, Workload, ms_between};
 
 /// Deployments per round, and as many bare starts.
 const DEPLOYMENTS: usize = 30;
@@ -18,8 +18,6 @@ const DEPLOYMENTS: usize = 30;
 const TRY_EVERY: Duration = Duration::from_millis(1);
 /// How long a bare container may take to answer.
 const READY: Duration = Duration::from_secs(20);
-/// Milliseconds of a day.
-const DAY_MS: i64 = 86_400_000;
 
 pub(super) async fn measure(stand: &Stand) -> Result<Verdict> {
     let mut verdict = Verdict::default();
@@ -60,24 +58,7 @@ async fn deploy(stand: &Stand, image: &str) -> Result<f64> {
     let said = stand.must(&["deploy", &stand.full_name("web"), "--image", image, "--json"]).await?;
     let id = said.text("deployment_id")?;
     let events = stand.timeline("web").await?;
-    let at = |kind: &str| {
-        let event = events.iter().find(|event| event["event"] == kind && event["deployment_id"] == id.as_str());
-        event.and_then(|event| event["time"].as_str()).and_then(ms_of_day)
-    };
-    let (Some(accepted), Some(swapped)) = (at("IntentQueued"), at("Swapped")) else {
-        return Err(format!("the timeline of {id} lacks IntentQueued or Swapped").into());
-    };
-    Ok((swapped - accepted).rem_euclid(DAY_MS) as f64)
-}
-
-/// Milliseconds since midnight of a time like `2026-01-31T12:00:00.000Z`.
-fn ms_of_day(time: &str) -> Option<i64> {
-    let clock = time.split_once('T')?.1.trim_end_matches('Z');
-    let mut parts = clock.split(':');
-    let hours: i64 = parts.next()?.parse().ok()?;
-    let minutes: i64 = parts.next()?.parse().ok()?;
-    let seconds: f64 = parts.next()?.parse().ok()?;
-    Some((hours * 60 + minutes) * 60_000 + (seconds * 1000.0).round() as i64)
+    Ok(ms_between(&events, &id, "IntentQueued", "Swapped")? as f64)
 }
 
 /// What Docker needs by itself, on a network as the engine makes them.
@@ -115,16 +96,5 @@ impl<'a> Floor<'a> {
         let took = began.elapsed();
         self.stand.docker.remove(&id).await?;
         Ok(took.as_secs_f64() * 1e3)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_time_of_day_is_read() {
-        assert_eq!(ms_of_day("2026-01-31T01:02:03.456Z"), Some(3_723_456));
-        assert_eq!((ms_of_day("x T00:00:00.100Z").unwrap() - 86_399_900).rem_euclid(DAY_MS), 200);
     }
 }

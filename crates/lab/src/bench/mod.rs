@@ -210,7 +210,7 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     match sorted.get(middle) {
         None => f64::NAN,
-        Some(upper) if sorted.len() % 2 == 0 => (upper + sorted[middle - 1]) / 2.0,
+        Some(upper) if sorted.len().is_multiple_of(2) => (upper + sorted[middle - 1]) / 2.0,
         Some(value) => *value,
     }
 }

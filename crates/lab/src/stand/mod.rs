@@ -7,6 +7,7 @@ mod workload;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -16,7 +17,7 @@ use tokio::process::Child;
 use crate::docker::Docker;
 use crate::report::progress;
 use crate::{Result, labels, process};
-pub(crate) use said::{Said, field};
+pub(crate) use said::{Said, field, ms_between};
 pub(crate) use workload::Workload;
 
 /// Between the request to end and the kill; the engine's own worst case is a commit that is being synced.
@@ -35,6 +36,8 @@ pub(crate) struct Stand {
     /// The daemon.
     pub docker: Docker,
     children: Mutex<Children>,
+    /// Whether it runs on after the work, until a person ends it.
+    kept: AtomicBool,
 }
 
 #[derive(Default)]
@@ -63,8 +66,9 @@ impl Stand {
         let project = project.trim_matches('-').to_owned();
         let (api, proxy) = (free_port()?, free_port()?);
         let hooks_host = format!("hooks.{project}.test");
-        let stand =
-            Self { folder, binary, project, proxy, hooks_host, docker, children: Mutex::new(Children::default()) };
+        let children = Mutex::new(Children::default());
+        let kept = AtomicBool::new(false);
+        let stand = Self { folder, binary, project, proxy, hooks_host, docker, children, kept };
         let config = format!(
             "data_dir = \"{}\"\n\n[api]\nlisten = \"{api}\"\n\n[proxy]\nlisten = \"{proxy}\"\n\n[hooks]\nhost = \"{}\"\n",
             stand.data().display(),
@@ -109,6 +113,11 @@ impl Stand {
         let path = self.folder().join(name);
         std::fs::write(&path, content)?;
         Ok(path.display().to_string())
+    }
+
+    /// Lets it run on after the work, until SIGINT or SIGTERM.
+    pub(crate) fn keep(&self) {
+        self.kept.store(true, Ordering::Relaxed);
     }
 
     /// The last lines that a process of this run wrote.
@@ -166,6 +175,9 @@ pub(crate) async fn on_stand<T>(work: impl AsyncFnOnce(Arc<Stand>) -> Result<T>)
         for process in ["engine", "proxy"] {
             progress(&format!("last lines of the {process}:\n{}", stand.output(process)));
         }
+    }
+    if result.is_ok() && stand.kept.load(Ordering::Relaxed) {
+        crate::interrupted().await;
     }
     let left = stand.end().await?;
     Ok((result?, left))

@@ -67,3 +67,41 @@ pub(crate) fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
         _ => None,
     }
 }
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+
+/// Milliseconds between the first events of two kinds of one deployment.
+pub(crate) fn ms_between(events: &[Value], deployment: &str, from: &str, to: &str) -> Result<i64> {
+    let at = |kind: &str| {
+        let mut events = events.iter().filter(|event| event["deployment_id"] == deployment);
+        let time = events.find(|event| event["event"] == kind).and_then(|event| event["time"].as_str());
+        time.and_then(ms_of_day).ok_or_else(|| format!("the timeline of {deployment} lacks {kind}"))
+    };
+    Ok((at(to)? - at(from)?).rem_euclid(DAY_MS))
+}
+
+/// Milliseconds since midnight of a time like `2026-01-31T12:00:00.000Z`.
+fn ms_of_day(time: &str) -> Option<i64> {
+    let clock = time.split_once('T')?.1.trim_end_matches('Z');
+    let mut parts = clock.split(':');
+    let hours: i64 = parts.next()?.parse().ok()?;
+    let minutes: i64 = parts.next()?.parse().ok()?;
+    let seconds: f64 = parts.next()?.parse().ok()?;
+    Some((hours * 60 + minutes) * 60_000 + (seconds * 1000.0).round() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn times_are_subtracted_over_midnight() {
+        let event = |kind: &str, time: &str| json!({"event": kind, "deployment_id": "dep_a", "time": time});
+        let events = [event("A", "2026-01-31T23:59:59.900Z"), event("B", "2026-02-01T00:00:00.100Z")];
+        assert_eq!(ms_between(&events, "dep_a", "A", "B").unwrap(), 200);
+        assert!(ms_between(&events, "dep_b", "A", "B").is_err());
+        assert_eq!(ms_of_day("2026-01-31T01:02:03.456Z"), Some(3_723_456));
+    }
+}
