@@ -1,0 +1,1 @@
+//! What only Docker can show.
