@@ -1,4 +1,4 @@
-//! The contract of [`Runtime`], held by Docker and by its twin.
+//! The contract of `Runtime`, held by Docker and by its twin.
 
 mod create;
 mod docker_only;
@@ -9,7 +9,7 @@ mod surroundings;
 
 pub(crate) use harness::{Behaviour, Harness};
 
-use cutover::adapters::runtime::{Container, Runtime};
+use cutover::adapters::runtime::Container;
 
 /// Makes a test of each sentence, for Docker and for the twin.
 macro_rules! contract {
