@@ -2,4 +2,12 @@
 
 pub mod adapters;
 pub mod clock;
+pub mod commands;
+pub mod execution;
+pub mod intake;
+pub mod logs;
+pub mod projections;
+pub mod recovery;
+pub mod schedule;
+pub mod secrets;
 pub mod store;

@@ -29,7 +29,8 @@ impl World {
         let ours = self.containers().filter(|body| body.workload == workload);
         let mut containers: Vec<_> = ours.map(|body| self.seen(body, head)).collect();
         containers.sort_by_key(|seen| seen.unit);
-        Observed { containers, router: self.router_answers().then(|| self.router_seen(workload)) }
+        let router = self.router_answers().then(|| self.router_seen(workload));
+        Observed { containers, router, ..Observed::default() }
     }
 
     fn seen(&self, body: &Body, head: u64) -> Seen {

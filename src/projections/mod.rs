@@ -1,0 +1,8 @@
+//! Read models, folded from the log as it grows.
+
+pub mod addresses;
+mod live;
+mod world;
+
+pub use live::{Cell, Live, Planned, Written};
+pub use world::{ContainerRow, RouteRow, Rows, World};
