@@ -222,6 +222,3 @@ pub mod labels {
 
 /// Labels as Docker takes them.
 pub type Labels = BTreeMap<String, String>;
-pub fn assignable(_: &str) -> Option<(Ipv4Addr, Ipv4Addr)> {
-    None
-}
