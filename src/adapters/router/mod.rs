@@ -1,5 +1,7 @@
 //! The port to the data plane.
 
+pub mod http;
+
 use async_trait::async_trait;
 use cutover_proxy::wire::{Fence, Put, PutRefused, Table};
 
