@@ -119,7 +119,11 @@ impl Sim {
             },
             Decision::Plan => match self.plan(lane, observed) {
                 Ok(command) => command,
-                Err(kind) => return self.trouble(lane, Effect::Plan, (Class::Permanent, kind)),
+                Err(kind) => {
+                    let open = self.engine.lanes[lane].state.open.as_ref().map(Open::id);
+                    let Some(open) = open else { return };
+                    return self.trouble(lane, Effect::Plan(open), (Class::Permanent, kind));
+                }
             },
             Decision::Heal(unit, drift) => self.heal(lane, unit, drift),
         };

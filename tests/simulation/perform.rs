@@ -17,8 +17,8 @@ const AWAY: Failed = (Class::Transient, ReasonKind::Unavailable);
 impl Sim {
     pub(crate) fn perform(&mut self, lane: usize, effect: Effect) {
         let done = match effect {
-            Effect::Plan => Ok(()),
-            Effect::Resolve => self.resolve(lane),
+            Effect::Plan(_) => Ok(()),
+            Effect::Resolve(_) => self.resolve(lane),
             Effect::Capture(unit, _) => {
                 self.engine.lanes[lane].answers.captured.push(unit);
                 Ok(())

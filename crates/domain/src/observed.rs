@@ -176,10 +176,10 @@ pub struct RouterSeen {
 /// One thing done to the world. Performing it twice does no harm; its answer is never believed, only what is seen.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Effect {
-    /// Makes the plan of the open deployment: its network and addresses.
-    Plan,
-    /// Finds out what the open deployment's reference means, and has the image here.
-    Resolve,
+    /// Makes the plan of this deployment: its network and addresses.
+    Plan(DeploymentId),
+    /// Finds out what this deployment's reference means, and has the image here.
+    Resolve(DeploymentId),
     /// Creates the container of a planned unit.
     Create(UnitId),
     /// Starts a container that was never started.

@@ -50,7 +50,7 @@ fn prepare(look: Look<'_>) -> Next {
     let (open, answers) = (look.open, &look.observed.answers);
     let asks = matches!(&open.intent.wish, Wish::Deploy(ImageWish::Reference { .. }));
     if !asks || open.release.is_some() {
-        return match trouble_with(answers.trouble.as_ref(), |effect| effect == Effect::Plan) {
+        return match trouble_with(answers.trouble.as_ref(), |effect| effect == Effect::Plan(open.id())) {
             Some(trouble) if trouble.class != Class::Transient || look.now.passed(open.begun, STEP_MS) => {
                 look.fail(None, reason(trouble.kind, trouble.text.to_string()))
             }
@@ -63,11 +63,11 @@ fn prepare(look: Look<'_>) -> Next {
     if answers.resolved == Some(open.id()) {
         return Next::Decide(Decision::Resolved);
     }
-    match trouble_with(answers.trouble.as_ref(), |effect| effect == Effect::Resolve) {
+    match trouble_with(answers.trouble.as_ref(), |effect| effect == Effect::Resolve(open.id())) {
         Some(trouble) if trouble.class != Class::Transient || look.now.passed(open.begun, RESOLVE_MS) => {
             look.fail(None, reason(trouble.kind, trouble.text.to_string()))
         }
-        _ => look.attempt(Effect::Resolve),
+        _ => look.attempt(Effect::Resolve(open.id())),
     }
 }
 

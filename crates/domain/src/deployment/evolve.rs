@@ -31,9 +31,11 @@ pub fn evolve(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
     match event {
         Event::IntentQueued(e) => queued(state, e),
         Event::IntentSuperseded(e) => {
-            ended(state, event, e.deployment, e.lists.as_ref(), at).map(|open| state.shielded = open)
+            ended(state, event, e.deployment, e.lists.as_ref(), at).map(|open| state.shielded |= open)
         }
-        Event::IntentCancelled(e) => ended(state, event, e.deployment, e.lists.as_ref(), at).map(|_| ()),
+        Event::IntentCancelled(e) => {
+            ended(state, event, e.deployment, e.lists.as_ref(), at).map(|open| state.shielded &= !open)
+        }
         Event::DeploymentBegun(e) => begun(state, event, (e.deployment, e.revision), at),
         Event::ReleaseResolved(e) => resolved(state, event, e),
         Event::DeploymentPlanned(e) => on_open(state, event, e.deployment, |open| {
@@ -138,6 +140,7 @@ fn begun(state: &mut Workload, event: &Event, (id, revision): (DeploymentId, u32
         return corrupt(event, format!("begins {id}, which does not wait"));
     };
     let intent = state.queue.remove(index);
+    state.teardown = Teardown::No;
     state.open = Some(Open {
         intent,
         revision,
