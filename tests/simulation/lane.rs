@@ -1,7 +1,7 @@
 //! The shell in miniature: look, ask what comes next, write or do it. The same calls as in `src/execution`.
 
 use cutover_domain::deployment::{Command, Decision, Next, decide, next, probed};
-use cutover_domain::observed::{Answer, Class, Effect, Phase, Probe, Trouble};
+use cutover_domain::observed::{Answer, Class, Effect, Observed, Phase, Probe, Trouble};
 use cutover_domain::plan::plan;
 use cutover_domain::workload::{Open, Release, Workload};
 use cutover_events::deployment::{Drift, DriftSeen, ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
@@ -48,14 +48,11 @@ impl Sim {
             self.engine.lanes[lane].wake_ms = now.mono_ms + OPEN_TICK_MS;
             return None;
         }
-        if now.mono_ms >= self.engine.lanes[lane].probed_ms + PROBE_MS {
-            self.engine.lanes[lane].probed_ms = now.mono_ms;
-            self.world.probe(self.shops[lane].id);
-        }
         self.forget(lane);
         let mut observed = self.observe(lane);
         let state = &self.engine.lanes[lane].state;
-        let asked = probed(state);
+        let asked = probed(state, &observed);
+        let probes = !asked.is_empty();
         for seen in observed.containers.iter_mut().filter(|seen| !asked.contains(&seen.unit)) {
             seen.probe = Probe { answer: Answer::Unknown, failures: 0 };
         }
@@ -64,6 +61,11 @@ impl Sim {
         let version = state.version;
         if let Some(breach) = breaches.first() {
             self.fail(breach.to_string());
+        }
+        // What a probe says counts from the next look on.
+        if probes && now.mono_ms >= self.engine.lanes[lane].probed_ms {
+            self.engine.lanes[lane].probed_ms = now.mono_ms + PROBE_MS;
+            self.world.probe(self.shops[lane].id);
         }
         Some(Held { next, version, observed })
     }
@@ -88,21 +90,21 @@ impl Sim {
                 self.lawful(lane, effect, &held.observed);
                 self.perform(lane, effect);
             }
-            Next::Wait(until) => self.sleep(lane, until),
+            Next::Wait(until) => self.sleep(lane, until, &held.observed),
         }
     }
 
-    fn sleep(&mut self, lane: usize, until: Option<u64>) {
+    fn sleep(&mut self, lane: usize, until: Option<u64>, observed: &Observed) {
         let mono = self.mono();
         let state = &self.engine.lanes[lane].state;
         let tick = if state.open.is_some() || !state.removal.is_empty() { OPEN_TICK_MS } else { REST_TICK_MS };
-        let tick = if probed(state).is_empty() { tick } else { tick.min(PROBE_MS) };
+        let tick = if probed(state, observed).is_empty() { tick } else { tick.min(PROBE_MS) };
         let wake = until.unwrap_or(u64::MAX).min(mono + tick).max(mono + 1);
         self.engine.lanes[lane].wake_ms = wake;
     }
 
     /// What an effect may never be, whatever comes of it.
-    fn lawful(&mut self, lane: usize, effect: Effect, observed: &cutover_domain::observed::Observed) {
+    fn lawful(&mut self, lane: usize, effect: Effect, observed: &Observed) {
         if let Effect::Start(unit, _) = effect
             && observed.seen(unit).is_none_or(|seen| seen.phase != Phase::Created)
         {
@@ -110,7 +112,7 @@ impl Sim {
         }
     }
 
-    fn decide(&mut self, lane: usize, decision: Decision, observed: &cutover_domain::observed::Observed) {
+    fn decide(&mut self, lane: usize, decision: Decision, observed: &Observed) {
         let command = match decision {
             Decision::Begin(deployment) => Command::Begin(deployment, self.shops[lane].specs.len() as u32),
             Decision::Resolved => match self.resolved(lane) {
@@ -157,7 +159,7 @@ impl Sim {
         })
     }
 
-    fn plan(&mut self, lane: usize, observed: &cutover_domain::observed::Observed) -> Result<Command, ReasonKind> {
+    fn plan(&mut self, lane: usize, observed: &Observed) -> Result<Command, ReasonKind> {
         let state = &self.engine.lanes[lane].state;
         let Some(open) = &state.open else { return Err(ReasonKind::NoPlan) };
         let ask = match wished(state, open)? {

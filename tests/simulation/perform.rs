@@ -1,8 +1,8 @@
 //! Effects of the simulated shell: each becomes a request or three, and each request has four outcomes.
 
 use cutover::adapters::world::{Answer, Request, Units};
+use cutover_domain::deployment::targets;
 use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
-use cutover_domain::workload::Workload;
 use cutover_events::UnitId;
 use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
 use cutover_proxy::wire::RefusedCode;
@@ -75,7 +75,7 @@ impl Sim {
     }
 
     fn put(&mut self, lane: usize, to: Targets, generation: u64) -> Result<(), Failed> {
-        let units = targets(self, lane, to);
+        let units = targets(&self.engine.lanes[lane].state, to).to_vec();
         if units.iter().any(|unit| self.world.unit(*unit).is_none_or(|body| !body.runs())) {
             return Err((Class::ProbeRefused, ReasonKind::Vanished));
         }
@@ -174,20 +174,6 @@ fn stage_of(id: DockerId, stage: u8) -> Request {
         0 => Request::SetRestart(id, Restart::No),
         1 => Request::Stop(id),
         _ => Request::Remove(id),
-    }
-}
-
-/// As in the shell: which units a route write is about.
-fn targets(sim: &Sim, lane: usize, to: Targets) -> Vec<UnitId> {
-    let state: &Workload = &sim.engine.lanes[lane].state;
-    let green = state.open.as_ref().and_then(|open| open.plan.as_deref());
-    let running = |unit: &&UnitId| sim.world.unit(**unit).is_some_and(|body| body.runs());
-    match to {
-        Targets::Nothing => Vec::new(),
-        Targets::Green => green.map(|plan| plan.slot.clone()).unwrap_or_default(),
-        Targets::Blue | Targets::Active => {
-            state.active.as_ref().map(|slot| slot.units.iter().filter(running).copied().collect()).unwrap_or_default()
-        }
     }
 }
 

@@ -14,7 +14,8 @@ pub struct Now {
     pub boot: BootId,
     /// `CLOCK_MONOTONIC`, ms.
     pub mono_ms: u64,
-    /// When this engine started, on the same clock: waits of an earlier boot begin again here.
+    /// Since when this engine has been looking without a break, on the same clock: its start, or the end of a time in
+    /// which it stood still. Waits of an earlier boot begin again here.
     pub engine_start_ms: u64,
 }
 
@@ -211,9 +212,9 @@ pub enum Targets {
     Nothing,
     /// The slot of the open deployment's plan.
     Green,
-    /// What the open deployment goes back to.
+    /// What the open deployment goes back to, as it was committed.
     Blue,
-    /// The active slot: those of its units that are ready.
+    /// The part of the active slot that the log has named last.
     Active,
 }
 

@@ -81,16 +81,20 @@ pub fn decide(state: &Workload, command: Command) -> Result<Vec<Event>, Rejectio
         Command::Begin(id, revision) if state.open.is_none() && state.is_open(id) => {
             Ok(vec![DeploymentBegun { deployment: id, revision }.into()])
         }
-        Command::Resolved(event) if holds(state, event.deployment) => Ok(vec![event.into()]),
-        Command::Planned(deployment, plan) if holds(state, deployment) => {
+        Command::Resolved(event) if unplanned(state, event.deployment) => Ok(vec![event.into()]),
+        Command::Planned(deployment, plan) if prepares(state, deployment) => {
             Ok(vec![DeploymentPlanned { deployment, plan: *plan }.into()])
         }
         Command::Heal(..) | Command::Begin(..) | Command::Resolved(_) | Command::Planned(..) => Err(Rejection::MovedOn),
     }
 }
 
-fn holds(state: &Workload, id: DeploymentId) -> bool {
-    state.open.as_ref().is_some_and(|open| open.id() == id && open.plan.is_none() && open.before_pivot())
+fn prepares(state: &Workload, id: DeploymentId) -> bool {
+    state.open.as_ref().is_some_and(|open| open.id() == id && open.before_pivot())
+}
+
+fn unplanned(state: &Workload, id: DeploymentId) -> bool {
+    prepares(state, id) && state.open.as_ref().is_some_and(|open| open.plan.is_none())
 }
 
 fn queue(state: &Workload, intent: IntentQueued) -> Result<Vec<Event>, Rejection> {
