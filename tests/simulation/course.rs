@@ -56,7 +56,7 @@ impl Sim {
                 self.land(index);
             }
             76..=82 => self.some_client(),
-            83..=84 => {
+            83 if self.random.chance(600) => {
                 let lane = self.random.index(self.shops.len());
                 self.some_wish(lane);
             }

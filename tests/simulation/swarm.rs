@@ -81,7 +81,7 @@ impl Swarm {
         let mut swarm = Self::default();
         for (index, rate) in swarm.rates.iter_mut().enumerate() {
             let moves = MOVES.iter().any(|fault| *fault as usize == index);
-            let rates: &[u16] = if moves { &[20, 60, 200] } else { &[10, 50, 200] };
+            let rates: &[u16] = if moves { &[50, 200, 800] } else { &[10, 50, 200] };
             *rate = if random.chance(400) { random.pick(rates) } else { 0 };
         }
         swarm.moves = MOVES.iter().copied().filter(|fault| swarm.rates[*fault as usize] > 0).collect();
@@ -105,9 +105,9 @@ impl Swarm {
         rate > 0 && random.chance(rate)
     }
 
-    /// A fault that is a move of its own, if one comes now: about one move in eight hundred to one in eighty.
+    /// A fault that is a move of its own, if one comes now: at most about one move in twenty.
     pub(crate) fn next_move(&self, random: &mut Random) -> Option<Fault> {
-        if self.moves.is_empty() || !random.chance(40) {
+        if self.moves.is_empty() || !random.chance(60) {
             return None;
         }
         let fault = random.pick(&self.moves);
