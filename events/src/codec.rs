@@ -121,7 +121,8 @@ pub fn decode_commit(body: &[u8]) -> Result<Commit, CodecError> {
 }
 
 fn take<'a, const N: usize>(rest: &mut &'a [u8]) -> Result<&'a [u8; N], CodecError> {
-    let (head, tail) = rest.split_first_chunk::<N>().ok_or_else(|| CodecError::Damaged("a commit is cut off".into()))?;
+    let (head, tail) =
+        rest.split_first_chunk::<N>().ok_or_else(|| CodecError::Damaged("a commit is cut off".into()))?;
     *rest = tail;
     Ok(head)
 }

@@ -122,7 +122,11 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, BadId> {
         let mut out = [0; 32];
-        hex::decode_to_slice(text, &mut out).map_err(|_| BadId { kind: "digest", prefix: "", text: text.chars().take(80).collect() })?;
+        hex::decode_to_slice(text, &mut out).map_err(|_| BadId {
+            kind: "digest",
+            prefix: "",
+            text: text.chars().take(80).collect(),
+        })?;
         Ok(Self(out))
     }
 }
