@@ -78,9 +78,9 @@ fn broken(project: &str) -> Vec<Case> {
     let case = |name, file: Vec<u8>, says: &[&'static str]| Case { name, file, says: says.to_vec() };
     vec![
         case("empty", Vec::new(), &["bad.toml"]),
-        case("truncated", good.as_bytes()[..cut].to_vec(), &["bad.toml", "3"]),
+        case("truncated", good.as_bytes()[..cut].to_vec(), &["bad.toml:4"]),
         case("not UTF-8", not_utf8, &["bad.toml", "utf-8"]),
-        case("8 MB", vec![b'#'; 8_000_000], &["bad.toml", "1 MiB"]),
+        case("8 MB", vec![b'#'; 8_000_000], &["bad.toml", "1048576"]),
         case("binary", vec![0_u8; 4096], &["bad.toml"]),
         case("JSON", b"{\"project\": 1}".to_vec(), &["bad.toml"]),
         case("a list of workloads", b"workloads = [1, 2]\n".to_vec(), &["bad.toml", "workloads"]),
@@ -126,7 +126,7 @@ fn values(project: &str) -> Vec<Case> {
         with("unknown key near a known one", "helth = \"/healthz\"", &["helth", "health", "bad.toml"]),
         with("unknown key near none", "zzzzzz = 1", &["zzzzzz", "image", "host", "port", "bad.toml"]),
         image("no source", "", &sources),
-        image("two sources", "image = \"a\"\ndockerfile = \".\"", &["image", "dockerfile"]),
+        image("two sources", "image = \"a\"\ndockerfile = \".\"", &["dockerfile"]),
         image("source of a later release", "dockerfile = \".\"", &["dockerfile", "not yet supported"]),
         image("image of a wrong type", "image = 5", &["image"]),
         image("image with spaces", "image = \"no such image\"", &["image"]),
@@ -175,6 +175,6 @@ fn values(project: &str) -> Vec<Case> {
         with("policy, unknown key", "[workloads.other.policy]\nbakee = \"1s\"", &["bakee", "bake"]),
         with("policy, no duration", "[workloads.other.policy]\nbake = \"soon\"", &["bake"]),
         with("policy, negative", "[workloads.other.policy]\ndrain = \"-1s\"", &["drain"]),
-        with("a key twice", "port = 9090", &["port", "bad.toml"]),
+        with("a key twice", "port = 9090", &["duplicate", "bad.toml:7"]),
     ]
 }
