@@ -1,0 +1,9 @@
+//! Integration tests, one binary.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod intake_decide;
+mod intake_fuzz;
+mod intake_listener;
+mod intake_log;
+mod intake_providers;
+mod intake_support;
