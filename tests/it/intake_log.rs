@@ -1,4 +1,6 @@
-//! A log in memory that can be told to fail.
+//! A log in memory that can be told to fail, and to forget as a crash would.
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use cutover::clock::Clock;
@@ -16,16 +18,42 @@ pub(crate) enum Mood {
 }
 
 pub(crate) struct TestLog {
-    commits: Mutex<Vec<Sealed>>,
+    written: Mutex<Written>,
     mood: Mutex<Mood>,
     clock: Clock,
     head: tokio::sync::watch::Sender<Head>,
 }
 
+/// Commits, with their places by stream and by key.
+#[derive(Default)]
+struct Written {
+    commits: Vec<Sealed>,
+    streams: BTreeMap<StreamId, Vec<usize>>,
+    keys: BTreeMap<Vec<u8>, usize>,
+}
+
+impl Written {
+    fn push(&mut self, sealed: Sealed) {
+        let (place, commit) = (self.commits.len(), &sealed.commit);
+        self.streams.entry(commit.stream).or_default().push(place);
+        self.keys.extend(commit.key.as_ref().map(|key| (key.lookup(commit.stream), place)));
+        self.commits.push(sealed);
+    }
+
+    fn find(&self, stream: StreamId, key: &Key) -> Option<&Sealed> {
+        self.keys.get(&key.lookup(stream)).map(|place| &self.commits[*place])
+    }
+
+    fn version(&self, stream: StreamId) -> u64 {
+        let last = self.streams.get(&stream).and_then(|places| places.last());
+        last.map_or(0, |place| self.commits[*place].commit.last_version())
+    }
+}
+
 impl TestLog {
     pub(crate) fn new() -> Self {
         let (head, _) = tokio::sync::watch::channel(Head::default());
-        Self { commits: Mutex::default(), mood: Mutex::new(Mood::Works), clock: Clock::system(), head }
+        Self { written: Mutex::default(), mood: Mutex::new(Mood::Works), clock: Clock::system(), head }
     }
 
     pub(crate) fn turn(&self, mood: Mood) {
@@ -33,16 +61,19 @@ impl TestLog {
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {
-        self.commits.lock().iter().flat_map(|sealed| sealed.commit.events.clone()).collect()
+        self.written.lock().commits.iter().flat_map(|sealed| sealed.commit.events.clone()).collect()
     }
 
     /// Forgets everything past the first `count` commits, as a crash between two of them would.
     pub(crate) fn cut(&self, count: usize) {
-        self.commits.lock().truncate(count);
+        let mut written = self.written.lock();
+        let kept: Vec<_> = written.commits.drain(..count).collect();
+        *written = Written::default();
+        kept.into_iter().for_each(|sealed| written.push(sealed));
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.commits.lock().len()
+        self.written.lock().commits.len()
     }
 }
 
@@ -54,23 +85,18 @@ impl Log for TestLog {
             Mood::NoRoom => return Err(AppendError::NoRoom),
             Mood::Poisoned => return Err(AppendError::Poisoned("the disk is gone".into())),
         }
-        let mut commits = self.commits.lock();
-        let same = |sealed: &&Sealed| {
-            append.key.as_ref().is_some_and(|key| {
-                sealed.commit.stream == append.stream
-                    && sealed.commit.key.as_ref().map(|k| k.lookup(append.stream)) == Some(key.lookup(append.stream))
-            })
-        };
-        if let Some(original) = commits.iter().find(same) {
+        let mut written = self.written.lock();
+        if let Some(original) = append.key.as_ref().and_then(|key| written.find(append.stream, key)) {
             return Err(AppendError::Duplicate { original: Box::new(original.clone()) });
         }
-        let version = commits.iter().rfind(|s| s.commit.stream == append.stream).map_or(0, |s| s.commit.last_version());
+        let version = written.version(append.stream);
         if let Expected::Exact(expected) = append.expected
             && expected != version
         {
             return Err(AppendError::Conflict { actual: version });
         }
-        let (position, before) = commits.last().map_or((0, Digest::default()), |s| (s.commit.last_position(), s.chain));
+        let last = written.commits.last();
+        let (position, before) = last.map_or((0, Digest::default()), |s| (s.commit.last_position(), s.chain));
         let commit = Commit {
             position: position + 1,
             stream: append.stream,
@@ -83,22 +109,23 @@ impl Log for TestLog {
         };
         let body = encode_commit(&commit)?;
         let chain = chain(before, &body);
-        let receipt =
-            Receipt { position: commit.last_position(), version: commit.last_version(), chain, at: commit.at };
-        commits.push(Sealed { commit, body, chain });
-        self.head.send_replace(Head { position: receipt.position, chain });
-        Ok(receipt)
+        let (position, version, at) = (commit.last_position(), commit.last_version(), commit.at);
+        written.push(Sealed { commit, body, chain });
+        self.head.send_replace(Head { position, chain });
+        Ok(Receipt { position, version, chain, at })
     }
 
     async fn read(&self, stream: StreamId, from: u64, limit: usize) -> Result<Vec<Sealed>, ReadError> {
-        let commits = self.commits.lock();
-        let wanted = commits.iter().filter(|s| s.commit.stream == stream && s.commit.last_version() >= from);
-        Ok(wanted.take(limit).cloned().collect())
+        let written = self.written.lock();
+        let places = written.streams.get(&stream).map(Vec::as_slice).unwrap_or_default();
+        let first = places.partition_point(|place| written.commits[*place].commit.last_version() < from);
+        Ok(places[first..].iter().take(limit).map(|place| written.commits[*place].clone()).collect())
     }
 
     async fn read_all(&self, from: u64, limit: usize) -> Result<Vec<Sealed>, ReadError> {
-        let commits = self.commits.lock();
-        Ok(commits.iter().filter(|s| s.commit.last_position() >= from).take(limit).cloned().collect())
+        let written = self.written.lock();
+        let first = written.commits.partition_point(|sealed| sealed.commit.last_position() < from);
+        Ok(written.commits[first..].iter().take(limit).cloned().collect())
     }
 
     fn head(&self) -> Head {
@@ -114,16 +141,12 @@ impl Log for TestLog {
     }
 
     async fn chain_at(&self, position: u64) -> Result<Option<Digest>, ReadError> {
-        let commits = self.commits.lock();
+        let written = self.written.lock();
         let holds = |s: &&Sealed| (s.commit.position..=s.commit.last_position()).contains(&position);
-        Ok(commits.iter().find(holds).map(|s| s.chain))
+        Ok(written.commits.iter().find(holds).map(|s| s.chain))
     }
 
     async fn find(&self, stream: StreamId, key: &Key) -> Result<Option<Sealed>, ReadError> {
-        let commits = self.commits.lock();
-        let same = |s: &&Sealed| {
-            s.commit.stream == stream && s.commit.key.as_ref().map(|k| k.lookup(stream)) == Some(key.lookup(stream))
-        };
-        Ok(commits.iter().find(same).cloned())
+        Ok(self.written.lock().find(stream, key).cloned())
     }
 }
