@@ -16,8 +16,8 @@ use cutover_events::{Event, StreamId, WorkloadId};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
-use crate::intake_log::TestLog;
-use crate::intake_support::{GITHUB, Hooks, Served, fixture, serve};
+use crate::intake_log::{Mood, TestLog};
+use crate::intake_support::{GITHUB, Hooks, SECRET, Served, fixture, headers, serve, sign};
 
 const SHOP: WorkloadId = WorkloadId([5; 16]);
 
@@ -133,14 +133,44 @@ async fn deliveries_are_decided_in_their_order() {
     let mut working = JoinSet::new();
     working.spawn(decider(&log, &queue).listening(served.intake.hints.clone()).run());
     take(&served, 1..150).await;
-    let all = async {
+    until(&log, || intents(&log).len() == 149).await;
+    assert_eq!(intents(&log), references(1..150));
+}
+
+#[tokio::test]
+async fn a_sender_that_hangs_up_is_decided_all_the_same() {
+    let log = Arc::new(TestLog::new());
+    let queue = Queue::new(&log);
+    let served = serve(log.clone()).await;
+    let mut working = JoinSet::new();
+    working.spawn(decider(&log, &queue).listening(served.intake.hints.clone()).run());
+    log.turn(Mood::Holds);
+    let body = push(1);
+    let signature = sign(SECRET, &body);
+    let headers = headers(&[("x-github-event", "push"), ("x-hub-signature-256", &signature)]);
+    let id = GITHUB.to_string();
+    let mut call = Box::pin(served.intake.clone().handle(&id, headers, body.into()));
+    while log.held() == 0 {
+        tokio::select! {
+            answer = &mut call => panic!("answered before it was durable: {answer:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    drop(call);
+    log.turn(Mood::Works);
+    until(&log, || intents(&log) == references(1..2)).await;
+    served.intake.finish().await;
+}
+
+/// Waits until the log shows it.
+async fn until(log: &TestLog, shown: impl Fn() -> bool) {
+    let changes = async {
         let mut changes = log.subscribe();
-        while intents(&log).len() < 149 {
+        while !shown() {
             changes.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), all).await.unwrap();
-    assert_eq!(intents(&log), references(1..150));
+    tokio::time::timeout(Duration::from_secs(20), changes).await.unwrap();
 }
 
 #[tokio::test]
@@ -229,7 +259,7 @@ async fn an_engine_that_cannot_write_halts() {
     let served = serve(log.clone()).await;
     take(&served, 1..2).await;
     let queue = Queue::new(&log);
-    log.turn(crate::intake_log::Mood::Poisoned);
+    log.turn(Mood::Poisoned);
     let open = OpenDeliveries::read(&*log).await.unwrap();
     let halt = decider(&log, &queue).beginning_with(open).settle().await.unwrap_err();
     assert!(halt.to_string().contains("the disk is gone"), "{halt}");

@@ -1,6 +1,7 @@
 //! A log in memory that can be told to fail, and to forget as a crash would.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use cutover::clock::Clock;
@@ -15,11 +16,14 @@ pub(crate) enum Mood {
     Works,
     NoRoom,
     Poisoned,
+    /// Appends wait until the mood changes.
+    Holds,
 }
 
 pub(crate) struct TestLog {
     written: Mutex<Written>,
-    mood: Mutex<Mood>,
+    mood: tokio::sync::watch::Sender<Mood>,
+    held: AtomicUsize,
     clock: Clock,
     head: tokio::sync::watch::Sender<Head>,
 }
@@ -53,11 +57,22 @@ impl Written {
 impl TestLog {
     pub(crate) fn new() -> Self {
         let (head, _) = tokio::sync::watch::channel(Head::default());
-        Self { written: Mutex::default(), mood: Mutex::new(Mood::Works), clock: Clock::system(), head }
+        Self {
+            written: Mutex::default(),
+            mood: tokio::sync::watch::Sender::new(Mood::Works),
+            held: AtomicUsize::new(0),
+            clock: Clock::system(),
+            head,
+        }
     }
 
     pub(crate) fn turn(&self, mood: Mood) {
-        *self.mood.lock() = mood;
+        self.mood.send_replace(mood);
+    }
+
+    /// Appends that were made to wait so far.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {
@@ -80,8 +95,14 @@ impl TestLog {
 #[async_trait]
 impl Log for TestLog {
     async fn append(&self, append: Append) -> Result<Receipt, AppendError> {
-        match *self.mood.lock() {
-            Mood::Works => {}
+        if *self.mood.borrow() == Mood::Holds {
+            self.held.fetch_add(1, Ordering::Relaxed);
+            let mut mood = self.mood.subscribe();
+            mood.wait_for(|mood| *mood != Mood::Holds).await.unwrap();
+        }
+        let mood = *self.mood.borrow();
+        match mood {
+            Mood::Works | Mood::Holds => {}
             Mood::NoRoom => return Err(AppendError::NoRoom),
             Mood::Poisoned => return Err(AppendError::Poisoned("the disk is gone".into())),
         }

@@ -1,11 +1,12 @@
 //! What senders say, read from the project's own payloads and from collected real ones.
 
 use cutover::intake::Refusal;
+use cutover::intake::hooks::Hook;
 use cutover::intake::providers::{Call, claimed, parse, verify};
 use cutover_events::delivery::{Change, ChangeKind};
 use cutover_events::workload::Provider;
 
-use crate::intake_support::{OLD_SECRET, SECRET, collected, fixture, generic, headers, secrets, sign};
+use crate::intake_support::{GITHUB, OLD_SECRET, SECRET, collected, fixture, generic, headers, secrets, sign};
 
 const SHA: &str = "2222222222222222222222222222222222222222";
 
@@ -180,6 +181,13 @@ fn a_hook_without_a_secret_takes_nothing() {
     for none in [secrets(&[]), secrets(&[""])] {
         assert!(matches!(verify(&claimed, &body, &none), Err(Refusal::Unsigned(_))));
     }
+}
+
+#[test]
+fn what_is_printed_of_a_hook_holds_no_secret() {
+    let hook = Hook { id: GITHUB, name: "github".into(), provider: Provider::GitHub, secrets: secrets(&[SECRET, "b"]) };
+    let printed = format!("{hook:?}");
+    assert!(printed.contains("Secrets(2)") && !printed.contains(SECRET), "{printed}");
 }
 
 #[test]
