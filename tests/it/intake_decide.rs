@@ -10,7 +10,7 @@ use cutover::intake::deliveries::{list, show};
 use cutover::intake::open::{OpenDeliveries, TriggeredWish};
 use cutover::store::{Append, AppendError, Expected, Log};
 use cutover_domain::rules::{Standing, WorkloadRules};
-use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
+use cutover_events::deployment::{ImageWish, IntentQueued, Wish, WorkloadTornDown};
 use cutover_events::workload::Trigger;
 use cutover_events::{Event, StreamId, WorkloadId};
 use parking_lot::Mutex;
@@ -276,6 +276,48 @@ async fn more_than_memory_holds_is_decided_from_the_log() {
     assert_eq!(decided, 4200);
     restart(&log, &queue).await;
     assert_eq!(log.len(), 8400);
+    // Decisions that come after what did not fit into memory must not hide it.
+    log.cut(4250);
+    restart(&log, &queue).await;
+    assert_eq!(log.len(), 8400);
+}
+
+#[tokio::test]
+async fn who_decides_second_goes_by_the_first_decision() {
+    let log = Arc::new(TestLog::new());
+    let served = serve(log.clone()).await;
+    take(&served, 1..3).await;
+    let queue = Queue::new(&log);
+    let before = OpenDeliveries::read(&*log).await.unwrap();
+    restart(&log, &queue).await;
+    log.cut(4);
+    assert_eq!((promised(&log).len(), queued(&log).len()), (2, 0));
+    decider(&log, &queue).beginning_with(before).settle().await.unwrap();
+    let mut ids = queued(&log);
+    ids.sort_unstable();
+    assert_eq!(ids, promised(&log));
+}
+
+#[tokio::test]
+async fn what_was_wished_before_a_teardown_does_not_come_back() {
+    let log = Arc::new(TestLog::new());
+    let served = serve(log.clone()).await;
+    take(&served, 1..2).await;
+    let queue = Queue::new(&log);
+    *queue.refuse.lock() = Some(NotQueued::Refused("torn down".into()));
+    restart(&log, &queue).await;
+    let gone = WorkloadTornDown { deployment: cutover_events::DeploymentId([8; 16]) };
+    let append = Append {
+        stream: StreamId::Workload(SHOP),
+        expected: Expected::Any,
+        events: vec![gone.into()],
+        cause: cutover_events::Cause::Engine,
+        actor: cutover_events::Actor::Engine,
+        key: None,
+    };
+    log.append(append).await.unwrap();
+    restart(&log, &queue).await;
+    assert_eq!(intents(&log), Vec::<String>::new());
 }
 
 /// Deliveries straight into the log.
@@ -319,6 +361,20 @@ async fn deliveries_are_read_newest_first_page_by_page() {
         }
     }
     assert_eq!(seen, (0..700).rev().collect::<Vec<_>>());
+    let (queue, log) = (Queue::new(&log), Arc::new(TestLog::new()));
+    for _ in 0..30 {
+        fill(&log, 20).await;
+        restart(&log, &queue).await;
+    }
+    let mut seen = Vec::new();
+    let mut page = list(&*log, GITHUB, None, 170).await.unwrap();
+    while let Some(before) = page.before {
+        seen.append(&mut page.deliveries);
+        page = list(&*log, GITHUB, Some(before), 170).await.unwrap();
+    }
+    seen.append(&mut page.deliveries);
+    assert_eq!(seen.len(), 600);
+    assert!(seen.is_sorted_by(|a, b| a.version > b.version) && seen.iter().all(|d| d.decision.is_some()));
     assert_eq!(list(&*log, crate::intake_support::GENERIC, None, 5).await.unwrap().deliveries, []);
 }
 
