@@ -362,19 +362,21 @@ async fn deliveries_are_read_newest_first_page_by_page() {
     }
     assert_eq!(seen, (0..700).rev().collect::<Vec<_>>());
     let (queue, log) = (Queue::new(&log), Arc::new(TestLog::new()));
-    for _ in 0..30 {
-        fill(&log, 20).await;
+    for _ in 0..20 {
+        fill(&log, 30).await;
         restart(&log, &queue).await;
     }
-    let mut seen = Vec::new();
-    let mut page = list(&*log, GITHUB, None, 170).await.unwrap();
-    while let Some(before) = page.before {
+    for size in [131, 150, 170, 199] {
+        let mut seen = Vec::new();
+        let mut page = list(&*log, GITHUB, None, size).await.unwrap();
+        while let Some(before) = page.before {
+            seen.append(&mut page.deliveries);
+            page = list(&*log, GITHUB, Some(before), size).await.unwrap();
+        }
         seen.append(&mut page.deliveries);
-        page = list(&*log, GITHUB, Some(before), 170).await.unwrap();
+        assert_eq!(seen.len(), 600);
+        assert!(seen.is_sorted_by(|a, b| a.version > b.version) && seen.iter().all(|d| d.decision.is_some()));
     }
-    seen.append(&mut page.deliveries);
-    assert_eq!(seen.len(), 600);
-    assert!(seen.is_sorted_by(|a, b| a.version > b.version) && seen.iter().all(|d| d.decision.is_some()));
     assert_eq!(list(&*log, crate::intake_support::GENERIC, None, 5).await.unwrap().deliveries, []);
 }
 
