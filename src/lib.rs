@@ -1,6 +1,7 @@
 //! Cutover: the code map, bottom-up.
 
 pub mod adapters;
+pub mod api;
 pub mod clock;
 pub mod commands;
 pub mod config;

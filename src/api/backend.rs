@@ -138,7 +138,8 @@ pub trait Backend: Send + Sync + 'static {
     async fn logs(&self, name: WorkloadName, lines: usize) -> Result<LogsView, Refusal>;
     /// Why something is as it is.
     async fn explain(&self, about: About) -> Result<ExplainView, Refusal>;
-    /// Events, oldest first; `next_after` is past everything that was looked at, so that a filter never stalls.
+    /// Events, oldest first; `next_after` is past everything that was looked at, so that a filter never stalls, and is
+    /// not below `head` once all of it was.
     async fn events(&self, filter: Filter, span: Span) -> Result<EventsPage, Refusal>;
     /// The position that all queries know at least; changes whenever there is something new to ask for.
     fn head(&self) -> watch::Receiver<u64>;
@@ -156,7 +157,7 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Every token that is accepted.
     async fn tokens(&self) -> Result<TokensView, Refusal>;
-    /// Makes a token and tells its value once; `hash` is what is recorded of it.
+    /// Makes a token and tells its value once; only its hash is recorded.
     async fn token_add(&self, asker: Asker, ask: TokenAsk) -> Result<TokenAddedView, Refusal>;
     /// The token is refused from here on.
     async fn token_revoke(&self, asker: Asker, token: TokenId) -> Result<(), Refusal>;

@@ -36,8 +36,8 @@ pub struct EventLine {
 pub struct EventsPage {
     /// Oldest first.
     pub items: Vec<EventLine>,
-    /// Ask with this as `after` for what follows; null when nothing does yet.
-    pub next_after: Option<u64>,
+    /// Ask with this as `after` for what follows; what was looked at and did not match lies behind it.
+    pub next_after: u64,
     /// Position of the last event of the log.
     pub head: u64,
 }

@@ -1,28 +1,22 @@
-//! The canonical spec of a workload as JSON: what a workload file is lowered to, what apply takes, what show prints.
+//! The canonical form of a workload as JSON: what a workload file is lowered to, what apply takes, what show prints.
+//! A test holds it against the domain's own reading of the same JSON.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A workload with its canonical spec.
+/// One workload. What is missing has its default; an unknown key is refused.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkloadBody {
-    /// The namespace and network.
+    /// The namespace and network; `default` when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(example = "shop")]
-    pub project: String,
+    pub project: Option<String>,
     /// The name within the project.
     #[schema(example = "web")]
     pub name: String,
-    /// What should run.
-    pub spec: SpecView,
-}
-
-/// What should run.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SpecView {
     /// Where it comes from.
     pub source: SourceView,
     /// What leads to it from outside.
@@ -38,20 +32,19 @@ pub struct SpecView {
     #[serde(default)]
     pub limits: LimitsView,
     /// `default` or `strict`.
-    #[serde(default = "default_word")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(example = "default")]
-    pub hardening: String,
+    pub hardening: Option<String>,
     /// How readiness is probed; without it the liveness window counts.
     #[serde(default)]
     pub health: Option<HealthView>,
-    /// Containers of one release.
-    #[serde(default = "one")]
-    #[schema(minimum = 1, maximum = 64)]
-    pub replicas: u32,
+    /// Containers of one release, 1 to 64; 1 when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replicas: Option<i64>,
     /// Which changes from outside deploy it.
     #[serde(default)]
     pub triggers: Vec<TriggerView>,
-    /// Times and counts; what is missing has its default.
+    /// Times and counts.
     #[serde(default)]
     pub policy: PolicyView,
 }
@@ -66,15 +59,15 @@ pub struct SourceView {
     /// The reference; may hold `{sha}`, `{short_sha}`, `{branch}` and `{tag}`.
     #[schema(example = "ghcr.io/acme/shop:{sha}")]
     pub image: String,
-    /// `missing`, `always` or `never`.
-    #[serde(default = "missing_word")]
-    pub pull: String,
-    /// `os/arch[/variant]`, empty for the platform of the host.
-    #[serde(default)]
-    pub platform: String,
-    /// Empty for the default of the source, or `blue-green`.
-    #[serde(default)]
-    pub deploy_strategy: String,
+    /// `missing`, `always` or `never`; `missing` when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pull: Option<String>,
+    /// `os/arch[/variant]`; the platform of the host when missing or empty.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub platform: Option<String>,
+    /// `blue-green`; the default of the source when missing or empty.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deploy_strategy: Option<String>,
 }
 
 /// One way in from outside.
@@ -83,11 +76,11 @@ pub struct SourceView {
 pub struct RouteView {
     /// Lower case; `*.example.com` matches one label.
     pub host: String,
-    /// Path prefix, matches whole segments.
-    #[serde(default = "root_path")]
-    pub path: String,
+    /// Path prefix, matches whole segments; `/` when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub path: Option<String>,
     /// Port inside the container.
-    pub port: u32,
+    pub port: i64,
     /// Whether the prefix is cut off before the request is passed on.
     #[serde(default)]
     pub strip: bool,
@@ -95,16 +88,13 @@ pub struct RouteView {
 
 /// What a container may use; null is without a limit.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct LimitsView {
     /// Bytes of memory.
-    #[serde(default)]
     pub memory_bytes: Option<u64>,
     /// Thousandths of a core.
-    #[serde(default)]
-    pub cpu_milli: Option<u32>,
+    pub cpu_milli: Option<u64>,
     /// Processes and threads.
-    #[serde(default)]
     pub pids: Option<u32>,
 }
 
@@ -112,26 +102,38 @@ pub struct LimitsView {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HealthView {
-    /// Path of a GET; null: the port accepts a connection.
-    #[serde(default)]
-    pub http: Option<String>,
-    /// `Host` header, empty for the address.
-    #[serde(default)]
-    pub host: String,
+    /// What is asked.
+    pub check: CheckKindView,
     /// Port inside the container.
-    pub port: u32,
-    /// Lowest status that counts as ready.
-    #[serde(default = "low_status")]
-    pub low: u32,
-    /// Highest status that counts as ready.
-    #[serde(default = "high_status")]
-    pub high: u32,
+    pub port: i64,
     /// Between two probes, ms.
-    #[serde(default = "probe_interval")]
-    pub interval_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub interval_ms: Option<u64>,
     /// For one probe, ms.
-    #[serde(default = "probe_timeout")]
-    pub timeout_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timeout_ms: Option<u64>,
+}
+
+/// What a probe asks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum CheckKindView {
+    /// `GET path` answers with a status between `low` and `high`, both included.
+    Http {
+        /// Begins with `/`.
+        path: String,
+        /// `Host` header; empty for the address.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        host: Option<String>,
+        /// Lowest status that counts as ready.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        low: Option<u16>,
+        /// Highest status that counts as ready.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        high: Option<u16>,
+    },
+    /// The port accepts a connection.
+    Tcp,
 }
 
 /// Which changes deploy a workload: all parts that are given must match.
@@ -154,56 +156,32 @@ pub struct TriggerView {
     pub image: String,
 }
 
-/// Times and counts; null is the default.
+/// Times and counts; what is missing has its default.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyView {
     /// From the start of the last container until ready, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub gate_timeout_ms: Option<u64>,
     /// Without a health check: how long a container must stay up, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub liveness_ms: Option<u64>,
     /// How long requests to blue may go on after the swap, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_ms: Option<u64>,
     /// How long green is watched while blue stands by, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bake_ms: Option<u64>,
     /// How long blue keeps running afterwards, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub standby_ms: Option<u64>,
     /// Between the stop signal and the kill, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_timeout_ms: Option<u64>,
-    /// Signal number that asks a container to end; 0 is the image's own.
-    pub stop_signal: Option<u32>,
+    /// As in `SIGTERM`; empty for the image's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
     /// Releases that stay known for a rollback.
-    pub keep_releases: Option<u32>,
-}
-
-fn default_word() -> String {
-    "default".to_owned()
-}
-
-fn missing_word() -> String {
-    "missing".to_owned()
-}
-
-fn root_path() -> String {
-    "/".to_owned()
-}
-
-fn one() -> u32 {
-    1
-}
-
-fn low_status() -> u32 {
-    200
-}
-
-fn high_status() -> u32 {
-    299
-}
-
-fn probe_interval() -> u64 {
-    1_000
-}
-
-fn probe_timeout() -> u64 {
-    5_000
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_releases: Option<i64>,
 }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::deployment::DeploymentView;
 use super::engine::HeldView;
-use super::spec::SpecView;
+use super::spec::WorkloadBody;
 
 /// Everything that runs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -238,7 +238,7 @@ pub struct ShowView {
     /// The newest revision.
     pub newest: u32,
     /// With every default filled in; values of the environment are sealed and shown as null.
-    pub spec: SpecView,
+    pub spec: WorkloadBody,
 }
 
 /// Output of the containers of a workload.
