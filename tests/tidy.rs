@@ -270,7 +270,9 @@ fn calls_go_down_only() {
         };
         let Some(own) = layers.get(module) else { return vec![format!("{}: {module} has no layer", source.path)] };
         let above = |line: &str| {
-            let used = LAYERS.iter().filter(|(other, _)| *other != module && says(line, &format!("crate::{other}")));
+            let grouped = |other: &str| line.contains("crate::{") && line.contains(other);
+            let uses = |other: &str| says(line, &format!("crate::{other}")) || grouped(other);
+            let used = LAYERS.iter().filter(|(other, _)| *other != module && uses(other));
             used.filter(|(_, layer)| layer > own || (*layer == 2 && *own == 2)).map(|(other, _)| *other).next()
         };
         source
