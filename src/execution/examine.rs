@@ -34,11 +34,15 @@ impl Execution {
             let state = lane.cell.state();
             self.look(&mut lane, &state).await?;
             let name = registry.full_name(id).unwrap_or_else(|| id.to_string());
-            let broken = invariants::check(&state, &lane.sight.observed);
+            let broken = [invariants::always(&state), invariants::seen(&state, &lane.sight.observed)].concat();
             if broken.is_empty() {
                 found.push(Examined { name: name.clone(), broken: false, text: "every sentence holds".into() });
             }
-            found.extend(broken.into_iter().map(|text| Examined { name: name.clone(), broken: true, text: text.to_string() }));
+            found.extend(broken.into_iter().map(|text| Examined {
+                name: name.clone(),
+                broken: true,
+                text: text.to_string(),
+            }));
         }
         found.extend(self.strangers().await?);
         Ok(found)

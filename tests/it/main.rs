@@ -1,3 +1,4 @@
 //! Integration tests in one binary, a module per subject.
 
+mod engine;
 mod inputs;

@@ -1,16 +1,15 @@
 //! Apply and plan: what is declared against what is recorded.
 
-use cutover_domain::file::{Canonical, Declared, difference};
+use cutover_domain::file::{Declared, difference};
 use cutover_domain::registry::{Apply, same};
+use cutover_events::WorkloadId;
 use cutover_events::deployment::{ImageWish, Wish};
 use cutover_events::workload::{EnvVar, Source, Spec};
-use cutover_events::WorkloadId;
 
+use super::spec::declared;
 use super::{LiveBackend, by};
 use crate::api::backend::{Asker, Refusal};
-use crate::api::views::{
-    AppliedView, ApplyAsk, ApplyMode, ApplyView, DifferenceView, PlanView, PlannedView, WorkloadBody,
-};
+use crate::api::views::{AppliedView, ApplyAsk, ApplyMode, ApplyView, DifferenceView, PlanView, PlannedView};
 use crate::commands::Error;
 use crate::recovery::{queue_revision, wish_of};
 use crate::secrets::Owner;
@@ -20,7 +19,7 @@ const NOTHING_NEW: &str = "nothing new";
 
 impl LiveBackend {
     pub(super) async fn applied(&self, asker: Asker, ask: ApplyAsk) -> Result<ApplyView, Refusal> {
-        let declared = declared(ask.workloads)?;
+        let declared = ask.workloads.into_iter().map(declared).collect::<Result<Vec<_>, _>>()?;
         let mut all = Vec::with_capacity(declared.len());
         for workload in &declared {
             all.push(self.sealed(workload, ask.mode)?);
@@ -76,7 +75,8 @@ impl LiveBackend {
         match queued {
             Ok(deployment) => view.deployment_id = Some(deployment.to_string()),
             Err(Error::Duplicate(original)) => {
-                view.deployment_id = original.commit.events.first().and_then(|e| e.deployment()).map(|id| id.to_string());
+                view.deployment_id =
+                    original.commit.events.first().and_then(|e| e.deployment()).map(|id| id.to_string());
             }
             Err(error) => return Err(error.into()),
         }
@@ -85,7 +85,12 @@ impl LiveBackend {
         Ok(view)
     }
 
-    async fn queued_again(&self, asker: &Asker, (id, view): (WorkloadId, AppliedView), wish: Wish) -> Result<AppliedView, Refusal> {
+    async fn queued_again(
+        &self,
+        asker: &Asker,
+        (id, view): (WorkloadId, AppliedView),
+        wish: Wish,
+    ) -> Result<AppliedView, Refusal> {
         let accepted = self.queue(asker, id, wish).await?;
         let (deployment_id, position) = (Some(accepted.deployment_id), accepted.position);
         Ok(AppliedView { deployment_id, position, note: "deploying".into(), ..view })
@@ -130,7 +135,7 @@ impl LiveBackend {
     }
 
     pub(super) fn planned(&self, ask: ApplyAsk) -> Result<PlanView, Refusal> {
-        let declared = declared(ask.workloads)?;
+        let declared = ask.workloads.into_iter().map(declared).collect::<Result<Vec<_>, _>>()?;
         let workloads = declared.iter().map(|workload| self.plan_one(workload, ask.mode)).collect::<Result<_, _>>()?;
         Ok(PlanView { position: self.commands.log().head().position, workloads })
     }
@@ -143,10 +148,10 @@ impl LiveBackend {
         let state = self.commands.live().cell(apply.workload).state();
         let torn_down = state.teardown != cutover_domain::workload::Teardown::No;
         let unchanged = before.is_some_and(|spec| same(spec, &apply.spec)) && !torn_down && mode != ApplyMode::Pull;
-        let mut after = (*registry).clone();
-        after.apply(apply.clone()).map_err(|claimed| Refusal::Conflict(claimed.to_string()))?;
+        registry.apply(apply.clone()).map_err(|claimed| Refusal::Conflict(claimed.to_string()))?;
         let told = before.map(|spec| difference(spec, &apply.spec)).unwrap_or_default();
-        let differences = told.into_iter().map(|line| DifferenceView { key: line, from: String::new(), to: String::new() });
+        let differences =
+            told.into_iter().map(|line| DifferenceView { key: line, from: String::new(), to: String::new() });
         let action = match (before, unchanged) {
             (None, _) => "register and deploy",
             (Some(_), true) => NOTHING_NEW,
@@ -159,7 +164,8 @@ impl LiveBackend {
             workload: declared.full_name(),
             action: action.into(),
             differences: differences.collect(),
-            strategy: if image.deploy_strategy.is_empty() { "blue-green (default)" } else { "blue-green (asked for)" }.into(),
+            strategy: if image.deploy_strategy.is_empty() { "blue-green (default)" } else { "blue-green (asked for)" }
+                .into(),
             steps: if unchanged { Vec::new() } else { steps(replicas, &policy) },
             images: vec![image.reference.clone()],
             notes: declared.warnings.clone(),
@@ -173,7 +179,10 @@ impl LiveBackend {
         let mut spec = declared.spec.clone();
         for (name, value) in &declared.env {
             let mac = match known {
-                Some(id) => self.secrets.mac(Owner::Workload(id), value.as_bytes()).map_err(|e| Refusal::Internal(e.to_string()))?,
+                Some(id) => self
+                    .secrets
+                    .mac(Owner::Workload(id), value.as_bytes())
+                    .map_err(|e| Refusal::Internal(e.to_string()))?,
                 None => Default::default(),
             };
             spec.env.push(EnvVar { name: name.clone(), sealed: Default::default(), mac });
@@ -198,13 +207,4 @@ fn steps(replicas: u16, policy: &cutover_events::workload::Policy) -> Vec<String
         ms => format!("keep the old ones as standby for {}, then remove them", seconds(ms)),
     });
     steps
-}
-
-/// What was sent, validated as a workload file is.
-fn declared(workloads: Vec<WorkloadBody>) -> Result<Vec<Declared>, Refusal> {
-    let read = |body: WorkloadBody| {
-        let name = format!("{}/{}", body.project, body.name);
-        Declared::try_from(Canonical::from(body)).map_err(|error| Refusal::BadContent(format!("{name}: {error}")))
-    };
-    workloads.into_iter().map(read).collect()
 }

@@ -77,8 +77,15 @@ impl LiveBackend {
             ("cutover_deployments_in_progress", "Deployments that hold a lane.", open),
             ("cutover_intents_queued", "Wishes that wait for a lane.", queued),
             ("cutover_units_to_remove", "Units on a removal list.", removal),
-            ("cutover_held", "Whether destructive effects are refused until a person decides.", live.engine().held.len()),
+            (
+                "cutover_held",
+                "Whether destructive effects are refused until a person decides.",
+                live.engine().held.len(),
+            ),
         ];
-        gauges.iter().map(|(name, help, value)| format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n")).collect()
+        gauges
+            .iter()
+            .map(|(name, help, value)| format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"))
+            .collect()
     }
 }

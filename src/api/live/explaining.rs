@@ -47,14 +47,20 @@ impl LiveBackend {
         for sealed in &commits {
             let lines = event_view::lines(&sealed.commit, &|workload| registry.full_name(workload));
             let ours = lines.into_iter().filter(|line| line.deployment_id == Some(id.to_string()));
-            chain.extend(ours.map(|line| LinkView { position: line.position, time: line.time.clone(), text: sentence(&line) }));
+            chain.extend(ours.map(|line| LinkView {
+                position: line.position,
+                time: line.time.clone(),
+                text: sentence(&line),
+            }));
         }
         let why = told.reason.as_ref().map(|reason| format!(": {}", reason.text)).unwrap_or_default();
         let answer = match told.outcome {
             Some(Outcome::Succeeded) => "it succeeded".into(),
             Some(Outcome::Failed) if told.routed_back => format!("it failed after the swap and was routed back{why}"),
             Some(Outcome::Failed) => format!("it failed before the swap{why}"),
-            Some(Outcome::Superseded) => format!("a newer wish took its place: {}", told.superseded_by.unwrap_or_default()),
+            Some(Outcome::Superseded) => {
+                format!("a newer wish took its place: {}", told.superseded_by.unwrap_or_default())
+            }
             Some(Outcome::Cancelled) => "a person cancelled it".into(),
             Some(Outcome::Parked) => format!("it waits for a person{why}"),
             None => "it is under way".into(),
@@ -78,11 +84,13 @@ impl LiveBackend {
         for hook in hooks {
             let Some(delivery) = deliveries::show(&**self.commands.log(), hook, id).await? else { continue };
             let received = format!("delivery {} ({}) received", delivery.received.sender_id, delivery.received.event);
-            let mut chain = vec![LinkView { position: delivery.position, time: rfc3339(delivery.at.wall_ms), text: received }];
+            let mut chain =
+                vec![LinkView { position: delivery.position, time: rfc3339(delivery.at.wall_ms), text: received }];
             let Some(decision) = delivery.decision else {
                 return Ok(ExplainView { about: id.to_string(), answer: "it is not decided yet".into(), chain });
             };
-            let verdict = |why: String| LinkView { position: decision.position, time: rfc3339(decision.at.wall_ms), text: why };
+            let verdict =
+                |why: String| LinkView { position: decision.position, time: rfc3339(decision.at.wall_ms), text: why };
             let whys = decision.verdicts.iter().map(|v| format!("{}: {}", self.full_name(v.workload), v.why));
             chain.extend(whys.map(verdict));
             return Ok(ExplainView { about: id.to_string(), answer: decision.summary, chain });

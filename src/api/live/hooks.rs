@@ -10,8 +10,8 @@ use super::{LiveBackend, by};
 use crate::api::backend::{Asker, HookName, Refusal};
 use crate::api::time::rfc3339;
 use crate::api::views::{
-    DeliveriesView, DeliveryView, HookAsk, HookSecretView, HookView, HooksView, ProviderWord, RotateAsk, TokenAddedView,
-    TokenAsk, TokenView, TokensView, VerdictView,
+    DeliveriesView, DeliveryView, HookAsk, HookSecretView, HookView, HooksView, ProviderWord, RotateAsk,
+    TokenAddedView, TokenAsk, TokenView, TokensView, VerdictView,
 };
 use crate::intake::deliveries;
 use crate::secrets::Owner;
@@ -82,16 +82,22 @@ impl LiveBackend {
         let (secret, sealed) = self.secret(ask.secret)?;
         let id = HookId::from_ulid(self.clock.ulid());
         let (name, taken) = (ask.name.clone(), format!("a hook named {} exists: rotate or remove it", ask.name));
-        let added = self.commands.engine(by(&asker), |engine| match engine.hooks.values().any(|hook| hook.name == name) {
-            true => Err(Refusal::Conflict(taken)),
-            false => Ok(vec![Event::from(HookAdded { hook: id, name, provider, secret: sealed })]),
-        });
+        let added =
+            self.commands.engine(by(&asker), |engine| match engine.hooks.values().any(|hook| hook.name == name) {
+                true => Err(Refusal::Conflict(taken)),
+                false => Ok(vec![Event::from(HookAdded { hook: id, name, provider, secret: sealed })]),
+            });
         added.await?;
         let hook = self.hook_view(id).ok_or_else(|| Refusal::Internal("the hook is gone".into()))?;
         Ok(HookSecretView { hook, secret })
     }
 
-    pub(super) async fn rotate_hook(&self, asker: Asker, hook: &HookName, ask: RotateAsk) -> Result<HookSecretView, Refusal> {
+    pub(super) async fn rotate_hook(
+        &self,
+        asker: Asker,
+        hook: &HookName,
+        ask: RotateAsk,
+    ) -> Result<HookSecretView, Refusal> {
         let id = self.hook(hook)?;
         let (secret, sealed) = self.secret(ask.secret)?;
         let rotated = self.commands.engine(by(&asker), |engine| match engine.hooks.contains_key(&id) {
@@ -158,7 +164,9 @@ impl LiveBackend {
         let (id, hash) = (TokenId::from_ulid(self.clock.ulid()), Digest::of(token.as_bytes()));
         let name = ask.name.clone();
         let added = self.commands.engine(by(&asker), |engine| match engine.tokens.values().any(|t| t.name == name) {
-            true => Err(Refusal::Conflict(format!("a token named {name} exists: revoke it first, or choose another name"))),
+            true => {
+                Err(Refusal::Conflict(format!("a token named {name} exists: revoke it first, or choose another name")))
+            }
             false => Ok(vec![Event::from(TokenAdded { token: id, name, hash })]),
         });
         added.await?;

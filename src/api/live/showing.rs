@@ -9,7 +9,7 @@ use crate::api::backend::{Refusal, WorkloadName};
 use crate::api::time::rfc3339;
 use crate::api::views::{
     ContainerView, HeldView, HeldWord, LogsView, OutputView, ReleaseView, ReleasesView, Role, RollbackCost, ShowView,
-    SpecView, StatusView, WorkloadState, WorkloadView,
+    StatusView, WorkloadState, WorkloadView,
 };
 use crate::projections::ContainerRow;
 
@@ -22,7 +22,7 @@ impl LiveBackend {
         let revision = revision.unwrap_or(newest);
         let unknown = || Refusal::UnknownName(format!("{} has no revision {revision}", registered.full_name()));
         let spec = registry.spec(id, revision).ok_or_else(unknown)?;
-        let spec = SpecView::from(Canonical::of(&registered.project, &registered.name, spec));
+        let spec = super::spec::shown(&Canonical::of(&registered.project, &registered.name, spec))?;
         Ok(ShowView { workload: registered.full_name(), revision, newest, spec })
     }
 
@@ -38,7 +38,12 @@ impl LiveBackend {
                 workloads.push(view);
             }
         }
-        let held = live.engine().held.iter().map(|(cause, text)| HeldView { cause: held_word(*cause), text: text.clone() }).collect();
+        let held = live
+            .engine()
+            .held
+            .iter()
+            .map(|(cause, text)| HeldView { cause: held_word(*cause), text: text.clone() })
+            .collect();
         Ok(StatusView { position, held, workloads })
     }
 
@@ -51,8 +56,14 @@ impl LiveBackend {
         let open = state.open.as_ref().map(Open::id);
         let last = live.with_deployments(|all| all.last_ended(id));
         let told = |id| async move { self.told(id).await.ok() };
-        let deployment = match open { Some(id) => told(id).await, None => None };
-        let last = match last { Some(id) => told(id).await, None => None };
+        let deployment = match open {
+            Some(id) => told(id).await,
+            None => None,
+        };
+        let last = match last {
+            Some(id) => told(id).await,
+            None => None,
+        };
         let live_since = self.live_since(&state).await;
         Ok(WorkloadView {
             workload: self.full_name(id),
@@ -64,7 +75,9 @@ impl LiveBackend {
             image: release.map(|release| release.image.to_string()),
             live_since,
             generation: state.routed.generation,
-            routes: spec.map(|spec| spec.routes.iter().map(|r| format!("{}{}", r.host, r.path)).collect()).unwrap_or_default(),
+            routes: spec
+                .map(|spec| spec.routes.iter().map(|r| format!("{}{}", r.host, r.path)).collect())
+                .unwrap_or_default(),
             replicas: spec.map_or(0, |spec| spec.replicas),
             containers: rows.iter().map(|row| container(&state, row)).collect(),
             deployment,
@@ -94,10 +107,12 @@ impl LiveBackend {
                 Some(begins) => self.commands.log().read(StreamId::Workload(id), begins.version, 1).await?.pop(),
                 None => None,
             };
-            let change = queued.as_ref().and_then(|sealed| sealed.commit.events.iter().find_map(|event| match event {
-                Event::IntentQueued(e) if e.deployment == release.deployment => e.change.clone(),
-                _ => None,
-            }));
+            let change = queued.as_ref().and_then(|sealed| {
+                sealed.commit.events.iter().find_map(|event| match event {
+                    Event::IntentQueued(e) if e.deployment == release.deployment => e.change.clone(),
+                    _ => None,
+                })
+            });
             releases.push(ReleaseView {
                 release: release.id.to_string(),
                 deployment_id: release.deployment.to_string(),
@@ -136,7 +151,12 @@ impl LiveBackend {
         let mut outputs = Vec::new();
         for row in &rows {
             let text = self.execution.output(&row.id, lines).await;
-            outputs.push(self.present(&state, row, &text.unwrap_or_else(|error| format!("(cannot be read: {error})")), lines));
+            outputs.push(self.present(
+                &state,
+                row,
+                &text.unwrap_or_else(|error| format!("(cannot be read: {error})")),
+                lines,
+            ));
         }
         if let Some(last) = self.commands.live().with_deployments(|all| all.last_ended(id))
             && let Some(kept) = self.told(last).await?.output

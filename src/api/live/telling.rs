@@ -68,7 +68,7 @@ impl LiveBackend {
             items.truncate(span.limit);
             next = items.last().map_or(next, |line| line.position);
         }
-        Ok(EventsPage { items, next_after: (next < head).then_some(next), head })
+        Ok(EventsPage { items, next_after: next, head })
     }
 }
 

@@ -14,7 +14,12 @@ use crate::api::views::{AcceptedView, ConfirmAsk, DeployAsk, DeploymentView, Hel
 use crate::commands::Error;
 
 impl LiveBackend {
-    pub(super) async fn deployed(&self, asker: Asker, name: &WorkloadName, ask: DeployAsk) -> Result<AcceptedView, Refusal> {
+    pub(super) async fn deployed(
+        &self,
+        asker: Asker,
+        name: &WorkloadName,
+        ask: DeployAsk,
+    ) -> Result<AcceptedView, Refusal> {
         let id = self.find(name)?;
         let state = self.commands.live().cell(id).state();
         if state.teardown != Teardown::No {
@@ -42,7 +47,12 @@ impl LiveBackend {
         self.queue(&asker, id, Wish::Deploy(ImageWish::Reference { reference, ask_registry: ask.pull })).await
     }
 
-    pub(super) async fn rolled_back(&self, asker: Asker, name: &WorkloadName, to: RollbackTo) -> Result<AcceptedView, Refusal> {
+    pub(super) async fn rolled_back(
+        &self,
+        asker: Asker,
+        name: &WorkloadName,
+        to: RollbackTo,
+    ) -> Result<AcceptedView, Refusal> {
         let id = self.find(name)?;
         let state = self.commands.live().cell(id).state();
         let release = match to {
@@ -91,7 +101,12 @@ impl LiveBackend {
     }
 
     /// Cancel and resume.
-    pub(super) async fn ordered(&self, asker: Asker, id: DeploymentId, command: Command) -> Result<DeploymentView, Refusal> {
+    pub(super) async fn ordered(
+        &self,
+        asker: Asker,
+        id: DeploymentId,
+        command: Command,
+    ) -> Result<DeploymentView, Refusal> {
         let begins = self.commands.live().with_deployments(|all| all.begins(id));
         let begins = begins.ok_or_else(|| Refusal::UnknownName(format!("no deployment is {id}")))?;
         match self.commands.workload(begins.workload, by(&asker), command).await {

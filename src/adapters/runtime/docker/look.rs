@@ -132,7 +132,9 @@ fn address(found: &ContainerInspectResponse) -> Option<Ipv4Addr> {
     let networks = found.network_settings.as_ref()?.networks.as_ref()?;
     let own =
         |(name, end): &(&String, &EndpointSettings)| name.as_str() == mode || end.network_id.as_deref() == Some(mode);
-    let (_, end) = networks.iter().find(own)?;
+    // Before the first start Docker gives the network's name and not its id: the only one is ours then.
+    let only = || networks.iter().next().filter(|_| networks.len() == 1);
+    let (_, end) = networks.iter().find(own).or_else(only)?;
     let asked = end.ipam_config.as_ref().and_then(|config| config.ipv4_address.as_deref());
     let given = end.ip_address.as_deref().filter(|given| !given.is_empty());
     given.or(asked)?.parse().ok()
