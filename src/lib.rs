@@ -1,8 +1,10 @@
 //! Cutover: the code map, bottom-up.
 
 pub mod adapters;
+pub mod api;
 pub mod clock;
 pub mod commands;
+pub mod config;
 pub mod execution;
 pub mod intake;
 pub mod logs;
@@ -10,4 +12,5 @@ pub mod projections;
 pub mod recovery;
 pub mod schedule;
 pub mod secrets;
+pub mod server;
 pub mod store;

@@ -3,12 +3,15 @@
 //! Nothing is decided here. [`lane`] is the loop, [`look`] the observation, [`perform`] the effects, [`planning`] what a
 //! plan needs from outside, [`tending`] what concerns more than one workload.
 
+mod examine;
 mod lane;
 mod look;
 mod perform;
 mod planning;
 mod probing;
 mod tending;
+
+pub use examine::Examined;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

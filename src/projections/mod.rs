@@ -1,6 +1,7 @@
 //! Read models, folded from the log as it grows.
 
 pub mod addresses;
+pub mod deployments;
 mod live;
 mod world;
 

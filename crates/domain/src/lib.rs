@@ -7,6 +7,7 @@
 pub mod deployment;
 pub mod engine;
 pub mod file;
+pub mod invariants;
 pub mod observed;
 pub mod plan;
 pub mod reference;
