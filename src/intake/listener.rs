@@ -80,13 +80,6 @@ impl Intake {
         Self { log, hooks, bodies, clock, hints, figures, room, recent, writing }
     }
 
-    /// Gives its hints there.
-    #[must_use]
-    pub fn hinting(mut self, hints: Hints) -> Self {
-        self.hints = hints;
-        self
-    }
-
     /// The same with another memory for bodies.
     #[must_use]
     pub fn with_room(mut self, room: Room) -> Self {

@@ -1,6 +1,7 @@
 //! Integration tests in one binary, a module per subject.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod engine;
 mod inputs;
 mod intake_decide;
 mod intake_fuzz;
