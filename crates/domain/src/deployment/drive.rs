@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use cutover_events::UnitId;
 use cutover_events::deployment::{
-    BlueDrained, DeploymentFailed, DeploymentSucceeded, ImageWish, Parked, Reason, RouteBackCommitted, StepFailed,
-    StepSucceeded, SwapCommitted, SwapRefused, Swapped, Wish,
+    BlueDrained, DeploymentFailed, DeploymentSucceeded, ImageWish, Parked, Reason, RouteBackCommitted, RouteReasserted,
+    StepFailed, StepSucceeded, SwapCommitted, SwapRefused, Swapped, Wish,
 };
 use cutover_events::plan::{Plan, Step};
 
@@ -319,8 +319,7 @@ impl Look<'_> {
             return next;
         }
         if router.generation < self.state.routed.generation {
-            let generation = self.state.routed.generation;
-            return self.attempt(Effect::Put { to: Targets::Green, generation });
+            return self.route_again(plan);
         }
         let leaving = || plan.blue.iter().filter(|unit| !plan.slot.contains(unit));
         if !drained && leaving().next().is_some() {
@@ -337,6 +336,19 @@ impl Look<'_> {
             self.succeed(plan, plan.steps.len())
         } else {
             Next::Wait(Some(self.now.deadline(since, plan.policy.bake_ms)))
+        }
+    }
+
+    /// The router has forgotten the route to green: what is ready of it is routed again.
+    fn route_again(self, plan: &Plan) -> Next {
+        let is_ready = |unit: &UnitId| self.observed.seen(*unit).is_some_and(|seen| ready(plan, seen));
+        let to: Vec<_> = plan.slot.iter().copied().filter(is_ready).collect();
+        let generation = self.state.routed.generation;
+        match () {
+            () if plan.slot.is_empty() => self.attempt(Effect::Put { to: Targets::Nothing, generation }),
+            () if to.is_empty() => Next::Wait(None),
+            () if same(&to, &self.state.routed.units) => self.attempt(Effect::Put { to: Targets::Active, generation }),
+            () => Next::append(RouteReasserted { generation: self.state.generation + 1, to }),
         }
     }
 
