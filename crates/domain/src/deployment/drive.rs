@@ -359,7 +359,7 @@ impl Look<'_> {
             fresh(plan).filter_map(|unit| Some((*unit, failing(plan, self.observed, *unit)?))).collect();
         let (unit, why) = failures.first()?;
         let blue: Vec<_> = self.state.active.as_ref().map(|slot| slot.units.to_vec()).unwrap_or_default();
-        let alive: Vec<_> = blue.into_iter().filter(|unit| serves(self.observed, *unit)).collect();
+        let alive: Vec<_> = blue.into_iter().filter(|unit| self.takes_over(plan, *unit)).collect();
         if alive.is_empty() && plan.slot.iter().any(|unit| serves(self.observed, *unit)) {
             return None;
         }
@@ -372,6 +372,12 @@ impl Look<'_> {
             to: alive,
             reason: why.clone(),
         }))
+    }
+
+    /// Whether a unit of blue runs, and is not known to be ill: what a repair has kept is probed with its green.
+    fn takes_over(self, plan: &Plan, unit: UnitId) -> bool {
+        let kept = plan.slot.contains(&unit);
+        self.observed.seen(unit).is_some_and(|seen| seen.phase == Doing::Running && (!kept || ready(plan, seen)))
     }
 
     /// After RouteBackCommitted.
