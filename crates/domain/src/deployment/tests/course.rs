@@ -3,7 +3,7 @@
 use cutover_events::Event;
 use cutover_events::deployment::{Cut, Wish};
 
-use super::story::{BAKE_MS, GATE_MS, STANDBY_MS, Story, dep, deploy, unit};
+use super::story::{BAKE_MS, By, GATE_MS, STANDBY_MS, Story, dep, deploy, unit};
 use crate::deployment::{Command, Next};
 use crate::observed::{Answer, Class, Effect, Probe, Restart, Targets};
 use crate::workload::{Phase, Teardown};
@@ -15,7 +15,7 @@ fn swapped(story: &Story) -> bool {
 /// Dep 2 has just committed its swap over the live dep 1.
 fn committed() -> Story {
     let mut story = Story::live(1);
-    story.wish(2, deploy(), true);
+    story.wish(2, deploy(), By::Person);
     story.go_until(|story| matches!(story.next(), Next::Do(Effect::Put { .. })));
     story
 }
@@ -29,7 +29,7 @@ fn baking() -> Story {
 #[test]
 fn a_deployment_becomes_active_and_blue_stands_by_until_it_expires() {
     let mut story = Story::live(1);
-    story.wish(2, deploy(), true);
+    story.wish(2, deploy(), By::Person);
     story.go_on();
     assert_eq!(story.state.active.as_ref().map(|slot| slot.units.to_vec()), Some(vec![unit(2)]));
     assert_eq!(story.state.standby.as_ref().map(|(slot, _)| slot.units.to_vec()), Some(vec![unit(1)]));
@@ -42,9 +42,9 @@ fn a_deployment_becomes_active_and_blue_stands_by_until_it_expires() {
 #[test]
 fn a_rollback_adopts_the_standby_which_then_does_not_expire() {
     let mut story = Story::live(1);
-    story.wish(2, deploy(), true);
+    story.wish(2, deploy(), By::Person);
     story.go_on();
-    story.wish(3, Wish::Rollback(None), true);
+    story.wish(3, Wish::Rollback(None), By::Person);
     story.go_until(|story| story.state.open.as_ref().is_some_and(|open| open.adopts()));
     story.now.mono_ms += STANDBY_MS;
     assert_eq!(story.next(), Next::Do(Effect::SetRestart(unit(1), story.at(unit(1)).id, Restart::Always)));
@@ -56,9 +56,9 @@ fn a_rollback_adopts_the_standby_which_then_does_not_expire() {
 #[test]
 fn an_adopted_green_that_is_cancelled_stands_by_again() {
     let mut story = Story::live(1);
-    story.wish(2, deploy(), true);
+    story.wish(2, deploy(), By::Person);
     story.go_on();
-    story.wish(3, Wish::Rollback(None), true);
+    story.wish(3, Wish::Rollback(None), By::Person);
     story.go_until(|story| story.state.open.as_ref().is_some_and(|open| open.adopts()));
     story.asks(Command::Cancel(dep(3))).unwrap();
     assert_eq!(story.state.removal, []);
@@ -68,7 +68,7 @@ fn an_adopted_green_that_is_cancelled_stands_by_again() {
 #[test]
 fn a_gate_fails_at_its_deadline_and_the_last_output_is_kept_first() {
     let mut story = Story::live(1);
-    story.wish(2, deploy(), true);
+    story.wish(2, deploy(), By::Person);
     story.go_until(|story| story.seen.containers.len() == 2);
     story.at(unit(2)).probe = Probe { answer: Answer::NoConnection, failures: 9 };
     story.go_until(|story| matches!(story.next(), Next::Wait(Some(_))));
@@ -84,7 +84,7 @@ fn a_gate_fails_at_its_deadline_and_the_last_output_is_kept_first() {
 #[test]
 fn an_engine_that_has_just_started_probes_before_it_condemns() {
     let mut story = Story::live(1);
-    story.wish(2, deploy(), true);
+    story.wish(2, deploy(), By::Person);
     story.go_until(|story| story.seen.containers.len() == 2);
     story.at(unit(2)).probe = Probe { answer: Answer::Unknown, failures: 0 };
     story.go_until(|story| matches!(story.next(), Next::Wait(Some(_))));
@@ -96,7 +96,7 @@ fn an_engine_that_has_just_started_probes_before_it_condemns() {
 #[test]
 fn a_wait_begins_again_under_another_boot() {
     let mut story = Story::live(1);
-    story.wish(2, deploy(), true);
+    story.wish(2, deploy(), By::Person);
     story.go_until(|story| story.seen.containers.len() == 2);
     story.at(unit(2)).probe = Probe { answer: Answer::Unknown, failures: 0 };
     story.go_until(|story| matches!(story.next(), Next::Wait(Some(_))));
@@ -108,7 +108,7 @@ fn a_wait_begins_again_under_another_boot() {
 #[test]
 fn a_green_that_ended_with_the_host_is_planned_again_under_the_same_id() {
     let mut story = Story::live(1);
-    story.wish(2, deploy(), true);
+    story.wish(2, deploy(), By::Person);
     story.go_until(|story| matches!(story.next(), Next::Append(_)) && story.seen.containers.len() == 2);
     story.now.boot = cutover_events::BootId([2; 16]);
     (story.now.mono_ms, story.now.engine_start_ms) = (5_000, 5_000);
@@ -123,7 +123,7 @@ fn a_green_that_ended_with_the_host_is_planned_again_under_the_same_id() {
 #[test]
 fn somebody_removes_green_before_its_steps_are_recorded_and_it_is_made_again() {
     let mut story = Story::live(1);
-    story.wish(2, deploy(), true);
+    story.wish(2, deploy(), By::Person);
     story.go_until(|story| story.seen.containers.len() == 2);
     story.vanishes(2);
     assert_eq!(story.next(), Next::Do(Effect::Create(unit(2))));
@@ -167,7 +167,7 @@ fn a_fence_that_is_refused_for_good_waits_for_a_person_and_is_tried_again_after_
     story.refused(fence, Class::Permanent);
     assert_eq!(story.appends(), ["Parked"]);
     story.step();
-    assert_eq!(story.next(), Next::Wait(None));
+    assert!(matches!(story.next(), Next::Wait(_)));
     story.now.mono_ms += 60_000;
     assert_eq!(story.asks(Command::Resume(dep(9))), Err(crate::deployment::Rejection::NotOpen(dep(9))));
     story.asks(Command::Resume(dep(2))).unwrap();
@@ -227,7 +227,7 @@ fn where_both_are_dead_the_route_stays_and_blue_is_healed() {
 #[test]
 fn a_first_deployment_that_ends_while_it_is_watched_leaves_no_route() {
     let mut story = Story::new();
-    story.wish(1, deploy(), true);
+    story.wish(1, deploy(), By::Person);
     story.go_until(swapped);
     story.ends(1);
     story.step();
@@ -241,7 +241,7 @@ fn a_first_deployment_that_ends_while_it_is_watched_leaves_no_route() {
 fn a_router_that_forgets_green_while_it_is_watched_is_told_what_is_ready_of_it() {
     let mut story = Story::new();
     story.replicas = 2;
-    story.wish(1, deploy(), true);
+    story.wish(1, deploy(), By::Person);
     story.go_until(swapped);
     story.vanishes(1);
     (story.router().targets, story.router().generation) = (vec![], 0);
@@ -274,19 +274,19 @@ fn the_bake_takes_its_time_unless_something_newer_is_wished() {
     story.step();
     let since = story.now.mono_ms;
     assert_eq!(story.next(), Next::Wait(Some(since + BAKE_MS)));
-    story.wish(3, deploy(), false);
+    story.wish(3, deploy(), By::Machine);
     assert_eq!(story.appends(), ["StepSucceeded", "DeploymentSucceeded"]);
 }
 
 #[test]
 fn a_trouble_of_an_earlier_deployment_is_none_of_the_next() {
     let mut story = Story::new();
-    story.wish(1, deploy(), true);
+    story.wish(1, deploy(), By::Person);
     story.step();
     story.refused(Effect::Resolve(dep(1)), Class::Permanent);
     assert_eq!(story.appends(), ["DeploymentFailed"]);
     story.step();
-    story.wish(2, deploy(), true);
+    story.wish(2, deploy(), By::Person);
     story.step();
     assert_eq!(story.next(), Next::Do(Effect::Resolve(dep(2))));
 }
@@ -294,7 +294,7 @@ fn a_trouble_of_an_earlier_deployment_is_none_of_the_next() {
 #[test]
 fn a_deadline_counts_only_for_a_try_that_came_back_after_it() {
     let mut story = Story::new();
-    story.wish(1, deploy(), true);
+    story.wish(1, deploy(), By::Person);
     story.go_until(|story| story.next() == Next::Do(Effect::Create(unit(1))));
     story.refused(Effect::Create(unit(1)), Class::Transient);
     story.now.mono_ms += 1_000_000;
@@ -306,9 +306,9 @@ fn a_deadline_counts_only_for_a_try_that_came_back_after_it() {
 #[test]
 fn a_teardown_unroutes_drains_and_leaves_nothing() {
     let mut story = Story::live(2);
-    story.wish(2, deploy(), true);
+    story.wish(2, deploy(), By::Person);
     story.go_on();
-    story.wish(3, Wish::Teardown, true);
+    story.wish(3, Wish::Teardown, By::Person);
     story.go_until(|story| matches!(story.next(), Next::Do(Effect::Put { to: Targets::Nothing, .. })));
     let Next::Do(put) = story.next() else { panic!() };
     story.refused(put, Class::Permanent);

@@ -5,7 +5,7 @@ use cutover_events::deployment::{
 };
 use cutover_events::{Event, ReleaseId, WorkloadId};
 
-use super::story::{Story, dep, deploy, unit};
+use super::story::{By, Story, dep, deploy, unit};
 use crate::deployment::{Command, Decision, Next, evolve, probed};
 use crate::observed::{Answer, Class, Effect, Mark, Probe, Restart, Targets};
 use crate::retry::heal_delay;
@@ -100,7 +100,7 @@ fn a_router_behind_the_log_gets_the_ready_part_once_it_was_probed() {
 #[test]
 fn a_route_is_put_right_while_a_deployment_prepares_and_not_after_its_pivot() {
     let mut story = Story::live(1);
-    story.wish(2, deploy(), true);
+    story.wish(2, deploy(), By::Person);
     story.go_until(|story| story.seen.containers.len() == 2);
     (story.router().targets, story.router().generation) = (vec![], 0);
     assert_eq!(story.next(), Next::Do(Effect::Put { to: Targets::Active, generation: 1 }));
@@ -113,7 +113,7 @@ fn a_route_is_put_right_while_a_deployment_prepares_and_not_after_its_pivot() {
 fn nothing_is_removed_that_is_routed_or_busy_or_while_the_router_is_silent() {
     let mut story = Story::live(1);
     story.policy.standby_ms = 0;
-    story.wish(2, deploy(), true);
+    story.wish(2, deploy(), By::Person);
     story.go_until(|story| !story.state.removal.is_empty());
     assert!(matches!(story.next(), Next::Do(Effect::Remove(..))));
     let router = story.seen.router.take();
@@ -142,7 +142,7 @@ fn a_container_that_no_list_knows_is_swept_and_one_without_our_witness_is_not() 
 #[test]
 fn a_standby_that_dies_goes() {
     let mut story = Story::live(1);
-    story.wish(2, deploy(), true);
+    story.wish(2, deploy(), By::Person);
     story.go_on();
     story.ends(1);
     assert_eq!(story.appends(), ["DriftSeen"]);
@@ -154,10 +154,10 @@ fn a_standby_that_dies_goes() {
 fn a_row_of_failures_pushes_no_release_out_that_can_be_gone_back_to() {
     let mut story = Story::live(1);
     story.policy.keep_releases = 2;
-    story.wish(2, deploy(), true);
+    story.wish(2, deploy(), By::Person);
     story.go_on();
     for n in 3..9 {
-        story.wish(n, deploy(), true);
+        story.wish(n, deploy(), By::Person);
         story.go_until(|story| matches!(story.next(), Next::Do(Effect::Create(_))));
         let Next::Do(create) = story.next() else { panic!() };
         story.refused(create, Class::Permanent);

@@ -31,6 +31,13 @@ pub(super) fn deploy() -> Wish {
     Wish::Deploy(ImageWish::Reference { reference: "shop:1".into(), ask_registry: false })
 }
 
+/// Who wishes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Person,
+    Machine,
+}
+
 /// One workload and everything around it.
 pub(super) struct Story {
     pub(super) state: Workload,
@@ -66,7 +73,7 @@ impl Story {
     pub(super) fn live(replicas: u16) -> Self {
         let mut story = Self::new();
         story.replicas = replicas;
-        story.wish(1, deploy(), true);
+        story.wish(1, deploy(), By::Person);
         story.go_on();
         story
     }
@@ -85,20 +92,20 @@ impl Story {
         Ok(())
     }
 
-    pub(super) fn try_wish(&mut self, n: u8, wish: Wish, person: bool) -> Result<(), Rejection> {
+    pub(super) fn try_wish(&mut self, n: u8, wish: Wish, by: By) -> Result<(), Rejection> {
         let workload = WorkloadId([9; 16]);
         self.asks(Command::Queue(IntentQueued {
             deployment: dep(n),
             workload,
             wish,
             revision: 1,
-            person,
+            person: by == By::Person,
             change: None,
         }))
     }
 
-    pub(super) fn wish(&mut self, n: u8, wish: Wish, person: bool) {
-        self.try_wish(n, wish, person).expect("the wish is accepted");
+    pub(super) fn wish(&mut self, n: u8, wish: Wish, by: By) {
+        self.try_wish(n, wish, by).expect("the wish is accepted");
     }
 
     pub(super) fn next(&self) -> Next {
