@@ -112,18 +112,27 @@ impl Commands {
         self.write(StreamId::Workload(id), Expected::Exact(seen.version), By::engine(cause), events).await
     }
 
-    /// Registers or revises a workload; `None` when nothing changed.
+    /// Registers or revises all of these workloads, or none; says for each the revision that is new.
     ///
     /// # Errors
     /// A claim is held by another workload, or not taken by the log.
-    pub async fn apply(&self, by: By, apply: Apply) -> Result<Option<Receipt>, Error> {
+    pub async fn apply(&self, by: By, all: Vec<Apply>) -> Result<Vec<Option<u32>>, Error> {
         let _writing = self.live.registry_lock.lock().await;
         let registry = self.live.registry();
-        let events = registry.apply(apply)?;
-        if events.is_empty() {
-            return Ok(None);
+        let mut after = (*registry).clone();
+        let (mut events, mut revisions) = (Vec::new(), Vec::new());
+        for apply in all {
+            let workload = apply.workload;
+            let new = after.apply(apply)?;
+            new.iter().for_each(|event| after.evolve(event));
+            let revision = after.workloads.get(&workload).map(|registered| registered.revision());
+            revisions.push(revision.filter(|_| !new.is_empty()));
+            events.extend(new);
         }
-        self.write(StreamId::Registry, Expected::Exact(registry.version), by, events).await.map(Some)
+        if !events.is_empty() {
+            self.write(StreamId::Registry, Expected::Exact(registry.version), by, events).await?;
+        }
+        Ok(revisions)
     }
 
     /// Frees the claims of a workload that nothing needs any more.
@@ -162,8 +171,8 @@ impl Commands {
             AppendError::Duplicate { original } => Error::Duplicate(original),
             other => Error::Log(other),
         })?;
-        let (position, chain, at) = (receipt.position, receipt.chain, receipt.at);
-        self.live.fold(Written { stream, events: &events, at, position, chain })?;
+        let Receipt { position, version, chain, at } = receipt;
+        self.live.fold(Written { stream, events: &events, at, position, version, chain })?;
         Ok(receipt)
     }
 }

@@ -13,6 +13,7 @@ use parking_lot::RwLock;
 use tokio::sync::{Notify, watch};
 
 use super::addresses::Addresses;
+use super::deployments::Deployments;
 
 /// The folds. Writers fold under the lock of the stream that they append to, so that a fold never lags its stream.
 #[derive(Debug, Default)]
@@ -21,6 +22,7 @@ pub struct Live {
     engine: RwLock<Arc<Engine>>,
     cells: RwLock<BTreeMap<WorkloadId, Arc<Cell>>>,
     addresses: RwLock<Addresses>,
+    deployments: RwLock<Deployments>,
     /// Held while the registry's stream is written.
     pub registry_lock: tokio::sync::Mutex<()>,
     /// Held while the engine's stream is written.
@@ -58,6 +60,8 @@ pub struct Written<'a> {
     pub at: Stamp,
     /// Position of the last event.
     pub position: u64,
+    /// Version of the last event within the stream.
+    pub version: u64,
     /// Chain value after it.
     pub chain: Digest,
 }
@@ -130,11 +134,18 @@ impl Live {
         with(&mut self.addresses.write())
     }
 
+    /// Runs `with` on where deployments begin.
+    pub fn with_deployments<T>(&self, with: impl FnOnce(&Deployments) -> T) -> T {
+        with(&self.deployments.read())
+    }
+
     /// Takes in a durable commit.
     ///
     /// # Errors
     /// The commit cannot be true.
     pub fn fold(&self, written: Written<'_>) -> Result<(), CorruptLog> {
+        let at = (written.position, written.version);
+        self.deployments.write().fold(written.stream, written.events, at);
         match written.stream {
             StreamId::Registry => {
                 let mut registry = self.registry.write();

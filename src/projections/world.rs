@@ -8,8 +8,11 @@ use parking_lot::RwLock;
 /// What was seen last.
 #[derive(Debug, Default)]
 pub struct World {
-    rows: RwLock<BTreeMap<WorkloadId, (Vec<ContainerRow>, Option<RouteRow>)>>,
+    rows: RwLock<BTreeMap<WorkloadId, Rows>>,
 }
+
+/// Containers and route of one workload.
+pub type Rows = (Vec<ContainerRow>, Option<RouteRow>);
 
 /// A container as it was seen last.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,7 +50,7 @@ impl World {
 
     /// What was seen of a workload.
     #[must_use]
-    pub fn of(&self, workload: WorkloadId) -> (Vec<ContainerRow>, Option<RouteRow>) {
+    pub fn of(&self, workload: WorkloadId) -> Rows {
         self.rows.read().get(&workload).cloned().unwrap_or_default()
     }
 }

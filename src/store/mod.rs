@@ -1,5 +1,24 @@
 //! The log: journal and sled behind one small port.
 
+pub mod blobs;
+pub mod files;
+mod indexed;
+pub mod journal;
+mod journaled;
+mod keys;
+mod lock;
+mod memory;
+mod offline;
+mod opening;
+mod recent;
+mod writer;
+
+pub use journal::Damage;
+pub use journaled::Store;
+pub use memory::MemoryLog;
+pub use offline::{VerifyReport, export, verify};
+pub use opening::{OpenError, OpenReport};
+
 use async_trait::async_trait;
 use cutover_events::codec::CodecError;
 use cutover_events::{Actor, Cause, Digest, Event, Key, LogId, Sealed, Stamp, StreamId};

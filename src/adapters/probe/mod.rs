@@ -1,5 +1,6 @@
 //! The port that asks a container whether it is ready.
 
+mod http;
 mod memory;
 
 use std::net::SocketAddrV4;
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use cutover_domain::observed::Answer;
 use cutover_events::workload::Check;
 
+pub use http::NetProber;
 pub use memory::MemoryProber;
 
 /// Asks a container whether it is ready, as a client would.

@@ -166,7 +166,7 @@ impl Runtime for MemoryRuntime {
         let Some(found) = twin.here.values().find(|here| here.id == image).cloned() else {
             return Err(RuntimeError::NotFound(image.to_owned()));
         };
-        twin.here.insert(format!("cutover/{}", release.suffix()), found);
+        twin.here.insert(format!("cutover/{release}"), found);
         Ok(())
     }
 
