@@ -2,6 +2,7 @@
 
 pub mod adapters;
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;
@@ -12,4 +13,5 @@ pub mod projections;
 pub mod recovery;
 pub mod schedule;
 pub mod secrets;
+pub mod server;
 pub mod store;
