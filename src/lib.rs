@@ -13,4 +13,5 @@ pub mod projections;
 pub mod recovery;
 pub mod schedule;
 pub mod secrets;
+pub mod server;
 pub mod store;

@@ -204,14 +204,14 @@ pub fn wish_of(
 /// # Errors
 /// The log cannot be read or written.
 pub async fn compare_late(
-    commands: &Commands,
+    commands: Commands,
     (runtime, router): (Arc<dyn Runtime>, Arc<dyn Router>),
     mut seen: Seen,
 ) -> Result<(), String> {
     while seen.containers.is_none() || seen.table.is_none() {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        seen = look(&*runtime, &*router, commands).await;
-        let held = compare(&seen, commands).await.map_err(|error| error.to_string())?;
+        seen = look(&*runtime, &*router, &commands).await;
+        let held = compare(&seen, &commands).await.map_err(|error| error.to_string())?;
         commands
             .engine(By::engine(Cause::Engine), |engine: &Engine| {
                 let new = held.into_iter().filter(|held| !engine.held.contains_key(&held.cause));

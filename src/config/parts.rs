@@ -128,3 +128,23 @@ impl Config {
         }
     }
 }
+
+impl Config {
+    /// What a proxy that this engine starts is told, as variables of its environment.
+    #[must_use]
+    pub fn for_proxy(&self) -> Vec<(String, String)> {
+        let listen: Vec<_> = self.proxy.listen.iter().map(SocketAddr::to_string).collect();
+        let key = |name: &str| format!("{}{name}", super::ENV_PREFIX);
+        vec![
+            (key("DATA_DIR"), self.data_dir.to_string_lossy().into_owned()),
+            (key("PROXY__LISTEN"), listen.join(",")),
+            (key("HOOKS__HOST"), self.hooks.host.clone().unwrap_or_default()),
+        ]
+    }
+}
+
+/// Whether this process was started by systemd as a unit of its own.
+#[must_use]
+pub fn under_systemd() -> bool {
+    std::env::var_os("INVOCATION_ID").is_some() && std::env::var_os("NOTIFY_SOCKET").is_some()
+}

@@ -6,8 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover_events::engine::LogBegun;
-use cutover_events::{Actor, Cause, Digest, Event, Key, LogId, Sealed, StreamId, codec};
+use cutover_events::{Digest, Event, Key, LogId, Sealed, StreamId, codec};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::indexed::{Indexed, decoded};
@@ -51,7 +50,8 @@ impl Store {
         fold: impl FnMut(Sealed) -> Result<(), String> + Send + 'static,
     ) -> Result<(Self, OpenReport), OpenError> {
         let folder = dir.to_owned();
-        let opened = tokio::task::spawn_blocking(move || open(&folder, fold)).await;
+        let begin = (LogId::from_ulid(clock.ulid()), clock.stamp());
+        let opened = tokio::task::spawn_blocking(move || open(&folder, begin, fold)).await;
         let Opened { lock, journal, index, recent, head, versions, id, report } =
             opened.map_err(|error| OpenError::Io(error.to_string()))??;
         let (appends, waiting) = mpsc::unbounded_channel();
@@ -66,19 +66,7 @@ impl Store {
             .map_err(OpenError::from)?;
         let room = Arc::new(Semaphore::new(WAITING));
         let dir = dir.to_owned();
-        let minted = id.unwrap_or_else(|| LogId::from_ulid(clock.ulid()));
-        let store = Self { appends, room, index, recent, head: head_receiver, id: minted, clock, _lock: lock, dir };
-        if id.is_none() {
-            let begun = Append {
-                stream: StreamId::Engine,
-                expected: super::Expected::Exact(0),
-                events: vec![LogBegun { log: minted }.into()],
-                cause: Cause::Engine,
-                actor: Actor::Engine,
-                key: None,
-            };
-            store.append(begun).await.map_err(|error| OpenError::Io(error.to_string()))?;
-        }
+        let store = Self { appends, room, index, recent, head: head_receiver, id, clock, _lock: lock, dir };
         Ok((store, report))
     }
 

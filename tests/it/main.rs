@@ -6,4 +6,5 @@ mod api_fake;
 mod api_http;
 mod cli_commands;
 mod cli_waiting;
+mod engine;
 mod inputs;

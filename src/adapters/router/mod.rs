@@ -1,10 +1,12 @@
 //! The port to the data plane.
 
+mod http;
 mod memory;
 
 use async_trait::async_trait;
 use cutover_proxy::wire::{Fence, Put, PutRefused, Table};
 
+pub use http::HttpRouter;
 pub use memory::MemoryRouter;
 
 /// Why a call to the proxy did not do what was asked.

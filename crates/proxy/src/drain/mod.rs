@@ -1,0 +1,136 @@
+//! Targets and what is open to them: claims, the drain, the cut at its deadline.
+//!
+//! A request counts itself first and looks at the draining flag afterwards; a swap stores the new table first and sets
+//! the flag afterwards (both sequentially consistent). So either the request sees the flag and goes back to the table,
+//! or the swap sees the request in its count. No request reaches a former target after its count was zero.
+
+mod claim;
+mod open;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+pub use claim::{Claim, CutSignal};
+pub use open::Kind;
+use open::OpenSet;
+
+use crate::config::SHUN_MS;
+use crate::metrics::TargetFigures;
+use crate::moment;
+use crate::pool::Pool;
+use crate::wire;
+
+/// One unit that serves or served. A unit that comes back after its drain began is a new object.
+#[derive(Debug)]
+pub struct Target {
+    /// Its identity over writes.
+    pub unit: String,
+    /// Its address; the port is the route's.
+    pub address: IpAddr,
+    /// Idle connections to it.
+    pub pool: Pool,
+    /// What went through it.
+    pub figures: TargetFigures,
+    in_flight: AtomicU64,
+    upgraded: AtomicU64,
+    draining: AtomicBool,
+    open: OpenSet,
+    cut: [AtomicU32; 3],
+    refused_at: AtomicU64,
+}
+
+impl Target {
+    /// A target that nothing is open to.
+    #[must_use]
+    pub fn new(unit: &str, address: IpAddr) -> Arc<Self> {
+        Arc::new(Self {
+            unit: unit.to_owned(),
+            address,
+            pool: Pool::default(),
+            figures: TargetFigures::default(),
+            in_flight: AtomicU64::new(0),
+            upgraded: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            open: OpenSet::default(),
+            cut: [const { AtomicU32::new(0) }; 3],
+            refused_at: AtomicU64::new(0),
+        })
+    }
+
+    /// What is open to it: requests and upgraded connections.
+    #[must_use]
+    pub fn load(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed) + self.upgraded.load(Ordering::Relaxed)
+    }
+
+    /// Whether it refused a connection a moment ago.
+    #[must_use]
+    pub fn is_shunned(&self) -> bool {
+        let at = self.refused_at.load(Ordering::Relaxed);
+        at != 0 && moment::coarse_ms().saturating_sub(at) < SHUN_MS
+    }
+
+    /// Remembers that it refused a connection.
+    pub fn shun(&self) {
+        self.refused_at.store(moment::coarse_ms(), Ordering::Relaxed);
+    }
+
+    /// Whether no new request may reach it.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// From here on no new claim succeeds; idle connections are closed. Call it after the table without it is stored.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+        self.pool.purge();
+    }
+
+    /// Whether its drain began and nothing is open any more.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.is_draining() && self.in_flight.load(Ordering::SeqCst) == 0 && self.upgraded.load(Ordering::SeqCst) == 0
+    }
+
+    /// Cuts what is still open, counts it by kind, and returns how much that was.
+    pub fn cut_open(&self) -> u32 {
+        let cut = self.open.cut_all();
+        for (total, n) in self.cut.iter().zip(cut) {
+            total.fetch_add(n, Ordering::Relaxed);
+        }
+        cut.iter().sum()
+    }
+
+    /// Closes the whole connections of what was cut and did not end.
+    pub fn force_open(&self) {
+        self.open.force_all();
+    }
+
+    /// What is open, for the table's answer.
+    #[must_use]
+    pub fn status(&self) -> wire::TargetStatus {
+        wire::TargetStatus {
+            unit: self.unit.clone(),
+            address: self.address,
+            in_flight: self.in_flight.load(Ordering::SeqCst),
+            upgraded: self.upgraded.load(Ordering::SeqCst),
+        }
+    }
+
+    /// How its drain goes, for the table's answer.
+    #[must_use]
+    pub fn drain_status(&self) -> wire::Drain {
+        let cut = |kind: Kind| self.cut[kind as usize].load(Ordering::Relaxed);
+        wire::Drain {
+            unit: self.unit.clone(),
+            in_flight: self.in_flight.load(Ordering::SeqCst),
+            upgraded: self.upgraded.load(Ordering::SeqCst),
+            done: self.is_drained(),
+            cut_requests: cut(Kind::Request),
+            cut_upgraded: cut(Kind::Upgraded),
+            cut_streams: cut(Kind::EventStream),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! One request, tried until a target answers or the rules say stop.
+//!
+//! Tried again is only: what could not connect; what was handed back unsent; and an idempotent request without a body
+//! to which not one byte was answered. The target is taken from the table again each time, it may be green by then.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
+
+use super::pages::Page;
+use super::record::Record;
+use super::request::is_idempotent;
+use crate::config::MAX_ATTEMPTS;
+use crate::drain::{Claim, CutSignal};
+use crate::pool::{Failed, Link, Upload};
+use crate::table::Found;
+
+/// Pause before the only target is tried again that refused a connection, ms: a restart in place takes longer, a full
+/// backlog less.
+const CONNECT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The head of a target's answer and the connection that it came on; the claim is in the record.
+pub(super) async fn until_answered(
+    mut request: Request<Upload>,
+    signal: &CutSignal,
+    record: &mut Record,
+) -> Result<(Response<Incoming>, Link), Page> {
+    let patience = Duration::from_millis(record.forwarder.config.answer_timeout_ms);
+    loop {
+        let mut link = connect(signal, record).await?;
+        let spare = copy(&request);
+        let sending = tokio::time::timeout(patience, link.send(request));
+        let sent = match signal {
+            CutSignal::Stream(token, _) => cancellable(token, sending).await?,
+            CutSignal::Connection(_) | CutSignal::Tunnel(_) => sending.await,
+        };
+        let failed = match sent {
+            Ok(Ok(response)) => return Ok((response, link)),
+            Ok(Err(failed)) => failed,
+            Err(_) => return Err(Page::Timeout),
+        };
+        request = again(failed, spare, record)?;
+    }
+}
+
+async fn cancellable<T>(token: &CancellationToken, work: impl Future<Output = T>) -> Result<T, Page> {
+    token.run_until_cancelled(work).await.ok_or(Page::Unavailable)
+}
+
+/// A request without a body, to be sent once more if need be.
+fn copy(request: &Request<Upload>) -> Option<Request<Upload>> {
+    if !request.body().is_none() || !is_idempotent(request.method()) {
+        return None;
+    }
+    let mut spare = Request::new(Upload::none());
+    *spare.method_mut() = request.method().clone();
+    *spare.uri_mut() = request.uri().clone();
+    *spare.headers_mut() = request.headers().clone();
+    Some(spare)
+}
+
+fn again(failed: Failed, spare: Option<Request<Upload>>, record: &mut Record) -> Result<Request<Upload>, Page> {
+    if let Some(upload) = &record.upload {
+        if upload.too_large.load(Ordering::Acquire) {
+            return Err(Page::TooLarge);
+        }
+        if failed.error.is_user() {
+            return Err(Page::BadBody);
+        }
+    }
+    let spare = spare.filter(|_| !failed.answered);
+    let Some(request) = failed.unsent.or(spare) else { return Err(Page::BadGateway) };
+    record.claim = None;
+    count_retry(record)?;
+    Ok(request)
+}
+
+fn count_retry(record: &mut Record) -> Result<(), Page> {
+    record.retries += 1;
+    if let Some(found) = &record.found {
+        found.entry.figures.retries.fetch_add(1, Ordering::Relaxed);
+    }
+    if record.retries >= MAX_ATTEMPTS { Err(Page::BadGateway) } else { Ok(()) }
+}
+
+/// An open connection to a target, which the record's claim holds.
+async fn connect(signal: &CutSignal, record: &mut Record) -> Result<Link, Page> {
+    loop {
+        let (claim, port) = claim(signal, record).await?;
+        let target = Arc::clone(claim.target());
+        record.claim = Some(claim);
+        // After a failure only a new connection tells whether the target lives.
+        let pooled = if record.retries == 0 { target.pool.take(port) } else { None };
+        if let Some(link) = pooled {
+            return Ok(link);
+        }
+        match Link::open(SocketAddr::new(target.address, port)).await {
+            Ok(link) => return Ok(link),
+            Err(e) => {
+                tracing::debug!(unit = %target.unit, error = %e, "cannot connect");
+                target.shun();
+                record.claim = None;
+                count_retry(record)?;
+                let others = record.found.as_ref().is_some_and(|found| found.entry.targets.len() > 1);
+                if !others {
+                    tokio::time::sleep(CONNECT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// A claim on a target of the route and the port there. Waits a bounded time while there is none.
+pub(super) async fn claim(signal: &CutSignal, record: &mut Record) -> Result<(Claim, u16), Page> {
+    if let Some(found) = record.found.clone().filter(|_| record.retries == 0)
+        && let Some(claim) = take(&found, signal, record)
+    {
+        return Ok((claim, found.route.port));
+    }
+    let forwarder = Arc::clone(&record.forwarder);
+    let mut changes = forwarder.switchboard.changes();
+    let deadline = tokio::time::Instant::now() + Duration::from_millis(forwarder.config.hold_ms);
+    let mut permit = None;
+    loop {
+        changes.mark_unchanged();
+        let found = refind(record)?;
+        if let Some(claim) = take(&found, signal, record) {
+            return Ok((claim, found.route.port));
+        }
+        if !found.entry.targets.is_empty() {
+            // Its drain began after this table was read: a newer one is there.
+            tokio::task::yield_now().await;
+            continue;
+        }
+        if permit.is_none() {
+            permit = Some(forwarder.held.try_acquire().map_err(|_| Page::Unavailable)?);
+            found.entry.figures.held.fetch_add(1, Ordering::Relaxed);
+        }
+        match tokio::time::timeout_at(deadline, changes.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return Err(Page::Unavailable),
+        }
+    }
+}
+
+fn take(found: &Arc<Found>, signal: &CutSignal, record: &Record) -> Option<Claim> {
+    let turn = match found.entry.targets.len() {
+        0 | 1 => 0,
+        _ => record.forwarder.turn.fetch_add(1, Ordering::Relaxed),
+    };
+    Claim::take(found.entry.choose(turn)?, signal.clone())
+}
+
+/// The record's route in the table of this moment.
+fn refind(record: &mut Record) -> Result<Arc<Found>, Page> {
+    let known = record.found.as_ref().ok_or(Page::NoRoute)?;
+    let table = record.forwarder.switchboard.load();
+    let found = Arc::clone(table.index.again(known).ok_or(Page::NoRoute)?);
+    drop(table);
+    record.found = Some(Arc::clone(&found));
+    Ok(found)
+}

@@ -1,0 +1,59 @@
+//! The gate's verdict, taken again by the router at the switch.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, HOST, USER_AGENT};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::wire::{Probe, PutRefused, RefusedCode, Target};
+
+/// Probes all targets at once: all pass, or the first that does not is named.
+///
+/// # Errors
+/// [`RefusedCode::Probe`] with the unit and what it did.
+pub async fn all(probe: &Probe, targets: &[Target]) -> Result<(), PutRefused> {
+    let asked = targets.iter().map(|target| async move {
+        let address = SocketAddr::new(target.address, probe.port);
+        let limit = Duration::from_millis(probe.timeout_ms);
+        let verdict = match tokio::time::timeout(limit, one(probe, address)).await {
+            Ok(verdict) => verdict,
+            Err(_) => Err(format!("no answer within {} ms", probe.timeout_ms)),
+        };
+        let what = probe.path.as_deref().unwrap_or("a connection");
+        verdict.map_err(|why| PutRefused {
+            code: RefusedCode::Probe,
+            text: format!("{} at {address} did not pass the probe ({what}): {why}", target.unit),
+        })
+    });
+    futures_util::future::try_join_all(asked).await.map(|_| ())
+}
+
+async fn one(probe: &Probe, address: SocketAddr) -> Result<(), String> {
+    let stream = TcpStream::connect(address).await.map_err(|e| e.to_string())?;
+    let Some(path) = &probe.path else { return Ok(()) };
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+    let host = if probe.host.is_empty() { address.to_string() } else { probe.host.clone() };
+    let request = hyper::Request::get(path)
+        .header(HOST, host)
+        .header(USER_AGENT, "cutover-probe")
+        .header(CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|e| e.to_string())?;
+    let answer = async { sender.send_request(request).await };
+    let answer = tokio::select! {
+        answer = answer => answer.map_err(|e| e.to_string())?,
+        // The answer comes through the connection: when that ends first there is none.
+        ended = connection => return Err(ended.err().map_or_else(|| "closed".to_owned(), |e| e.to_string())),
+    };
+    let status = answer.status().as_u16();
+    if (probe.low..=probe.high).contains(&status) {
+        Ok(())
+    } else {
+        Err(format!("status {status}, wanted {} to {}", probe.low, probe.high))
+    }
+}

@@ -1,0 +1,120 @@
+//! Which writes the table refuses. Pure: nothing is changed here.
+
+use std::collections::BTreeSet;
+
+use super::Snapshot;
+use crate::wire::{Fence, Put, PutRefused, RefusedCode, Route};
+
+/// Routes or targets of one write; a workload with more is a mistake.
+const MAX_PARTS: usize = 256;
+
+/// Who writes, and with what right.
+pub(super) struct Credentials<'a> {
+    pub(super) workload: &'a str,
+    pub(super) log: &'a str,
+    pub(super) generation: u64,
+    pub(super) router_boot: &'a str,
+    pub(super) writer_epoch: u64,
+}
+
+impl<'a> From<&'a Put> for Credentials<'a> {
+    fn from(put: &'a Put) -> Self {
+        Self {
+            workload: &put.workload,
+            log: &put.log,
+            generation: put.generation,
+            router_boot: &put.router_boot,
+            writer_epoch: put.writer_epoch,
+        }
+    }
+}
+
+impl<'a> From<&'a Fence> for Credentials<'a> {
+    fn from(fence: &'a Fence) -> Self {
+        Self {
+            workload: &fence.workload,
+            log: &fence.log,
+            generation: fence.generation,
+            router_boot: &fence.router_boot,
+            writer_epoch: fence.writer_epoch,
+        }
+    }
+}
+
+pub(super) fn refuse<T>(code: RefusedCode, text: String) -> Result<T, PutRefused> {
+    Err(PutRefused { code, text })
+}
+
+/// Refuses a writer without the right to write.
+pub(super) fn check_writer(table: &Snapshot, boot: &str, writer: &Credentials<'_>) -> Result<(), PutRefused> {
+    if let Some(owner) = table.log.as_deref().filter(|owner| *owner != writer.log) {
+        let text = format!("the table belongs to log {owner}, this write is of log {}", writer.log);
+        return refuse(RefusedCode::OtherLog, text);
+    }
+    if writer.router_boot != boot {
+        let text = format!("the write is meant for proxy {}, this is {boot}: read the table first", writer.router_boot);
+        return refuse(RefusedCode::RouterBoot, text);
+    }
+    if writer.writer_epoch < table.writer_epoch {
+        let text = format!("writer epoch {} is over, the current one is {}", writer.writer_epoch, table.writer_epoch);
+        return refuse(RefusedCode::WriterEpoch, text);
+    }
+    match table.entries.get(writer.workload) {
+        Some(entry) if writer.generation <= entry.generation => {
+            let text = format!("generation {} is not above {}, the entry's own", writer.generation, entry.generation);
+            refuse(RefusedCode::Generation, text)
+        }
+        _ if writer.workload.is_empty() || writer.log.is_empty() => {
+            refuse(RefusedCode::Invalid, "workload and log must not be empty".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a write that makes no sense by itself, or claims what is another workload's.
+pub(super) fn check_content(table: &Snapshot, put: &Put) -> Result<(), PutRefused> {
+    let invalid = |text: String| refuse(RefusedCode::Invalid, text);
+    if put.routes.len() > MAX_PARTS || put.targets.len() > MAX_PARTS {
+        return invalid(format!("more than {MAX_PARTS} routes or targets"));
+    }
+    let mut own = BTreeSet::new();
+    for route in &put.routes {
+        if let Some(wrong) = wrong_route(route) {
+            return invalid(wrong);
+        }
+        if !own.insert(claim_of(route)) {
+            return invalid(format!("{}{} is named twice", route.host, route.path));
+        }
+    }
+    let units: BTreeSet<_> = put.targets.iter().map(|target| target.unit.as_str()).collect();
+    if units.len() != put.targets.len() || units.contains("") {
+        return invalid("each target needs a unit of its own".to_owned());
+    }
+    if put.probe.as_ref().is_some_and(|probe| probe.path.as_ref().is_some_and(|path| !path.starts_with('/'))) {
+        return invalid("a probe's path begins with /".to_owned());
+    }
+    for (workload, entry) in table.entries.iter().filter(|(workload, _)| **workload != put.workload) {
+        if let Some(route) = entry.routes.iter().find(|route| own.contains(&claim_of(route))) {
+            let text = format!("{}{} belongs to {} ({workload})", route.host, route.path, entry.name);
+            return refuse(RefusedCode::Claimed, text);
+        }
+    }
+    Ok(())
+}
+
+fn claim_of(route: &Route) -> (&str, &str) {
+    (&route.host, route.path.trim_end_matches('/'))
+}
+
+fn wrong_route(route: &Route) -> Option<String> {
+    let name = route.host.strip_prefix("*.").unwrap_or(&route.host);
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._:[]".contains(&b);
+    if name.is_empty() || !name.bytes().all(plain) || name.ends_with('.') {
+        return Some(format!("{:?} is no host: lower case, without port, `*.` only at its beginning", route.host));
+    }
+    let printable = route.path.bytes().all(|b| b.is_ascii_graphic() && b != b'?' && b != b'#');
+    if !route.path.starts_with('/') || !printable {
+        return Some(format!("{:?} is no path prefix: it begins with / and has no ? or #", route.path));
+    }
+    (route.port == 0).then(|| format!("{}{} needs a port", route.host, route.path))
+}
