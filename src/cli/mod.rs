@@ -19,7 +19,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use exit::{Exit, Failure};
-use grammar::Cli;
+use grammar::{Cli, Command};
 
 /// Runs the command of this process's arguments and returns its exit code; nothing is left running.
 #[must_use]
@@ -28,6 +28,9 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return answered(&error),
     };
+    if matches!(cli.command, Command::ServingProxy) {
+        return commands::processes::serving_proxy();
+    }
     match commands::run(cli) {
         Ok(exit) => exit.code(),
         Err(failure) => {

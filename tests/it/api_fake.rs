@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cutover::api::backend::{
-    About, Asker, Backend, Filter, HookName, Refusal, RollbackTo, Span, WorkloadName,
-};
+use cutover::api::backend::{About, Asker, Backend, Filter, HookName, Refusal, RollbackTo, Span, WorkloadName};
 use cutover::api::views::*;
 use cutover::api::{ApiState, Readiness, router, serve};
 use cutover::clock::Clock;

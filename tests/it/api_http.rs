@@ -165,8 +165,7 @@ fn the_socket_is_for_its_user_and_group() {
 fn a_key_is_one_wish() {
     with_server(async |served| {
         let deploy = |key: &str, image: &str| {
-            let mut deploy =
-                request(Method::POST, "/api/v1/workloads/web/deployments", Some(json!({"image": image})));
+            let mut deploy = request(Method::POST, "/api/v1/workloads/web/deployments", Some(json!({"image": image})));
             deploy.headers_mut().insert("idempotency-key", key.parse().unwrap());
             deploy
         };

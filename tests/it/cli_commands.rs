@@ -162,8 +162,11 @@ fn a_socket_that_nobody_holds_is_7_too() {
 #[test]
 fn check_needs_no_engine() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.toml"), "[workloads.web]\nimage = \"nginx:1\"\nport = 80\nhost = \"a.example\"\n")
-        .unwrap();
+    std::fs::write(
+        folder.path().join("a.toml"),
+        "[workloads.web]\nimage = \"nginx:1\"\nport = 80\nhost = \"a.example\"\n",
+    )
+    .unwrap();
     let said = cutover(folder.path(), &["check", "a.toml"], b"");
     assert_eq!((said.status.code(), &*said.stdout), (Some(0), &b"default/web: ok\n"[..]));
     let said = cutover(folder.path(), &["check", ".", "--json"], b"");
