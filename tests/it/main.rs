@@ -1,4 +1,5 @@
 //! Integration tests in one binary, a module per subject.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod api_document;
 mod api_events;
@@ -8,3 +9,9 @@ mod cli_commands;
 mod cli_waiting;
 mod engine;
 mod inputs;
+mod intake_decide;
+mod intake_fuzz;
+mod intake_listener;
+mod intake_log;
+mod intake_providers;
+mod intake_support;
