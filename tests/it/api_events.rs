@@ -49,7 +49,10 @@ fn every_kind_of_event_is_shown() {
         assert_eq!(line.workload.as_deref(), Some("shop/web"));
         let json = serde_json::to_value(line).unwrap();
         let fields = json.as_object().unwrap();
-        assert!(fields.keys().all(|key| key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')), "{json}");
+        assert!(
+            fields.keys().all(|key| key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')),
+            "{json}"
+        );
         let own = event_view::fields(&commit.events[(position - 40) as usize]);
         for head in ["position", "time", "event", "workload", "cause", "actor"] {
             assert!(!own.contains_key(head), "{} has a field {head} of its own", kind.name);

@@ -134,14 +134,8 @@ async fn a_waiting_client_survives_restarts_of_the_engine() {
     heard(&served.fake, 1).await;
     for (round, step) in [(0, "create unit_1"), (1, "start unit_1"), (2, "gate")] {
         served.fake.happen("StepSucceeded", json!({"step": step}));
-        let seen = async {
-            while let Some(line) = err.next_line().await.unwrap() {
-                if line.contains(&format!("[{}/0]", round + 1)) {
-                    return;
-                }
-            }
-            panic!("the client ended");
-        };
+        let told = format!("[{}/0]", round + 1);
+        let seen = async { while !err.next_line().await.unwrap().expect("the client waits").contains(&told) {} };
         tokio::time::timeout(PATIENCE, seen).await.expect("the step is told once, in order");
         let fake = if round == 1 { served.stop().await } else { served.kill().await };
         served = Served::start(fake, folder.path()).await;
