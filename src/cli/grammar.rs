@@ -7,9 +7,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::values;
 use crate::api::views::{HeldWord, ProviderWord};
 
-/// How the parent of the proxy starts the process that serves; not for people.
-pub(super) const SERVING_PROXY: &str = "proxy-serving";
-
 /// Keeps web workloads running on Docker and replaces them without losing a request.
 #[derive(Parser, Debug)]
 #[command(name = "cutover", version, disable_help_subcommand = true, max_term_width = 100)]
@@ -40,9 +37,6 @@ pub(super) enum Command {
     Serve,
     /// Run the proxy in the foreground
     Proxy,
-    /// The serving process of the proxy, started by its parent
-    #[command(name = SERVING_PROXY, hide = true)]
-    ServingProxy,
     /// Register or revise workloads, deploy what changed, and wait
     Apply(Apply),
     /// Judge workload files without an engine

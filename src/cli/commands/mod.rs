@@ -5,7 +5,8 @@ mod files;
 mod history;
 mod hooks;
 mod log;
-pub(super) mod processes;
+mod processes;
+pub(crate) use processes::CHILD;
 mod state;
 mod wishes;
 
@@ -46,7 +47,7 @@ impl Session {
 /// Runs a command to its end.
 pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
-        Command::Serve => processes::serve(config(&cli.global)?),
+        Command::Serve => processes::serve(&config(&cli.global)?),
         Command::Proxy => processes::proxy(&config(&cli.global)?),
         Command::Check(files) => files::check(&files),
         Command::Log(log) if log::offline(&log) => log::read(&log),
