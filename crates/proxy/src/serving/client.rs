@@ -8,6 +8,7 @@ use futures_util::task::AtomicWaker;
 use http::HeaderValue;
 use parking_lot::Mutex;
 
+use crate::config::Trust;
 use crate::moment;
 
 /// Limits in time of a client connection, ms.
@@ -29,7 +30,7 @@ pub struct Client {
     /// Its address as a header value.
     pub peer_value: HeaderValue,
     /// Whether its forwarding headers are believed.
-    pub trusted: bool,
+    pub trust: Trust,
     /// The last `Host` and the `Forwarded` made of it: a connection rarely has two.
     pub forwarded: Mutex<Option<(HeaderValue, HeaderValue)>>,
     driver: AtomicWaker,
@@ -48,13 +49,13 @@ pub struct Client {
 impl Client {
     /// A connection that was accepted now: its first request's head is due.
     #[must_use]
-    pub fn new(peer: SocketAddr, trusted: bool) -> Arc<Self> {
+    pub fn new(peer: SocketAddr, trust: Trust) -> Arc<Self> {
         let now = moment::coarse_ms();
         let address = peer.ip().to_canonical().to_string();
         Arc::new(Self {
             peer,
             peer_value: HeaderValue::try_from(address).unwrap_or(HeaderValue::from_static("unknown")),
-            trusted,
+            trust,
             forwarded: Mutex::new(None),
             driver: AtomicWaker::new(),
             reader: AtomicWaker::new(),
