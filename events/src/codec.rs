@@ -77,9 +77,45 @@ type Head = (u64, StreamId, u64, Stamp, Cause, Actor, Option<Key>);
 /// An event or the commit is larger than the log takes.
 pub fn encode_commit(commit: &Commit) -> Result<Vec<u8>, CodecError> {
     let c = commit;
-    let mut out = encode(&(c.position, c.stream, c.version, c.at, c.cause, &c.actor, &c.key))?;
-    out.extend_from_slice(&(c.events.len() as u16).to_le_bytes());
-    for event in &c.events {
+    let head = Placed { position: c.position, stream: c.stream, version: c.version };
+    join(head, &Context { at: c.at, cause: c.cause, actor: &c.actor, key: c.key.as_ref() }, &encode_events(&c.events)?)
+}
+
+/// Where a commit stands: what only the writer of the log knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Placed {
+    /// Position of the first event.
+    pub position: u64,
+    /// Whose history.
+    pub stream: StreamId,
+    /// Version of the first event.
+    pub version: u64,
+}
+
+/// What stands around the events of a commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Context<'a> {
+    /// When.
+    pub at: Stamp,
+    /// What brought it about.
+    pub cause: Cause,
+    /// Who.
+    pub actor: &'a Actor,
+    /// What makes it happen once.
+    pub key: Option<&'a Key>,
+}
+
+/// The stored form of the events of one commit: all that does not depend on its place.
+///
+/// # Errors
+/// An event is larger than the log takes, or there is none.
+pub fn encode_events(events: &[Event]) -> Result<Vec<u8>, CodecError> {
+    if events.is_empty() || events.len() > usize::from(u16::MAX) {
+        return Err(CodecError::Damaged(format!("{} events do not make a commit", events.len())));
+    }
+    let mut out = Vec::with_capacity(256);
+    out.extend_from_slice(&(events.len() as u16).to_le_bytes());
+    for event in events {
         let payload = event.payload()?;
         if payload.len() > MAX_EVENT_BYTES {
             return Err(CodecError::TooLarge { what: "an event", bytes: payload.len(), limit: MAX_EVENT_BYTES });
@@ -90,10 +126,31 @@ pub fn encode_commit(commit: &Commit) -> Result<Vec<u8>, CodecError> {
         out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
         out.extend_from_slice(&payload);
     }
-    if out.len() > MAX_COMMIT_BYTES || c.events.is_empty() || c.events.len() > usize::from(u16::MAX) {
+    Ok(out)
+}
+
+/// The stored form of a commit from its place and its encoded events.
+///
+/// # Errors
+/// The commit is larger than the log takes.
+pub fn join(placed: Placed, context: &Context<'_>, events: &[u8]) -> Result<Vec<u8>, CodecError> {
+    let Placed { position, stream, version } = placed;
+    let mut out = encode(&(position, stream, version, context.at, context.cause, context.actor, context.key))?;
+    out.extend_from_slice(events);
+    if out.len() > MAX_COMMIT_BYTES {
         return Err(CodecError::TooLarge { what: "a commit", bytes: out.len(), limit: MAX_COMMIT_BYTES });
     }
     Ok(out)
+}
+
+/// Where a stored commit stands, its key, and how many events it holds, without decoding them.
+///
+/// # Errors
+/// Damaged bytes.
+pub fn place(body: &[u8]) -> Result<(Placed, Option<Key>, u16), CodecError> {
+    let ((position, stream, version, _, _, _, key), used) = decode_prefix::<Head>(body)?;
+    let count = u16::from_le_bytes(*take::<2>(&mut &body[used..])?);
+    Ok((Placed { position, stream, version }, key, count))
 }
 
 /// Reads the stored form of a commit.

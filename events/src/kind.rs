@@ -111,6 +111,53 @@ catalogue! {
     61 Resumed 1 "workload" "A person lets a parked deployment go on.";
 }
 
+impl Event {
+    /// The deployment that it belongs to, where it does.
+    #[must_use]
+    pub fn deployment(&self) -> Option<crate::DeploymentId> {
+        match self {
+            Self::IntentQueued(e) => Some(e.deployment),
+            Self::IntentSuperseded(e) => Some(e.deployment),
+            Self::IntentCancelled(e) => Some(e.deployment),
+            Self::DeploymentBegun(e) => Some(e.deployment),
+            Self::ReleaseResolved(e) => Some(e.deployment),
+            Self::DeploymentPlanned(e) => Some(e.deployment),
+            Self::StepSucceeded(e) => Some(e.deployment),
+            Self::StepFailed(e) => Some(e.deployment),
+            Self::SwapCommitted(e) => Some(e.deployment),
+            Self::Swapped(e) => Some(e.deployment),
+            Self::SwapRefused(e) => Some(e.deployment),
+            Self::RouteBackCommitted(e) => Some(e.deployment),
+            Self::BlueDrained(e) => Some(e.deployment),
+            Self::DeploymentSucceeded(e) => Some(e.deployment),
+            Self::DeploymentFailed(e) => Some(e.deployment),
+            Self::WorkloadTornDown(e) => Some(e.deployment),
+            Self::Parked(e) => Some(e.deployment),
+            Self::Resumed(e) => Some(e.deployment),
+            Self::LogBegun(_)
+            | Self::EngineStarted(_)
+            | Self::NetworkMade(_)
+            | Self::NetworkRemoved(_)
+            | Self::TokenAdded(_)
+            | Self::TokenRevoked(_)
+            | Self::Held(_)
+            | Self::Confirmed(_)
+            | Self::HookAdded(_)
+            | Self::HookRotated(_)
+            | Self::HookRemoved(_)
+            | Self::WorkloadRegistered(_)
+            | Self::SpecRevised(_)
+            | Self::ClaimsFreed(_)
+            | Self::DeliveryReceived(_)
+            | Self::DeliveryDecided(_)
+            | Self::UnitRemoved(_)
+            | Self::RouteReasserted(_)
+            | Self::DriftSeen(_)
+            | Self::StandbyExpired(_) => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

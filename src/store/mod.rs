@@ -1,8 +1,27 @@
 //! The log: journal and sled behind one small port.
 
+pub mod blobs;
+pub mod files;
+mod indexed;
+pub mod journal;
+mod journaled;
+mod keys;
+mod lock;
+mod memory;
+mod offline;
+mod opening;
+mod recent;
+mod writer;
+
+pub use journal::Damage;
+pub use journaled::Store;
+pub use memory::MemoryLog;
+pub use offline::{VerifyReport, export, verify};
+pub use opening::{OpenError, OpenReport};
+
 use async_trait::async_trait;
 use cutover_events::codec::CodecError;
-use cutover_events::{Actor, Cause, Digest, Event, Key, LogId, Sealed, StreamId};
+use cutover_events::{Actor, Cause, Digest, Event, Key, LogId, Sealed, Stamp, StreamId};
 
 /// The version that a stream must have for an append to be taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +58,8 @@ pub struct Receipt {
     pub version: u64,
     /// Chain value after it.
     pub chain: Digest,
+    /// When it was written: waits count from here.
+    pub at: Stamp,
 }
 
 /// Where the log ends.
@@ -110,4 +131,7 @@ pub trait Log: Send + Sync + 'static {
 
     /// The chain value after the commit that holds this position, `None` when it is not in the log: for witnesses.
     async fn chain_at(&self, position: u64) -> Result<Option<Digest>, ReadError>;
+
+    /// What a key wrote before, once that is durable: for an answer that is repeated instead of decided again.
+    async fn find(&self, stream: StreamId, key: &Key) -> Result<Option<Sealed>, ReadError>;
 }

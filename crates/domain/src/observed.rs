@@ -1,7 +1,7 @@
 //! What is seen of the world, and what can be done to it: ids and numbers only, cheap to copy.
 
 use cutover_events::deployment::{Cut, ReasonKind};
-use cutover_events::{BootId, UnitId};
+use cutover_events::{BootId, DeploymentId, Stamp, UnitId};
 
 /// Docker's id of a container (64 hex digits).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -14,8 +14,39 @@ pub struct Now {
     pub boot: BootId,
     /// `CLOCK_MONOTONIC`, ms.
     pub mono_ms: u64,
-    /// When this engine started, on the same clock: waits of an earlier boot begin again here.
+    /// Since when this engine has been looking without a break, on the same clock: its start, or the end of a time in
+    /// which it stood still. Waits of an earlier boot begin again here.
     pub engine_start_ms: u64,
+}
+
+/// When a wait began: the stamp of the commit that began it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Mark {
+    /// Boot of the host.
+    pub boot: BootId,
+    /// `CLOCK_MONOTONIC`, ms.
+    pub mono_ms: u64,
+}
+
+impl From<Stamp> for Mark {
+    fn from(at: Stamp) -> Self {
+        Self { boot: at.boot, mono_ms: at.mono_ms }
+    }
+}
+
+impl Now {
+    /// When a wait that began at `since` is over, on this boot's clock: under another boot it begins again.
+    #[must_use]
+    pub fn deadline(&self, since: Mark, wait_ms: u64) -> u64 {
+        let from = if since.boot == self.boot { since.mono_ms } else { self.engine_start_ms };
+        from.saturating_add(wait_ms)
+    }
+
+    /// Whether a wait that began at `since` is over.
+    #[must_use]
+    pub fn passed(&self, since: Mark, wait_ms: u64) -> bool {
+        self.mono_ms >= self.deadline(since, wait_ms)
+    }
 }
 
 /// One look at the world, complete for one workload. A failed or partial look is none.
@@ -25,6 +56,21 @@ pub struct Observed {
     pub containers: Vec<Seen>,
     /// The router's entry for this workload; `None` when the router did not answer.
     pub router: Option<RouterSeen>,
+    /// What came of effects that were asked for since the engine started; forgotten by a crash.
+    pub answers: Answers,
+}
+
+/// Volatile answers: each belongs to the effect that asked, and to no other.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Answers {
+    /// Whether the reference of this deployment was resolved.
+    pub resolved: Option<DeploymentId>,
+    /// The newest effect that did not simply happen.
+    pub trouble: Option<Trouble>,
+    /// Units whose last output is kept.
+    pub captured: Vec<UnitId>,
+    /// Units that are being removed right now.
+    pub under_way: Vec<UnitId>,
 }
 
 /// One container.
@@ -131,8 +177,10 @@ pub struct RouterSeen {
 /// One thing done to the world. Performing it twice does no harm; its answer is never believed, only what is seen.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Effect {
-    /// Finds out what the open deployment's reference means, and has the image here.
-    Resolve,
+    /// Makes the plan of this deployment: its network and addresses.
+    Plan(DeploymentId),
+    /// Finds out what this deployment's reference means, and has the image here.
+    Resolve(DeploymentId),
     /// Creates the container of a planned unit.
     Create(UnitId),
     /// Starts a container that was never started.
@@ -164,7 +212,9 @@ pub enum Targets {
     Nothing,
     /// The slot of the open deployment's plan.
     Green,
-    /// The active slot: those of its units that are ready.
+    /// What the open deployment goes back to, as it was committed.
+    Blue,
+    /// The part of the active slot that the log has named last.
     Active,
 }
 
@@ -177,6 +227,8 @@ pub struct Trouble {
     pub class: Class,
     /// How often in a row.
     pub tries: u32,
+    /// When the newest try came back, `CLOCK_MONOTONIC`, ms.
+    pub at_ms: u64,
     /// What kind.
     pub kind: ReasonKind,
     /// One line for a person.

@@ -1,9 +1,13 @@
 //! The port to the data plane.
 
-pub mod http;
+mod http;
+mod memory;
 
 use async_trait::async_trait;
 use cutover_proxy::wire::{Fence, Put, PutRefused, Table};
+
+pub use http::HttpRouter;
+pub use memory::MemoryRouter;
 
 /// Why a call to the proxy did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,5 +1,8 @@
 //! The port to what runs containers.
 
+mod docker;
+mod memory;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -9,6 +12,9 @@ use async_trait::async_trait;
 use cutover_domain::observed::{DockerId, ImageHealth, Phase, Restart};
 use cutover_events::workload::{Hardening, Limits, Pull};
 use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId};
+
+pub use docker::{DockerConfig, DockerRuntime, assignable};
+pub use memory::MemoryRuntime;
 
 /// The position and chain value that a container was planned at: the log must hold it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,0 +1,411 @@
+//! What the deployment that holds the lane must do next.
+
+use std::sync::Arc;
+
+use cutover_events::UnitId;
+use cutover_events::deployment::{
+    BlueDrained, DeploymentFailed, DeploymentSucceeded, ImageWish, Parked, Reason, RouteBackCommitted, StepFailed,
+    StepSucceeded, SwapCommitted, SwapRefused, Swapped, Wish,
+};
+use cutover_events::plan::{Plan, Step};
+
+use super::gate::{broken, failing, fresh, not_ready, ready, reason, serves};
+use super::lists;
+use super::next::{Decision, Next};
+use crate::observed::{Class, Effect, Mark, Now, Observed, Phase as Doing, Restart, Seen, Targets, Trouble};
+use crate::retry;
+use crate::workload::{Open, Phase, Toward, Workload};
+use cutover_events::deployment::ReasonKind;
+
+/// For finding out what a reference means, all tries together, ms (design §4).
+pub(super) const RESOLVE_MS: u64 = 30_000;
+/// For an effect of a step that Docker refuses again and again, ms: longer than any restart of a daemon takes.
+const STEP_MS: u64 = 120_000;
+
+/// What an engine that has just started, or stood still, takes to probe once, ms: before it, nobody is condemned.
+const FIRST_PROBES_MS: u64 = 5_000;
+
+/// One view on everything that a decision may use.
+#[derive(Clone, Copy)]
+pub(super) struct Look<'a> {
+    pub state: &'a Workload,
+    pub open: &'a Open,
+    pub observed: &'a Observed,
+    pub now: &'a Now,
+}
+
+pub(super) fn drive(look: Look<'_>) -> Next {
+    if look.open.parked {
+        return Next::Wait(None);
+    }
+    let Some(plan) = look.open.plan.clone() else { return prepare(look) };
+    if look.lost_its_boot(&plan) {
+        return look.replan();
+    }
+    match &look.open.phase {
+        Phase::Preparing => look.steps(&plan),
+        Phase::Committed(generation) => look.swap(&plan, *generation),
+        Phase::Fencing(generation, reason, toward) => look.fence(&plan, *generation, (reason, *toward)),
+        Phase::Swapped { since, drained } => look.settle(&plan, (*since, *drained)),
+        Phase::RoutingBack(generation, reason, to) => look.route_back(*generation, reason, to),
+    }
+}
+
+/// Before the plan: what will run must be known.
+fn prepare(look: Look<'_>) -> Next {
+    let (open, answers) = (look.open, &look.observed.answers);
+    let asks = matches!(&open.intent.wish, Wish::Deploy(ImageWish::Reference { .. }));
+    if !asks || open.release.is_some() {
+        return look.replan();
+    }
+    if answers.resolved == Some(open.id()) {
+        return Next::Decide(Decision::Resolved);
+    }
+    match trouble_with(answers.trouble.as_ref(), |effect| effect == Effect::Resolve(open.id())) {
+        Some(trouble) if look.gives_up(trouble, open.begun, RESOLVE_MS) => {
+            look.fail(None, reason(trouble.kind, trouble.text.to_string()))
+        }
+        _ => look.attempt(Effect::Resolve(open.id())),
+    }
+}
+
+fn trouble_with(trouble: Option<&Trouble>, about: impl Fn(Effect) -> bool) -> Option<&Trouble> {
+    trouble.filter(|trouble| about(trouble.effect))
+}
+
+impl Look<'_> {
+    /// Makes the plan, anew where there is one.
+    fn replan(self) -> Next {
+        let about = |effect| effect == Effect::Plan(self.open.id());
+        match trouble_with(self.observed.answers.trouble.as_ref(), about) {
+            Some(trouble) if self.gives_up(trouble, self.open.begun, STEP_MS) => {
+                self.fail(None, reason(trouble.kind, trouble.text.to_string()))
+            }
+            Some(trouble) if retry::next_try(trouble) > self.now.mono_ms => Next::Wait(Some(retry::next_try(trouble))),
+            _ => Next::Decide(Decision::Plan),
+        }
+    }
+
+    /// Whether the host restarted under a green that was not routed yet: that ended it, not a fault of its own.
+    fn lost_its_boot(self, plan: &Plan) -> bool {
+        let ended = |seen: &Seen| !matches!(seen.phase, Doing::Created | Doing::Running);
+        self.open.before_pivot()
+            && self.open.step_since.boot != self.now.boot
+            && plan.units.iter().any(|unit| self.observed.seen(unit.unit).is_some_and(ended))
+    }
+
+    /// Performs an effect, unless the last try failed and the time for the next one has not come.
+    fn attempt(self, effect: Effect) -> Next {
+        match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == effect).map(retry::next_try) {
+            Some(at) if at > self.now.mono_ms => Next::Wait(Some(at)),
+            _ => Next::Do(effect),
+        }
+    }
+
+    /// Whether an effect will not be tried again. A deadline counts only for a try that came back later than it: an
+    /// engine or a daemon that stood still condemns nobody.
+    fn gives_up(self, trouble: &Trouble, since: Mark, wait_ms: u64) -> bool {
+        trouble.class != Class::Transient || trouble.at_ms >= self.now.deadline(since, wait_ms)
+    }
+
+    /// Before the pivot: the first step that is not seen done decides.
+    fn steps(self, plan: &Arc<Plan>) -> Next {
+        for (index, planned) in plan.steps.iter().enumerate() {
+            let next = match planned.step {
+                Step::Retire(unit) => self.retire(unit),
+                Step::Create(unit) => self.create(plan, unit, index),
+                Step::Start(unit) => self.start(plan, unit),
+                Step::Gate => self.gate(plan, index),
+                Step::Keep => self.keep(plan),
+                Step::Swap => Ok(Some(self.pivot(plan, index))),
+                Step::Settle => Ok(None),
+            };
+            match next {
+                Ok(None) => (),
+                Ok(Some(Next::Do(effect))) => return self.step_effect(index, planned.step, effect),
+                Ok(Some(next)) => return next,
+                Err((unit, why)) => return self.step_failed((index, planned.step), unit, why),
+            }
+        }
+        self.succeed(plan, plan.steps.len())
+    }
+
+    fn retire(self, unit: UnitId) -> Stepped {
+        Ok(self
+            .observed
+            .seen(unit)
+            .filter(|seen| seen.restart != Restart::No && seen.phase != Doing::Removing)
+            .map(|seen| Next::Do(Effect::SetRestart(unit, seen.id, Restart::No))))
+    }
+
+    fn create(self, plan: &Plan, unit: UnitId, index: usize) -> Stepped {
+        match self.observed.seen(unit) {
+            None if index < self.open.recorded => Err((None, broken(plan, self.observed, unit).unwrap_or_else(gone))),
+            None => Ok(Some(Next::Do(Effect::Create(unit)))),
+            Some(_) => Ok(None),
+        }
+    }
+
+    fn start(self, plan: &Plan, unit: UnitId) -> Stepped {
+        match self.observed.seen(unit) {
+            Some(seen) if seen.phase == Doing::Created => Ok(Some(Next::Do(Effect::Start(unit, seen.id)))),
+            _ => broken(plan, self.observed, unit).map_or(Ok(None), |why| Err((Some(unit), why))),
+        }
+    }
+
+    fn gate(self, plan: &Plan, index: usize) -> Stepped {
+        let mut green = fresh(plan);
+        if let Some((unit, why)) = fresh(plan).find_map(|unit| Some((*unit, broken(plan, self.observed, *unit)?))) {
+            return Err((Some(unit), why));
+        }
+        let unready = green.find(|unit| !self.observed.seen(**unit).is_some_and(|seen| ready(plan, seen)));
+        let Some(unit) = unready else { return Ok(None) };
+        if self.open.recorded < index {
+            return Ok(Some(Next::Append(self.done_until(plan, index))));
+        }
+        let deadline = self.now.deadline(self.open.step_since, plan.policy.gate_timeout_ms);
+        let deadline = deadline.max(self.now.engine_start_ms.saturating_add(FIRST_PROBES_MS));
+        if self.now.mono_ms >= deadline {
+            return Err((Some(*unit), not_ready(plan, self.observed, *unit)));
+        }
+        Ok(Some(Next::Wait(Some(deadline))))
+    }
+
+    fn keep(self, plan: &Plan) -> Stepped {
+        let seen = plan.slot.iter().filter_map(|unit| self.observed.seen(*unit));
+        Ok(seen
+            .into_iter()
+            .find(|seen| seen.restart != Restart::Always)
+            .map(|seen| Next::Do(Effect::SetRestart(seen.unit, seen.id, Restart::Always))))
+    }
+
+    fn pivot(self, plan: &Plan, index: usize) -> Next {
+        let mut events = self.done_until(plan, index);
+        events.push(
+            SwapCommitted {
+                deployment: self.open.id(),
+                generation: self.state.generation + 1,
+                from: self.state.routed.units.to_vec(),
+                to: plan.slot.clone(),
+            }
+            .into(),
+        );
+        Next::Append(events)
+    }
+
+    /// Steps before `index` that are done and not recorded yet.
+    fn done_until(self, plan: &Plan, index: usize) -> Vec<cutover_events::Event> {
+        let deployment = self.open.id();
+        let done = plan.steps.iter().enumerate().take(index).skip(self.open.recorded);
+        done.map(|(index, planned)| StepSucceeded { deployment, index: index as u16, step: planned.step }.into())
+            .collect()
+    }
+
+    /// An effect of a step before the pivot: refused for good, or for too long, it fails the deployment.
+    fn step_effect(self, index: usize, step: Step, effect: Effect) -> Next {
+        match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == effect) {
+            Some(trouble) if self.gives_up(trouble, self.open.step_since, STEP_MS) => {
+                let unit = match effect {
+                    Effect::Start(unit, _) => Some(unit),
+                    _ => None,
+                };
+                self.step_failed((index, step), unit, reason(trouble.kind, trouble.text.to_string()))
+            }
+            _ => self.attempt(effect),
+        }
+    }
+
+    /// The last output of the container that failed is kept first, while it is still there.
+    fn step_failed(self, (index, step): (usize, Step), unit: Option<UnitId>, why: Reason) -> Next {
+        if let Some(next) = self.capture(unit) {
+            return next;
+        }
+        self.fail(Some(StepFailed { deployment: self.open.id(), index: index as u16, step, reason: why.clone() }), why)
+    }
+
+    fn capture(self, unit: Option<UnitId>) -> Option<Next> {
+        let seen = self.observed.seen(unit?).filter(|seen| seen.phase != Doing::Removing)?;
+        let kept = self.observed.answers.captured.contains(&seen.unit);
+        (!kept).then_some(Next::Do(Effect::Capture(seen.unit, seen.id)))
+    }
+
+    fn fail(self, step: Option<StepFailed>, reason: Reason) -> Next {
+        let lists = lists::undone(self.state, self.open);
+        let end = DeploymentFailed { deployment: self.open.id(), reason, routed_back: false, lists };
+        Next::Append(step.map(Into::into).into_iter().chain([end.into()]).collect())
+    }
+
+    /// After SwapCommitted: only what the router shows counts.
+    fn swap(self, plan: &Plan, generation: u64) -> Next {
+        let Some(router) = &self.observed.router else { return Next::Wait(None) };
+        let to = if plan.slot.is_empty() { Targets::Nothing } else { Targets::Green };
+        let put = Effect::Put { to, generation };
+        if router.generation >= generation {
+            return match same(&router.targets, &plan.slot) {
+                true => self.swapped(plan.slot.clone(), generation),
+                false => self.refused(reason(ReasonKind::NotReady, "the router has moved on".into())),
+            };
+        }
+        match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == put) {
+            Some(trouble) if trouble.class != Class::Transient => {
+                self.refused(reason(trouble.kind, trouble.text.to_string()))
+            }
+            _ => self.attempt(put),
+        }
+    }
+
+    fn swapped(self, to: Vec<UnitId>, generation: u64) -> Next {
+        let mut events = Vec::new();
+        if let (Phase::Committed(_), Some(plan)) = (&self.open.phase, &self.open.plan)
+            && let Some(index) = plan.steps.iter().position(|planned| planned.step == Step::Swap)
+        {
+            events.push(StepSucceeded { deployment: self.open.id(), index: index as u16, step: Step::Swap }.into());
+        }
+        events.push(Swapped { deployment: self.open.id(), generation, to }.into());
+        Next::Append(events)
+    }
+
+    fn refused(self, reason: Reason) -> Next {
+        Next::append(SwapRefused { deployment: self.open.id(), generation: self.state.generation + 1, reason })
+    }
+
+    /// After SwapRefused: fence, read, then swapped or failed.
+    fn fence(self, plan: &Plan, generation: u64, (why, toward): (&Reason, Toward)) -> Next {
+        let Some(router) = &self.observed.router else { return Next::Wait(None) };
+        let fence = Effect::Fence { generation };
+        if router.generation < generation {
+            return match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == fence) {
+                Some(trouble) if trouble.class == Class::Permanent && self.is_news(trouble) => self.park(trouble),
+                _ => self.attempt(fence),
+            };
+        }
+        match toward {
+            Toward::Green if same(&router.targets, &plan.slot) => self.swapped(plan.slot.clone(), generation),
+            Toward::Green if plan.slot.is_empty() => self.pivot_again(),
+            Toward::Green => self.fail_captured(why.clone()),
+            Toward::Blue => self.failed_back(why.clone()),
+        }
+    }
+
+    /// A teardown has nowhere to go back to: the fenced write is made anew.
+    fn pivot_again(self) -> Next {
+        Next::append(SwapCommitted {
+            deployment: self.open.id(),
+            generation: self.state.generation + 1,
+            from: self.state.routed.units.to_vec(),
+            to: Vec::new(),
+        })
+    }
+
+    fn fail_captured(self, why: Reason) -> Next {
+        let unit = self.open.plan.as_ref().and_then(|plan| plan.units.first()).map(|unit| unit.unit);
+        self.capture(unit).unwrap_or_else(|| self.fail(None, why))
+    }
+
+    /// Whether a trouble came after the last answer of a person.
+    fn is_news(self, trouble: &Trouble) -> bool {
+        self.open.step_since.boot != self.now.boot || trouble.at_ms > self.open.step_since.mono_ms
+    }
+
+    fn park(self, trouble: &Trouble) -> Next {
+        let text = format!("{}; resume it when that is mended: cutover resume {}", trouble.text, self.open.id());
+        Next::append(Parked { deployment: self.open.id(), reason: reason(trouble.kind, text) })
+    }
+
+    /// After Swapped: the drain of blue and the bake of green, side by side.
+    fn settle(self, plan: &Arc<Plan>, (since, drained): (Mark, bool)) -> Next {
+        let Some(router) = &self.observed.router else { return Next::Wait(None) };
+        if let Some(next) = self.watch(plan) {
+            return next;
+        }
+        if router.generation < self.state.routed.generation {
+            let generation = self.state.routed.generation;
+            return self.attempt(Effect::Put { to: Targets::Green, generation });
+        }
+        let leaving = || plan.blue.iter().filter(|unit| !plan.slot.contains(unit));
+        if !drained && leaving().next().is_some() {
+            let busy = leaving().any(|unit| router.busy.contains(unit));
+            return if busy {
+                Next::Wait(None)
+            } else {
+                Next::append(BlueDrained { deployment: self.open.id(), cut: router.cut })
+            };
+        }
+        let hurried = !self.state.queue.is_empty();
+        let baked = plan.slot.is_empty() || hurried || self.now.passed(since, plan.policy.bake_ms);
+        if baked {
+            self.succeed(plan, plan.steps.len())
+        } else {
+            Next::Wait(Some(self.now.deadline(since, plan.policy.bake_ms)))
+        }
+    }
+
+    /// Green while it is watched. Blue that still runs takes over again; without one, green stays as long as any of it
+    /// serves, because no route is worse than a part of one.
+    fn watch(self, plan: &Plan) -> Option<Next> {
+        let failures: Vec<_> =
+            fresh(plan).filter_map(|unit| Some((*unit, failing(plan, self.observed, *unit)?))).collect();
+        let (unit, why) = failures.first()?;
+        let blue: Vec<_> = self.state.active.as_ref().map(|slot| slot.units.to_vec()).unwrap_or_default();
+        let alive: Vec<_> = blue.into_iter().filter(|unit| serves(self.observed, *unit)).collect();
+        if alive.is_empty() && plan.slot.iter().any(|unit| serves(self.observed, *unit)) {
+            return None;
+        }
+        if let Some(next) = self.capture(Some(*unit)) {
+            return Some(next);
+        }
+        Some(Next::append(RouteBackCommitted {
+            deployment: self.open.id(),
+            generation: self.state.generation + 1,
+            to: alive,
+            reason: why.clone(),
+        }))
+    }
+
+    /// After RouteBackCommitted.
+    fn route_back(self, generation: u64, why: &Reason, to: &Arc<[UnitId]>) -> Next {
+        let Some(router) = &self.observed.router else { return Next::Wait(None) };
+        let put = match (to.is_empty(), &self.state.active) {
+            (false, _) => Effect::Put { to: Targets::Blue, generation },
+            (true, None) => Effect::Put { to: Targets::Nothing, generation },
+            // Blue is dead too, and its heal will move the route: until then what Docker revives of green may serve.
+            (true, Some(_)) => Effect::Fence { generation },
+        };
+        if router.generation >= generation {
+            let shown = same(&router.targets, to);
+            let back = Swapped { deployment: self.open.id(), generation, to: to.to_vec() };
+            return match (shown, self.failed_back(why.clone())) {
+                (true, Next::Append(end)) => Next::Append([vec![back.into()], end].concat()),
+                (_, next) => next,
+            };
+        }
+        match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == put) {
+            Some(trouble) if trouble.class != Class::Transient => self.refused(why.clone()),
+            _ => self.attempt(put),
+        }
+    }
+
+    fn failed_back(self, reason: Reason) -> Next {
+        let lists = lists::undone(self.state, self.open);
+        Next::append(DeploymentFailed { deployment: self.open.id(), reason, routed_back: true, lists })
+    }
+
+    fn succeed(self, plan: &Plan, steps: usize) -> Next {
+        let mut events = self.done_until(plan, steps);
+        let lists = lists::done(self.state, self.open, plan, self.observed);
+        events.push(DeploymentSucceeded { deployment: self.open.id(), lists }.into());
+        Next::Append(events)
+    }
+}
+
+/// A step is done, says what comes next, or has failed, perhaps because of a unit.
+type Stepped = Result<Option<Next>, (Option<UnitId>, Reason)>;
+
+fn gone() -> Reason {
+    reason(ReasonKind::Vanished, "the container is gone: somebody removed it".into())
+}
+
+/// Whether two lists hold the same units.
+fn same(a: &[UnitId], b: &[UnitId]) -> bool {
+    a.len() == b.len() && a.iter().all(|unit| b.contains(unit))
+}

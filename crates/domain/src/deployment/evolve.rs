@@ -1,0 +1,339 @@
+//! One total fold for replay and live. An impossible pair of state and event is [`CorruptLog`].
+
+use std::sync::Arc;
+
+use cutover_events::deployment::{
+    DeploymentPlanned, Drift, DriftSeen, IntentQueued, Lists, ReleaseResolved, RouteBackCommitted, SwapRefused,
+    Swapped, Wish,
+};
+use cutover_events::{DeploymentId, Event, UnitId};
+
+use crate::observed::Mark;
+use crate::workload::{Open, Phase, Release, Routed, Slot, Teardown, Toward, Workload};
+
+/// The log holds an event that cannot have happened: a bug, or a log put together by hand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the log cannot be true: {event} {what}")]
+pub struct CorruptLog {
+    /// Name of the event.
+    pub event: &'static str,
+    /// What does not fit.
+    pub what: String,
+}
+
+type Evolved = Result<(), CorruptLog>;
+
+/// The state after one more event of the workload's stream.
+///
+/// # Errors
+/// The event cannot have happened in this state.
+pub fn evolve(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
+    state.version += 1;
+    match event {
+        Event::IntentQueued(e) => queued(state, e),
+        Event::IntentSuperseded(e) => {
+            ended(state, event, e.deployment, e.lists.as_ref(), at).map(|open| state.shielded |= open)
+        }
+        Event::IntentCancelled(e) => {
+            ended(state, event, e.deployment, e.lists.as_ref(), at).map(|open| state.shielded &= !open)
+        }
+        Event::DeploymentBegun(e) => begun(state, event, (e.deployment, e.revision), at),
+        Event::ReleaseResolved(e) => resolved(state, event, e),
+        Event::DeploymentPlanned(e) => planned(state, event, e, at),
+        Event::StepSucceeded(e) => on_open(state, event, e.deployment, |open| {
+            open.recorded = usize::from(e.index) + 1;
+            open.step_since = at;
+        }),
+        Event::StepFailed(e) => on_open(state, event, e.deployment, |_| ()),
+        Event::SwapCommitted(e) => commit(state, event, (e.deployment, e.generation), Phase::Committed(e.generation)),
+        Event::Swapped(e) => swapped(state, event, e, at),
+        Event::SwapRefused(e) => refused(state, event, e),
+        Event::RouteBackCommitted(e) => route_back(state, event, e),
+        Event::BlueDrained(e) => on_open(state, event, e.deployment, |open| {
+            if let Phase::Swapped { drained, .. } = &mut open.phase {
+                *drained = true;
+            }
+        }),
+        Event::DeploymentSucceeded(e) => succeeded(state, event, (e.deployment, &e.lists), at),
+        Event::DeploymentFailed(e) => failed(state, event, (e.deployment, &e.lists), at),
+        Event::UnitRemoved(e) => removed(state, event, e.unit),
+        Event::RouteReasserted(e) => raise(state, event, e.generation).map(|()| {
+            state.routed = Routed { generation: e.generation, units: e.to.as_slice().into() };
+        }),
+        Event::DriftSeen(e) => drifted(state, e),
+        Event::StandbyExpired(_) => expire(state, event),
+        Event::WorkloadTornDown(_) => {
+            state.teardown = Teardown::Done;
+            Ok(())
+        }
+        Event::Parked(e) => on_open(state, event, e.deployment, |open| open.parked = true),
+        Event::Resumed(e) => on_open(state, event, e.deployment, |open| (open.parked, open.step_since) = (false, at)),
+        Event::LogBegun(_)
+        | Event::EngineStarted(_)
+        | Event::NetworkMade(_)
+        | Event::NetworkRemoved(_)
+        | Event::TokenAdded(_)
+        | Event::TokenRevoked(_)
+        | Event::Held(_)
+        | Event::Confirmed(_)
+        | Event::HookAdded(_)
+        | Event::HookRotated(_)
+        | Event::HookRemoved(_)
+        | Event::WorkloadRegistered(_)
+        | Event::SpecRevised(_)
+        | Event::ClaimsFreed(_)
+        | Event::DeliveryReceived(_)
+        | Event::DeliveryDecided(_) => corrupt(event, "does not belong to a workload's stream"),
+    }
+}
+
+fn corrupt<T>(event: &Event, what: impl Into<String>) -> Result<T, CorruptLog> {
+    Err(CorruptLog { event: event.kind().name, what: what.into() })
+}
+
+fn on_open(state: &mut Workload, event: &Event, id: DeploymentId, change: impl FnOnce(&mut Open)) -> Evolved {
+    match &mut state.open {
+        Some(open) if open.id() == id => {
+            change(open);
+            Ok(())
+        }
+        _ => corrupt(event, format!("is about {id}, which does not hold the lane")),
+    }
+}
+
+fn queued(state: &mut Workload, intent: &IntentQueued) -> Evolved {
+    if state.teardown == Teardown::Done {
+        state.teardown = Teardown::No;
+    }
+    state.queue.push(Arc::new(intent.clone()));
+    Ok(())
+}
+
+/// Ends a wish before its pivot; true when it held the lane.
+fn ended(
+    state: &mut Workload,
+    event: &Event,
+    id: DeploymentId,
+    lists: Option<&Lists>,
+    at: Mark,
+) -> Result<bool, CorruptLog> {
+    if let Some(at) = state.queue.iter().position(|intent| intent.deployment == id) {
+        state.queue.remove(at);
+        return Ok(false);
+    }
+    match (&state.open, lists) {
+        (Some(open), Some(lists)) if open.id() == id && open.before_pivot() => {
+            close(state, event, lists, at).map(|_| true)
+        }
+        _ => corrupt(event, format!("ends {id}, which neither waits nor is before its point of no return")),
+    }
+}
+
+fn begun(state: &mut Workload, event: &Event, (id, revision): (DeploymentId, u32), at: Mark) -> Evolved {
+    if state.open.is_some() {
+        return corrupt(event, "while another deployment holds the lane");
+    }
+    let Some(index) = state.queue.iter().position(|intent| intent.deployment == id) else {
+        return corrupt(event, format!("begins {id}, which does not wait"));
+    };
+    let intent = state.queue.remove(index);
+    state.teardown = Teardown::No;
+    state.open = Some(Open {
+        intent,
+        revision,
+        begun: at,
+        release: None,
+        plan: None,
+        recorded: 0,
+        step_since: at,
+        phase: Phase::Preparing,
+        parked: false,
+    });
+    Ok(())
+}
+
+fn resolved(state: &mut Workload, event: &Event, e: &ReleaseResolved) -> Evolved {
+    on_open(state, event, e.deployment, |open| open.release = Some(e.release))?;
+    if state.release(e.release).is_none() {
+        Arc::make_mut(&mut state.releases).push(Release {
+            id: e.release,
+            deployment: e.deployment,
+            revision: e.revision,
+            reference: e.reference.as_str().into(),
+            image: e.image.as_str().into(),
+            repo_digest: e.repo_digest.as_str().into(),
+            proven: false,
+        });
+    }
+    Ok(())
+}
+
+/// What an earlier plan of the same deployment created goes.
+fn planned(state: &mut Workload, event: &Event, e: &DeploymentPlanned, at: Mark) -> Evolved {
+    let mut former = Vec::new();
+    on_open(state, event, e.deployment, |open| {
+        open.release = e.plan.release;
+        let plan = open.plan.replace(Arc::new(e.plan.clone()));
+        former.extend(plan.iter().flat_map(|plan| plan.units.iter().map(|unit| unit.unit)));
+        (open.recorded, open.step_since) = (0, at);
+    })?;
+    state.removal.extend(former);
+    Ok(())
+}
+
+fn raise(state: &mut Workload, event: &Event, generation: u64) -> Evolved {
+    if generation != state.generation + 1 {
+        return corrupt(event, format!("has generation {generation}, but {} was the last", state.generation));
+    }
+    state.generation = generation;
+    Ok(())
+}
+
+fn commit(state: &mut Workload, event: &Event, (id, generation): (DeploymentId, u64), phase: Phase) -> Evolved {
+    raise(state, event, generation)?;
+    on_open(state, event, id, |open| open.phase = phase)
+}
+
+fn swapped(state: &mut Workload, event: &Event, e: &Swapped, at: Mark) -> Evolved {
+    state.routed = Routed { generation: state.generation, units: e.to.as_slice().into() };
+    on_open(state, event, e.deployment, |open| match open.phase {
+        Phase::RoutingBack(..) | Phase::Fencing(_, _, Toward::Blue) => (),
+        Phase::Preparing | Phase::Committed(_) | Phase::Fencing(..) | Phase::Swapped { .. } => {
+            open.phase = Phase::Swapped { since: at, drained: false };
+        }
+    })
+}
+
+fn refused(state: &mut Workload, event: &Event, e: &SwapRefused) -> Evolved {
+    let toward = match state.open.as_ref().map(|open| &open.phase) {
+        Some(Phase::RoutingBack(..)) => Toward::Blue,
+        _ => Toward::Green,
+    };
+    commit(state, event, (e.deployment, e.generation), Phase::Fencing(e.generation, e.reason.clone(), toward))
+}
+
+fn route_back(state: &mut Workload, event: &Event, e: &RouteBackCommitted) -> Evolved {
+    let phase = Phase::RoutingBack(e.generation, e.reason.clone(), e.to.as_slice().into());
+    commit(state, event, (e.deployment, e.generation), phase)
+}
+
+/// Ends the open deployment and takes over the lists.
+fn close(state: &mut Workload, event: &Event, lists: &Lists, at: Mark) -> Result<Open, CorruptLog> {
+    let Some(open) = state.open.take() else { return corrupt(event, "without an open deployment") };
+    let slot_of = |state: &Workload, reference: &cutover_events::deployment::SlotRef| {
+        let from = |slot: &Slot| (slot.units[..] == reference.units[..]).then(|| slot.plan.clone());
+        let planned = open.plan.as_ref().filter(|plan| plan.slot == reference.units).cloned();
+        let known =
+            state.active.as_ref().and_then(from).or_else(|| state.standby.as_ref().and_then(|(slot, _)| from(slot)));
+        let plan = if reference.deployment == open.id() { planned.or(known) } else { known.or(planned) };
+        plan.map(|plan| Slot {
+            release: reference.release,
+            deployment: reference.deployment,
+            plan,
+            units: reference.units.as_slice().into(),
+        })
+    };
+    let active = lists.active.as_ref().map(|reference| slot_of(state, reference));
+    let standby = lists.standby.as_ref().map(|reference| slot_of(state, reference));
+    if active.as_ref().is_some_and(Option::is_none) || standby.as_ref().is_some_and(Option::is_none) {
+        return corrupt(event, "names a slot that no plan knows");
+    }
+    state.active = active.flatten();
+    state.standby = match (state.standby.take(), standby.flatten()) {
+        (Some((old, since)), Some(new)) if old.units == new.units => Some((new, since)),
+        (_, new) => new.map(|slot| (slot, at)),
+    };
+    state.removal.clone_from(&lists.removal);
+    consistent(state, event)?;
+    Ok(open)
+}
+
+/// A unit that is to be removed and also in use is a lie.
+fn consistent(state: &Workload, event: &Event) -> Evolved {
+    let used = |unit: &UnitId| {
+        state.active.iter().chain(state.standby.iter().map(|(slot, _)| slot)).any(|slot| slot.units.contains(unit))
+    };
+    match state.removal.iter().find(|unit| used(unit)) {
+        Some(unit) => corrupt(event, format!("lists {unit} for removal while it is in use")),
+        None => Ok(()),
+    }
+}
+
+fn succeeded(state: &mut Workload, event: &Event, (id, lists): (DeploymentId, &Lists), at: Mark) -> Evolved {
+    on_open(state, event, id, |_| ())?;
+    let open = close(state, event, lists, at)?;
+    state.shielded = false;
+    match open.intent.wish {
+        Wish::Teardown => state.teardown = Teardown::Removing(id),
+        Wish::Deploy(_) | Wish::Rollback(_) | Wish::Restart | Wish::Heal => state.heals = Default::default(),
+    }
+    let active = state.active.as_ref().map(|slot| slot.release);
+    if let Some(release) = Arc::make_mut(&mut state.releases).iter_mut().find(|release| Some(release.id) == active) {
+        release.proven = true;
+    }
+    keep_releases(state, &open);
+    Ok(())
+}
+
+/// The newest of those that have been live, and of those that have not: a row of failures pushes no release out that
+/// can be gone back to.
+fn keep_releases(state: &mut Workload, ended: &Open) {
+    let Some(plan) = &ended.plan else { return };
+    let keep = usize::from(plan.policy.keep_releases.max(1));
+    let slots = state.active.iter().chain(state.standby.iter().map(|(slot, _)| slot));
+    let used: Vec<_> = slots.map(|slot| slot.release).collect();
+    let releases = Arc::make_mut(&mut state.releases);
+    let count = |proven| releases.iter().filter(|release| release.proven == proven).count().saturating_sub(keep);
+    let (mut proven, mut failed) = (count(true), count(false));
+    releases.retain(|release| {
+        let surplus = if release.proven { &mut proven } else { &mut failed };
+        let drop = *surplus > 0 && !used.contains(&release.id);
+        *surplus -= usize::from(drop);
+        !drop
+    });
+}
+
+fn failed(state: &mut Workload, event: &Event, (id, lists): (DeploymentId, &Lists), at: Mark) -> Evolved {
+    on_open(state, event, id, |_| ())?;
+    let open = close(state, event, lists, at)?;
+    state.shielded = false;
+    keep_releases(state, &open);
+    if open.intent.wish == Wish::Heal {
+        state.heals.failed += 1;
+        state.heals.last = at;
+    }
+    Ok(())
+}
+
+fn removed(state: &mut Workload, event: &Event, unit: UnitId) -> Evolved {
+    let before = state.removal.len();
+    state.removal.retain(|listed| *listed != unit);
+    if state.removal.len() == before {
+        corrupt(event, format!("is about {unit}, which is not to be removed"))
+    } else {
+        Ok(())
+    }
+}
+
+fn drifted(state: &mut Workload, e: &DriftSeen) -> Evolved {
+    match e.drift {
+        Drift::Orphan => state.removal.push(e.unit),
+        Drift::StandbyDead => retire_standby(state),
+        Drift::Gone | Drift::Dead => (),
+    }
+    Ok(())
+}
+
+fn retire_standby(state: &mut Workload) {
+    if let Some((slot, _)) = state.standby.take() {
+        state.removal.extend(slot.units.iter().copied());
+    }
+}
+
+fn expire(state: &mut Workload, event: &Event) -> Evolved {
+    if state.standby.is_none() || state.open.as_ref().is_some_and(Open::adopts) {
+        return corrupt(event, "without a standby that may go");
+    }
+    retire_standby(state);
+    Ok(())
+}

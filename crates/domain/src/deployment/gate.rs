@@ -1,0 +1,91 @@
+//! When a container counts as ready, and when it counts as failed.
+
+use cutover_events::UnitId;
+use cutover_events::deployment::{Reason, ReasonKind};
+use cutover_events::plan::Plan;
+
+use crate::observed::{Answer, ImageHealth, Observed, Phase, Seen};
+
+/// Failed probes in a row after which green counts as failed while it is watched (design §4).
+const FAILED_PROBES: u8 = 3;
+
+/// Whether a container is ready by the rules of its plan: HTTP readiness when a health check is configured, otherwise
+/// up for the liveness window, the image's own check healthy, and a routed port that accepts connections.
+#[must_use]
+pub fn ready(plan: &Plan, seen: &Seen) -> bool {
+    if seen.phase != Phase::Running {
+        return false;
+    }
+    if plan.health.is_some() {
+        return seen.probe.answer == Answer::Passed;
+    }
+    let healthy = matches!(seen.health, ImageHealth::None | ImageHealth::Healthy);
+    let reachable = plan.template.port.is_none() || seen.probe.answer == Answer::Passed;
+    seen.up_ms >= plan.policy.liveness_ms && healthy && reachable
+}
+
+/// Whether an active container serves: it runs.
+#[must_use]
+pub fn serves(observed: &Observed, unit: UnitId) -> bool {
+    observed.seen(unit).is_some_and(|seen| seen.phase == Phase::Running)
+}
+
+/// The units that are new to the route: a repair keeps others, which are not its to judge.
+pub(super) fn fresh(plan: &Plan) -> impl Iterator<Item = &UnitId> {
+    plan.slot.iter().filter(|unit| !plan.blue.contains(unit))
+}
+
+/// Why a container that must live does not, if so.
+pub(super) fn broken(plan: &Plan, observed: &Observed, unit: UnitId) -> Option<Reason> {
+    let Some(seen) = observed.seen(unit) else {
+        return Some(reason(ReasonKind::Vanished, "the container is gone: somebody removed it".into()));
+    };
+    let made_here = plan.unit(unit).is_some();
+    match seen.phase {
+        Phase::Exited | Phase::Restarting => Some(exited(seen)),
+        Phase::Removing => Some(reason(ReasonKind::Vanished, "the container is being removed by somebody".into())),
+        Phase::Created | Phase::Running if made_here && seen.restarts > 0 => Some(reason(
+            ReasonKind::Restarted,
+            format!("the container ended and was restarted {} times", seen.restarts),
+        )),
+        Phase::Created | Phase::Running => None,
+    }
+}
+
+/// Why a container that is watched counts as failed, if so.
+pub(super) fn failing(plan: &Plan, observed: &Observed, unit: UnitId) -> Option<Reason> {
+    let watched = broken(plan, observed, unit);
+    watched.or_else(|| {
+        let seen = observed.seen(unit)?;
+        (seen.probe.failures >= FAILED_PROBES).then(|| {
+            reason(ReasonKind::Unhealthy, format!("{} probes in a row failed: {}", seen.probe.failures, told(seen)))
+        })
+    })
+}
+
+/// The failure of a gate whose time is over.
+pub(super) fn not_ready(plan: &Plan, observed: &Observed, unit: UnitId) -> Reason {
+    let waited = plan.policy.gate_timeout_ms;
+    let why = observed.seen(unit).map_or_else(|| "it is gone".into(), told);
+    reason(ReasonKind::NotReady, format!("not ready within {} s: {why}", waited.div_ceil(1000)))
+}
+
+fn exited(seen: &Seen) -> Reason {
+    reason(ReasonKind::Exited, format!("the container ended with exit code {}", seen.exit_code))
+}
+
+fn told(seen: &Seen) -> String {
+    match (seen.probe.answer, seen.health) {
+        (_, ImageHealth::Unhealthy) => "the image's own health check fails".into(),
+        (_, ImageHealth::Starting) => "the image's own health check has not passed yet".into(),
+        (Answer::Unknown, _) => "it was not probed yet".into(),
+        (Answer::Passed, _) => "it answers, but has not been up long enough".into(),
+        (Answer::NoConnection, _) => "nothing accepts connections on the port".into(),
+        (Answer::TimedOut, _) => "the health check does not answer in time".into(),
+        (Answer::Status(status), _) => format!("the health check answers {status}"),
+    }
+}
+
+pub(super) fn reason(kind: ReasonKind, text: String) -> Reason {
+    Reason { kind, text }
+}

@@ -1,0 +1,15 @@
+//! The course of a deployment: what has happened ([`evolve`]), what may happen ([`decide`]), what must happen
+//! next ([`next`]). The same three functions drive a living deployment and a recovered one.
+
+mod decide;
+mod drive;
+mod evolve;
+mod gate;
+mod lists;
+mod next;
+mod tend;
+
+pub use decide::{Command, Rejection, decide};
+pub use evolve::{CorruptLog, evolve};
+pub use gate::{ready, serves};
+pub use next::{Decision, Next, next, probed, targets};

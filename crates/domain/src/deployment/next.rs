@@ -1,0 +1,132 @@
+//! The one driver: from the state and one look at the world to the next append, effect or wait.
+
+use std::sync::Arc;
+
+use cutover_events::deployment::{Drift, IntentQueued, IntentSuperseded, Wish, WorkloadTornDown};
+use cutover_events::plan::Step;
+use cutover_events::{DeploymentId, Event, UnitId};
+
+use super::drive::{Look, drive};
+use super::{lists, tend};
+use crate::observed::{Effect, Now, Observed, Targets};
+use crate::workload::{Open, Phase, Teardown, Workload};
+
+/// What must happen next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// Append these as one commit, then look again.
+    Append(Vec<Event>),
+    /// Append what this decision comes to, which needs ids, the spec or an answer.
+    Decide(Decision),
+    /// Perform this, then look again.
+    Do(Effect),
+    /// Look again when something changes, at the latest at this time (`CLOCK_MONOTONIC`, ms).
+    Wait(Option<u64>),
+}
+
+/// A decision whose events need more than the state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// The lane goes to this wish.
+    Begin(DeploymentId),
+    /// The reference of the open deployment is resolved.
+    Resolved,
+    /// The open deployment is planned.
+    Plan,
+    /// A unit of the active slot is to be replaced.
+    Heal(UnitId, Drift),
+}
+
+impl Next {
+    pub(super) fn append(event: impl Into<Event>) -> Self {
+        Self::Append(vec![event.into()])
+    }
+}
+
+/// What must happen next for one workload. The observation must be younger than the state.
+#[must_use]
+pub fn next(state: &Workload, observed: &Observed, now: &Now) -> Next {
+    if let Some(next) = coalesce(state).or_else(|| supersede(state)) {
+        return next;
+    }
+    if let Some(next) = tend::remove(state, observed, now) {
+        return next;
+    }
+    let tended = tend::standby(state, observed, now).or_else(|| tend::active(state, observed, now));
+    if let Some(next) = tended {
+        return next;
+    }
+    if let Some(open) = &state.open {
+        return sooner(drive(Look { state, open, observed, now }), tend::due(state, observed, now));
+    }
+    if let Teardown::Removing(deployment) = state.teardown {
+        let left = !state.removal.is_empty() || !observed.containers.is_empty();
+        return if left {
+            Next::Wait(tend::due(state, observed, now))
+        } else {
+            Next::append(WorkloadTornDown { deployment })
+        };
+    }
+    match state.queue.first() {
+        Some(intent) => Next::Decide(Decision::Begin(intent.deployment)),
+        None => Next::Wait(tend::due(state, observed, now)),
+    }
+}
+
+fn sooner(next: Next, due: Option<u64>) -> Next {
+    match next {
+        Next::Wait(at) => Next::Wait([at, due].into_iter().flatten().min()),
+        other => other,
+    }
+}
+
+/// The newest wish in the queue survives, but an automatic one never supersedes a person's.
+fn coalesce(state: &Workload) -> Option<Next> {
+    let outlives = |newer: &Arc<IntentQueued>, older: &Arc<IntentQueued>| newer.person || !older.person;
+    let older = state.queue.iter().enumerate();
+    let (older, by) = older.into_iter().find_map(|(index, older)| {
+        let newer = state.queue[index + 1..].iter().rev().find(|newer| outlives(newer, older))?;
+        Some((older, newer))
+    })?;
+    Some(Next::append(IntentSuperseded { deployment: older.deployment, by: by.deployment, lists: None }))
+}
+
+/// A running deployment before its pivot ends for a newer wish, at most once in a row; a teardown always comes through.
+fn supersede(state: &Workload) -> Option<Next> {
+    let open = state.open.as_ref().filter(|open| open.before_pivot())?;
+    let newer = state.queue.iter().rev().find(|newer| {
+        let teardown = newer.wish == Wish::Teardown;
+        (newer.person || !open.intent.person) && (teardown || !state.shielded)
+    })?;
+    let lists = Some(lists::undone(state, open));
+    Some(Next::append(IntentSuperseded { deployment: open.id(), by: newer.deployment, lists }))
+}
+
+/// The units that are probed now: those of a slot that is gated or watched, and those that the route should lead to
+/// and does not.
+#[must_use]
+pub fn probed(state: &Workload, observed: &Observed) -> Vec<UnitId> {
+    let gated = |open: &Open| match open.phase {
+        Phase::Preparing | Phase::Committed(_) | Phase::Swapped { .. } => true,
+        Phase::Fencing(..) | Phase::RoutingBack(..) => false,
+    };
+    let plan = state.open.as_ref().filter(|open| gated(open)).and_then(|open| open.plan.as_ref());
+    let plan = plan.filter(|plan| plan.steps.iter().any(|step| step.step == Step::Gate));
+    let green = plan.map_or(&[][..], |plan| &plan.slot);
+    let astray = state.active.as_ref().filter(|_| tend::astray(state, observed)).map_or(&[][..], |slot| &slot.units);
+    let kept = astray.iter().filter(|unit| !green.contains(unit));
+    green.iter().chain(kept).copied().collect()
+}
+
+/// The units that a route write leads to: as the log names them, so that the shell chooses nothing.
+#[must_use]
+pub fn targets(state: &Workload, to: Targets) -> &[UnitId] {
+    let open = state.open.as_ref();
+    match (to, open.map(|open| &open.phase)) {
+        (Targets::Nothing, _) => &[],
+        (Targets::Green, _) => open.and_then(|open| open.plan.as_ref()).map_or(&[], |plan| &plan.slot),
+        (Targets::Blue, Some(Phase::RoutingBack(_, _, to))) => to,
+        (Targets::Blue, _) => &[],
+        (Targets::Active, _) => &state.routed.units,
+    }
+}

@@ -1,0 +1,138 @@
+//! What a workload needs besides its open deployment, in the order that proved necessary: removals, the sweep,
+//! repairs, the route, policies.
+
+use cutover_events::UnitId;
+use cutover_events::deployment::{Drift, DriftSeen, RouteReasserted, StandbyExpired, UnitRemoved};
+
+use super::gate::{ready, serves};
+use super::next::{Decision, Next};
+use crate::observed::{Effect, Now, Observed, Phase as Doing, Restart, Seen, Targets};
+use crate::retry;
+use crate::workload::{Open, Workload};
+
+/// How long a container may be seen not running before it counts as dead, ms: Docker restarts a container whose policy
+/// asks for it within 100 ms, 200 ms, 400 ms …; past this it is worth a successor.
+const DEAD_AFTER_MS: u64 = 3_000;
+
+/// The removal list and the sweep, which share one guard: not routed, no connections.
+pub(super) fn remove(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
+    for unit in &state.removal {
+        match observed.seen(*unit) {
+            None => return Some(Next::append(UnitRemoved { unit: *unit })),
+            Some(seen) if may_go(seen, observed) && !waits(Effect::Remove(*unit, seen.id), observed, now) => {
+                return Some(Next::Do(Effect::Remove(*unit, seen.id)));
+            }
+            Some(_) => (),
+        }
+    }
+    let orphan = observed.containers.iter().find(|seen| seen.witnessed && !state.knows(seen.unit))?;
+    Some(Next::append(DriftSeen { unit: orphan.unit, drift: Drift::Orphan }))
+}
+
+fn may_go(seen: &Seen, observed: &Observed) -> bool {
+    let Some(router) = &observed.router else { return false };
+    let free = !router.targets.contains(&seen.unit) && !router.busy.contains(&seen.unit);
+    free && seen.phase != Doing::Removing && !observed.answers.under_way.contains(&seen.unit)
+}
+
+fn waits(effect: Effect, observed: &Observed, now: &Now) -> bool {
+    let trouble = observed.answers.trouble.as_ref().filter(|trouble| trouble.effect == effect);
+    trouble.is_some_and(|trouble| retry::next_try(trouble) > now.mono_ms)
+}
+
+/// The standby: its end, and its policy.
+pub(super) fn standby(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
+    let (slot, since) = state.standby.as_ref()?;
+    if state.open.as_ref().is_some_and(Open::adopts) {
+        return None;
+    }
+    if let Some(dead) = slot.units.iter().find(|unit| !serves(observed, **unit)) {
+        return Some(Next::append(DriftSeen { unit: *dead, drift: Drift::StandbyDead }));
+    }
+    if now.passed(*since, slot.plan.policy.standby_ms) {
+        return Some(Next::append(StandbyExpired { release: slot.release }));
+    }
+    set_restart(&slot.units, Restart::No, observed, now)
+}
+
+fn set_restart(units: &[UnitId], restart: Restart, observed: &Observed, now: &Now) -> Option<Next> {
+    let seen = units.iter().filter_map(|unit| observed.seen(*unit));
+    let mut wrong = seen.filter(|seen| seen.restart != restart && seen.phase == Doing::Running);
+    let seen = wrong.find(|seen| !waits(Effect::SetRestart(seen.unit, seen.id, restart), observed, now))?;
+    Some(Next::Do(Effect::SetRestart(seen.unit, seen.id, restart)))
+}
+
+/// The active slot before the pivot of what is open: repairs first, then the route, then policies.
+pub(super) fn active(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
+    let slot = state.active.as_ref()?;
+    if !state.open.as_ref().is_none_or(Open::before_pivot) {
+        return None;
+    }
+    let idle = state.open.is_none() && state.queue.is_empty();
+    let whole = slot.units.iter().all(|unit| serves(observed, *unit));
+    let repair = (idle && !whole).then(|| heal(state, observed, now)).flatten();
+    repair
+        .or_else(|| reassert(state, observed, now))
+        .or_else(|| if state.open.is_some() { None } else { set_restart(&slot.units, Restart::Always, observed, now) })
+}
+
+/// Gone, or not running for longer than Docker takes to restart it.
+fn heal(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
+    let units = &state.active.as_ref()?.units;
+    if state.heals.failed > 0 && !now.passed(state.heals.last, retry::heal_delay(state.heals.failed)) {
+        return None;
+    }
+    let (unit, drift) = units.iter().find_map(|unit| match observed.seen(*unit) {
+        None => Some((*unit, Drift::Gone)),
+        Some(seen) if seen.phase == Doing::Removing => Some((*unit, Drift::Gone)),
+        Some(seen)
+            if seen.phase != Doing::Running && (seen.down_ms >= DEAD_AFTER_MS || seen.restart == Restart::No) =>
+        {
+            Some((*unit, Drift::Dead))
+        }
+        Some(_) => None,
+    })?;
+    Some(Next::Decide(Decision::Heal(unit, drift)))
+}
+
+/// The units of the active slot that the route should lead to and does not, or leads to anything else.
+pub(super) fn astray(state: &Workload, observed: &Observed) -> bool {
+    let (Some(slot), Some(router)) = (&state.active, &observed.router) else { return false };
+    let before_pivot = state.open.as_ref().is_none_or(Open::before_pivot);
+    let missing = slot.units.iter().any(|unit| serves(observed, *unit) && !router.targets.contains(unit));
+    let foreign = router.targets.iter().any(|unit| !slot.units.contains(unit));
+    before_pivot && (missing || foreign || router.generation < state.routed.generation)
+}
+
+/// The router is behind the log, or shows something else than the active slot: what is ready of it is routed, at least
+/// one unit; what is routed already stays as long as it runs.
+fn reassert(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
+    let (slot, router) = (state.active.as_ref()?, observed.router.as_ref()?);
+    if !astray(state, observed) {
+        return None;
+    }
+    let behind = router.generation < state.routed.generation;
+    let routed = |unit: &UnitId| router.targets.contains(unit) && serves(observed, *unit);
+    let is_ready = |unit: &UnitId| observed.seen(*unit).is_some_and(|seen| ready(&slot.plan, seen));
+    let to: Vec<_> = slot.units.iter().copied().filter(|unit| routed(unit) || is_ready(unit)).collect();
+    let better = behind || router.targets.len() != to.len() || to.iter().any(|unit| !router.targets.contains(unit));
+    if to.is_empty() || !better {
+        return None;
+    }
+    let put = Effect::Put { to: Targets::Active, generation: state.routed.generation };
+    if !behind || state.routed.units[..] != to[..] {
+        return Some(Next::append(RouteReasserted { generation: state.generation + 1, to }));
+    }
+    (!waits(put, observed, now)).then_some(Next::Do(put))
+}
+
+/// When something here becomes due by itself, on the monotonic clock.
+pub(super) fn due(state: &Workload, observed: &Observed, now: &Now) -> Option<u64> {
+    let standby = state.standby.as_ref().map(|(slot, since)| now.deadline(*since, slot.plan.policy.standby_ms));
+    let trouble = observed.answers.trouble.as_ref().map(retry::next_try);
+    let heal = (state.heals.failed > 0).then(|| now.deadline(state.heals.last, retry::heal_delay(state.heals.failed)));
+    let down =
+        observed.containers.iter().map(|seen| seen.down_ms).filter(|down| (1..DEAD_AFTER_MS).contains(down)).max();
+    let dead = down.map(|down| now.mono_ms + DEAD_AFTER_MS - down);
+    [standby, trouble, heal, dead].into_iter().flatten().filter(|at| *at > now.mono_ms).min()
+}

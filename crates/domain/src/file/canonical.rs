@@ -1,0 +1,457 @@
+//! The canonical form of a workload: what the API takes and `show` prints, with every default filled in.
+
+use std::collections::BTreeMap;
+
+use cutover_events::workload::{
+    Check, Hardening, Health, ImageSource, Limits, Policy, Pull, Route, Source, Spec, Trigger,
+};
+use serde::{Deserialize, Serialize};
+
+use super::strict::Fault;
+use super::{DEFAULT_PROJECT, Declared, check, health, image, limits, policy, routes, triggers, whole, workload};
+
+/// One workload. A key that is missing has its default; an unknown one is an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Canonical {
+    /// The namespace and network.
+    #[serde(default = "default_project")]
+    pub project: String,
+    /// The name within the project.
+    pub name: String,
+    /// Where it comes from.
+    pub source: CanonicalSource,
+    /// What leads to it from outside.
+    #[serde(default)]
+    pub routes: Vec<CanonicalRoute>,
+    /// The environment; `null` is a value that is not shown, and is refused when it is sent.
+    #[serde(default)]
+    pub env: BTreeMap<String, Option<String>>,
+    /// Replaces the command of the image.
+    #[serde(default)]
+    pub command: Option<Vec<String>>,
+    /// What its containers may use.
+    #[serde(default)]
+    pub limits: CanonicalLimits,
+    /// `default` or `strict`.
+    #[serde(default = "default_hardening")]
+    pub hardening: String,
+    /// How readiness is probed.
+    #[serde(default)]
+    pub health: Option<CanonicalHealth>,
+    /// Containers of one release.
+    #[serde(default = "default_replicas")]
+    pub replicas: i64,
+    /// Which changes from outside deploy it.
+    #[serde(default)]
+    pub triggers: Vec<CanonicalTrigger>,
+    /// Times and counts.
+    #[serde(default)]
+    pub policy: CanonicalPolicy,
+}
+
+/// Where a workload comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum CanonicalSource {
+    /// An image by reference.
+    Image(CanonicalImage),
+}
+
+/// An image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanonicalImage {
+    /// The reference, with its placeholders.
+    pub image: String,
+    /// `missing`, `always` or `never`.
+    #[serde(default = "default_pull")]
+    pub pull: String,
+    /// `os/arch[/variant]`, empty for the host's.
+    #[serde(default)]
+    pub platform: String,
+    /// Empty means the default of the source.
+    #[serde(default)]
+    pub deploy_strategy: String,
+}
+
+/// One way in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanonicalRoute {
+    /// DNS name, or `*.` and a DNS name.
+    pub host: String,
+    /// Path prefix.
+    #[serde(default = "default_path")]
+    pub path: String,
+    /// Port inside the container.
+    pub port: i64,
+    /// Whether the prefix is cut off.
+    #[serde(default)]
+    pub strip: bool,
+}
+
+/// What a container may use; `null` is without a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CanonicalLimits {
+    /// Bytes of memory.
+    pub memory_bytes: Option<u64>,
+    /// Thousandths of a core.
+    pub cpu_milli: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+}
+
+/// How readiness is probed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanonicalHealth {
+    /// What is asked.
+    pub check: CanonicalCheck,
+    /// Port inside the container.
+    pub port: i64,
+    /// Between two probes, ms.
+    #[serde(default = "default_interval")]
+    pub interval_ms: u64,
+    /// For one probe, ms.
+    #[serde(default = "default_timeout")]
+    pub timeout_ms: u64,
+}
+
+/// What a probe asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum CanonicalCheck {
+    /// `GET path`.
+    Http {
+        /// Begins with `/`.
+        path: String,
+        /// `Host` header; empty for the address.
+        #[serde(default)]
+        host: String,
+        /// Lowest status that is ready.
+        #[serde(default = "default_low")]
+        low: u16,
+        /// Highest status that is ready.
+        #[serde(default = "default_high")]
+        high: u16,
+    },
+    /// The port accepts a connection.
+    Tcp,
+}
+
+/// Which changes deploy it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanonicalTrigger {
+    /// Name of the hook.
+    pub hook: String,
+    /// `owner/name`, empty for any.
+    #[serde(default)]
+    pub repo: String,
+    /// Branch pattern.
+    #[serde(default)]
+    pub branch: String,
+    /// Tag pattern.
+    #[serde(default)]
+    pub tag: String,
+    /// Image repository.
+    #[serde(default)]
+    pub image: String,
+}
+
+/// Times and counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CanonicalPolicy {
+    /// Until ready, ms.
+    pub gate_timeout_ms: u64,
+    /// How long a container without a health check must stay up, ms.
+    pub liveness_ms: u64,
+    /// How long requests to blue may go on, ms.
+    pub drain_ms: u64,
+    /// How long green is watched, ms.
+    pub bake_ms: u64,
+    /// How long blue keeps running afterwards, ms.
+    pub standby_ms: u64,
+    /// Between the stop signal and the kill, ms.
+    pub stop_timeout_ms: u64,
+    /// As in `SIGTERM`; empty for the image's own.
+    pub stop_signal: String,
+    /// Releases that stay known.
+    pub keep_releases: i64,
+}
+
+fn default_project() -> String {
+    DEFAULT_PROJECT.to_owned()
+}
+
+fn default_hardening() -> String {
+    name_of(workload::HARDENINGS, Hardening::default())
+}
+
+fn default_replicas() -> i64 {
+    1
+}
+
+fn default_pull() -> String {
+    name_of(image::PULLS, Pull::default())
+}
+
+fn default_path() -> String {
+    "/".to_owned()
+}
+
+fn default_interval() -> u64 {
+    health::DEFAULT_INTERVAL_MS.into()
+}
+
+fn default_timeout() -> u64 {
+    health::DEFAULT_TIMEOUT_MS.into()
+}
+
+fn default_low() -> u16 {
+    health::DEFAULT_STATUS.0
+}
+
+fn default_high() -> u16 {
+    health::DEFAULT_STATUS.1
+}
+
+impl Default for CanonicalPolicy {
+    fn default() -> Self {
+        Self::from(&Policy::default())
+    }
+}
+
+fn name_of<T: PartialEq>(words: &[(&'static str, T)], value: T) -> String {
+    words.iter().find(|(_, known)| *known == value).map_or_else(String::new, |(word, _)| (*word).to_owned())
+}
+
+impl From<&Declared> for Canonical {
+    fn from(declared: &Declared) -> Self {
+        let env = declared.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+        Self { env, ..Self::of(&declared.project, &declared.name, &declared.spec) }
+    }
+}
+
+impl Canonical {
+    /// The form of a recorded spec: its environment has names, and `null` for each value.
+    #[must_use]
+    pub fn of(project: &str, name: &str, spec: &Spec) -> Self {
+        let Source::Image(source) = &spec.source;
+        Self {
+            project: project.to_owned(),
+            name: name.to_owned(),
+            source: CanonicalSource::Image(CanonicalImage {
+                image: source.reference.clone(),
+                pull: name_of(image::PULLS, source.pull),
+                platform: source.platform.clone(),
+                deploy_strategy: source.deploy_strategy.clone(),
+            }),
+            routes: spec.routes.iter().map(CanonicalRoute::from).collect(),
+            env: spec.env.iter().map(|variable| (variable.name.clone(), None)).collect(),
+            command: spec.command.clone(),
+            limits: CanonicalLimits {
+                memory_bytes: spec.limits.memory_bytes,
+                cpu_milli: spec.limits.cpu_milli.map(u64::from),
+                pids: spec.limits.pids,
+            },
+            hardening: name_of(workload::HARDENINGS, spec.hardening),
+            health: spec.health.as_ref().map(CanonicalHealth::from),
+            replicas: spec.replicas.into(),
+            triggers: spec.triggers.iter().map(CanonicalTrigger::from).collect(),
+            policy: CanonicalPolicy::from(&spec.policy),
+        }
+    }
+}
+
+impl From<&Route> for CanonicalRoute {
+    fn from(route: &Route) -> Self {
+        Self { host: route.host.clone(), path: route.path.clone(), port: route.port.into(), strip: route.strip }
+    }
+}
+
+impl From<&Health> for CanonicalHealth {
+    fn from(health: &Health) -> Self {
+        let check = match &health.check {
+            Check::Http { path, host, low, high } => {
+                CanonicalCheck::Http { path: path.clone(), host: host.clone(), low: *low, high: *high }
+            }
+            Check::Tcp => CanonicalCheck::Tcp,
+        };
+        Self {
+            check,
+            port: health.port.into(),
+            interval_ms: health.interval_ms.into(),
+            timeout_ms: health.timeout_ms.into(),
+        }
+    }
+}
+
+impl From<&Trigger> for CanonicalTrigger {
+    fn from(trigger: &Trigger) -> Self {
+        let Trigger { hook, repo, branch, tag, image } = trigger.clone();
+        Self { hook, repo, branch, tag, image }
+    }
+}
+
+impl From<&Policy> for CanonicalPolicy {
+    fn from(policy: &Policy) -> Self {
+        Self {
+            gate_timeout_ms: policy.gate_timeout_ms,
+            liveness_ms: policy.liveness_ms,
+            drain_ms: policy.drain_ms,
+            bake_ms: policy.bake_ms,
+            standby_ms: policy.standby_ms,
+            stop_timeout_ms: policy.stop_timeout_ms,
+            stop_signal: policy::signal_name(policy.stop_signal),
+            keep_releases: policy.keep_releases.into(),
+        }
+    }
+}
+
+/// Turns "what is wrong" into a fault of a key.
+fn of_key<'a>(key: &'a str) -> impl Fn(String) -> Fault + 'a {
+    move |text| Fault::new(key, text)
+}
+
+impl TryFrom<Canonical> for Declared {
+    type Error = Fault;
+
+    fn try_from(given: Canonical) -> Result<Self, Fault> {
+        let project = check::name(&given.project).map_err(of_key("project"))?;
+        let name = check::name(&given.name).map_err(of_key("name"))?;
+        let spec = Spec {
+            source: Source::Image(source(given.source)?),
+            routes: routes_of(given.routes)?,
+            env: Vec::new(),
+            command: given.command.map(command).transpose()?,
+            limits: limits_of(given.limits)?,
+            hardening: check::word(&given.hardening, workload::HARDENINGS).map_err(of_key("hardening"))?,
+            health: given.health.map(health_of).transpose()?,
+            replicas: replicas(given.replicas)?,
+            triggers: triggers_of(given.triggers)?,
+            policy: policy_of(&given.policy)?,
+        };
+        let env = given.env.into_iter().map(variable).collect::<Result<_, _>>()?;
+        whole::check(&spec, &env)?;
+        let warnings = whole::warnings(&spec);
+        Ok(Self { project, name, spec, env, warnings })
+    }
+}
+
+fn source(given: CanonicalSource) -> Result<ImageSource, Fault> {
+    let CanonicalSource::Image(given) = given;
+    Ok(ImageSource {
+        reference: image::reference(&given.image).map_err(of_key("source.image"))?,
+        pull: check::word(&given.pull, image::PULLS).map_err(of_key("source.pull"))?,
+        platform: check::platform(&given.platform).map_err(of_key("source.platform"))?,
+        deploy_strategy: check::strategy(&given.deploy_strategy).map_err(of_key("source.deploy_strategy"))?,
+    })
+}
+
+fn routes_of(given: Vec<CanonicalRoute>) -> Result<Vec<Route>, Fault> {
+    let mut out = Vec::new();
+    for (index, route) in given.into_iter().enumerate() {
+        let key = |part: &str| format!("routes[{index}].{part}");
+        let route = Route {
+            host: check::host(&route.host).map_err(of_key(&key("host")))?,
+            path: check::path(&route.path).map_err(of_key(&key("path")))?,
+            port: check::port(route.port).map_err(of_key(&key("port")))?,
+            strip: route.strip,
+        };
+        routes::add(&mut out, route).map_err(of_key(&format!("routes[{index}]")))?;
+    }
+    Ok(out)
+}
+
+fn command(given: Vec<String>) -> Result<Vec<String>, Fault> {
+    let count = given.len();
+    if count == 0 || count > workload::MAX_ARGUMENTS {
+        return Err(Fault::new("command", format!("{count} arguments; allowed is 1 to {}", workload::MAX_ARGUMENTS)));
+    }
+    given.iter().map(|argument| check::value(argument).map_err(of_key("command"))).collect()
+}
+
+fn limits_of(given: CanonicalLimits) -> Result<Limits, Fault> {
+    Ok(Limits {
+        memory_bytes: given.memory_bytes.map(limits::memory).transpose().map_err(of_key("limits.memory_bytes"))?,
+        cpu_milli: given.cpu_milli.map(limits::cpu).transpose().map_err(of_key("limits.cpu_milli"))?,
+        pids: given.pids.map(limits::pids).transpose().map_err(of_key("limits.pids"))?,
+    })
+}
+
+fn health_of(given: CanonicalHealth) -> Result<Health, Fault> {
+    let check = match given.check {
+        CanonicalCheck::Tcp => Check::Tcp,
+        CanonicalCheck::Http { path, host, low, high } => {
+            let (low, high) = health::statuses(low, high).map_err(of_key("health.check.low"))?;
+            let empty = host.is_empty();
+            let host = if empty { Ok(host) } else { health::host_header(&host) };
+            Check::Http {
+                path: check::health_path(&path).map_err(of_key("health.check.path"))?,
+                host: host.map_err(of_key("health.check.host"))?,
+                low,
+                high,
+            }
+        }
+    };
+    Ok(Health {
+        check,
+        port: check::port(given.port).map_err(of_key("health.port"))?,
+        interval_ms: health::interval(given.interval_ms).map_err(of_key("health.interval_ms"))?,
+        timeout_ms: health::interval(given.timeout_ms).map_err(of_key("health.timeout_ms"))?,
+    })
+}
+
+fn replicas(given: i64) -> Result<u16, Fault> {
+    let good = (1..=workload::MAX_REPLICAS).contains(&given).then(|| u16::try_from(given).ok()).flatten();
+    good.ok_or_else(|| {
+        Fault::new("replicas", format!("{given} is out of range; allowed is 1 to {}", workload::MAX_REPLICAS))
+    })
+}
+
+fn triggers_of(given: Vec<CanonicalTrigger>) -> Result<Vec<Trigger>, Fault> {
+    if given.len() > triggers::MAX_TRIGGERS {
+        return Err(Fault::new(
+            "triggers",
+            format!("{} triggers; at most {} are allowed", given.len(), triggers::MAX_TRIGGERS),
+        ));
+    }
+    let judge = |(index, given): (usize, CanonicalTrigger)| {
+        let CanonicalTrigger { hook, repo, branch, tag, image } = given;
+        triggers::judged(Trigger { hook, repo, branch, tag, image }).map_err(|(key, why)| {
+            let dot = if key.is_empty() { "" } else { "." };
+            Fault::new(format!("triggers[{index}]{dot}{key}"), why)
+        })
+    };
+    given.into_iter().enumerate().map(judge).collect()
+}
+
+fn policy_of(given: &CanonicalPolicy) -> Result<Policy, Fault> {
+    let mut out = Policy {
+        gate_timeout_ms: given.gate_timeout_ms,
+        liveness_ms: given.liveness_ms,
+        drain_ms: given.drain_ms,
+        bake_ms: given.bake_ms,
+        standby_ms: given.standby_ms,
+        stop_timeout_ms: given.stop_timeout_ms,
+        stop_signal: policy::signal(&given.stop_signal).map_err(of_key("policy.stop_signal"))?,
+        keep_releases: policy::keep_releases(given.keep_releases).map_err(of_key("policy.keep_releases"))?,
+    };
+    for time in &policy::TIMES {
+        let ms = *(time.place)(&mut out);
+        time.within(ms).map_err(of_key(&format!("policy.{}_ms", time.key)))?;
+    }
+    Ok(out)
+}
+
+fn variable((name, value): (String, Option<String>)) -> Result<(String, String), Fault> {
+    check::env_name(&name).map_err(of_key("env"))?;
+    let key = format!("env.{name}");
+    let value = value.ok_or_else(|| Fault::new(&*key, "null is a value that is not shown; a text is needed"))?;
+    let value = check::value(&value).map_err(of_key(&key))?;
+    Ok((name, value))
+}

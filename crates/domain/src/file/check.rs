@@ -1,0 +1,340 @@
+//! What one value may be. Both forms, the TOML of people and the JSON of programs, pass through here.
+
+use super::strict::{choice, nearest, not_yet, quoted};
+
+/// Characters of the name of a workload, a project or a hook: with both, a separator and a unit's 26 characters, the
+/// name of a container stays below the 128 that Docker takes well.
+pub const MAX_NAME_CHARS: usize = 40;
+/// Characters of a DNS name (RFC 1035).
+pub const MAX_HOST_CHARS: usize = 253;
+/// Characters of one label of a DNS name (RFC 1035).
+pub const MAX_LABEL_CHARS: usize = 63;
+/// Characters of a path prefix or a health path: far above what is written, far below the limit of a request line.
+pub const MAX_PATH_CHARS: usize = 1024;
+/// Characters of the name of an environment variable.
+pub const MAX_ENV_NAME_CHARS: usize = 128;
+/// Bytes of one value of the environment or one argument: Linux takes 128 KiB for one string, with its name.
+pub const MAX_VALUE_BYTES: usize = 96 * 1024;
+/// Characters of a repository, a branch or a tag in a trigger: what GitHub allows for a reference.
+pub const MAX_PATTERN_CHARS: usize = 255;
+/// Both names of the strategies that exist, for every message about one.
+pub const STRATEGIES: &[&str] = &["recreate", "blue-green"];
+/// How a reference to a secret begins.
+const SECRET: &str = "${secret:";
+
+/// A workload's, project's or hook's name: lower-case letters, digits and inner hyphens, at most 40.
+///
+/// # Errors
+/// Anything else.
+pub fn name(text: &str) -> Result<String, String> {
+    let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let inner = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-';
+    let bytes = text.as_bytes();
+    if edge(bytes.first()) && edge(bytes.last()) && bytes.iter().all(inner) && bytes.len() <= MAX_NAME_CHARS {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "{} is not a name; a name is 1 to {MAX_NAME_CHARS} lower-case letters, digits and hyphens, beginning and ending with a letter or digit",
+        quoted(text)
+    ))
+}
+
+/// A DNS name, or `*.` and a DNS name; in lower case afterwards.
+///
+/// # Errors
+/// Anything else: schemes, ports, paths, spaces, line ends, other letters than ASCII.
+pub fn host(text: &str) -> Result<String, String> {
+    let lower = text.to_ascii_lowercase();
+    let rest = lower.strip_prefix("*.").unwrap_or(&lower);
+    let label = |l: &str| {
+        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        !l.is_empty() && l.len() <= MAX_LABEL_CHARS && !l.starts_with('-') && !l.ends_with('-') && l.bytes().all(inner)
+    };
+    if rest.len() <= MAX_HOST_CHARS && rest.split('.').all(label) {
+        return Ok(lower);
+    }
+    let hint = if text.contains("://") || text.contains('/') {
+        " (without scheme and path)"
+    } else if text.contains(':') {
+        " (without a port)"
+    } else if !text.is_ascii() {
+        " (write other letters in punycode, xn--…)"
+    } else {
+        ""
+    };
+    Err(format!(
+        "{} is not a host; expected a DNS name like \"shop.example.com\" or \"*.example.com\"{hint}",
+        quoted(text)
+    ))
+}
+
+/// A path: begins with `/`, printable ASCII without spaces, `?`, `#`, empty parts and dots as parts.
+///
+/// # Errors
+/// Anything else.
+pub fn path(text: &str) -> Result<String, String> {
+    let allowed = |b: u8| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'"' | b'<' | b'>' | b'\\');
+    let why = if !text.starts_with('/') {
+        "must begin with \"/\""
+    } else if text.len() > MAX_PATH_CHARS {
+        "is longer than 1024 characters"
+    } else if text.contains("//") {
+        "must not hold \"//\""
+    } else if text.split('/').any(|part| part == ".." || part == ".") {
+        "must not hold \".\" or \"..\" as a part"
+    } else if !text.bytes().all(allowed) {
+        "must be printable ASCII without spaces, ? and #"
+    } else {
+        return Ok(text.to_owned());
+    };
+    Err(format!("the path {} {why}", quoted(text)))
+}
+
+/// The path of a health check: a path that may carry a query.
+///
+/// # Errors
+/// As [`path`].
+pub fn health_path(text: &str) -> Result<String, String> {
+    let (before, query) = text.split_once('?').unwrap_or((text, ""));
+    path(before)?;
+    let allowed = |b: u8| b.is_ascii_graphic() && !matches!(b, b'#' | b'"' | b'<' | b'>' | b'\\');
+    if text.len() <= MAX_PATH_CHARS && query.bytes().all(allowed) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "the path {} must be at most {MAX_PATH_CHARS} printable ASCII characters without spaces and #",
+        quoted(text)
+    ))
+}
+
+/// A port.
+///
+/// # Errors
+/// Not within 1 to 65535.
+pub fn port(number: i64) -> Result<u16, String> {
+    let port = u16::try_from(number).ok().filter(|port| *port > 0);
+    port.ok_or_else(|| format!("{number} is not a port; allowed is 1 to 65535"))
+}
+
+/// The name of an environment variable.
+///
+/// # Errors
+/// Empty, too long, or with `=`, control characters or spaces.
+pub fn env_name(text: &str) -> Result<(), String> {
+    let allowed = |b: u8| b.is_ascii_graphic() && b != b'=';
+    if !text.is_empty() && text.len() <= MAX_ENV_NAME_CHARS && text.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(format!(
+        "{} is not the name of a variable; allowed are 1 to {MAX_ENV_NAME_CHARS} printable ASCII characters without = and spaces",
+        quoted(text)
+    ))
+}
+
+/// A value of the environment, or an argument. The text itself is never repeated in the error.
+///
+/// # Errors
+/// A reference to a secret, a NUL byte, or too long.
+pub fn value(text: &str) -> Result<String, String> {
+    if text.contains(SECRET) {
+        return Err(not_yet("${secret:…}") + "; write the value itself, it is stored sealed");
+    }
+    if text.contains('\0') {
+        return Err("the value holds a NUL character, which no process can be given".to_owned());
+    }
+    if text.len() > MAX_VALUE_BYTES {
+        return Err(format!("the value has {} bytes; at most {MAX_VALUE_BYTES} are allowed", text.len()));
+    }
+    Ok(text.to_owned())
+}
+
+/// A strategy: empty, or `blue-green`.
+///
+/// # Errors
+/// `recreate`, which is not yet supported, and any other word.
+pub fn strategy(text: &str) -> Result<String, String> {
+    match text {
+        "" | "blue-green" => Ok(text.to_owned()),
+        "recreate" => Err(not_yet(text) + "; leave it out, or write \"blue-green\""),
+        _ => Err(format!(
+            "{} is not a strategy; known are {}, or \"\" for the default of the source",
+            quoted(text),
+            choice(STRATEGIES)
+        )),
+    }
+}
+
+/// One of a few words.
+///
+/// # Errors
+/// Another word: names the nearest, and all.
+pub fn word<T: Copy>(text: &str, known: &[(&'static str, T)]) -> Result<T, String> {
+    if let Some((_, meaning)) = known.iter().find(|(word, _)| *word == text) {
+        return Ok(*meaning);
+    }
+    let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
+    let all = choice(&words);
+    Err(match nearest(text, words.iter().copied()) {
+        Some(near) => format!("unknown value {}; did you mean \"{near}\"? allowed is {all}", quoted(text)),
+        None => format!("unknown value {}; allowed is {all}", quoted(text)),
+    })
+}
+
+/// A platform, `os/arch` or `os/arch/variant`, or nothing.
+///
+/// # Errors
+/// Another form.
+pub fn platform(text: &str) -> Result<String, String> {
+    let parts: Vec<&str> = text.split('/').collect();
+    let part =
+        |p: &&str| !p.is_empty() && p.len() <= 16 && p.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if text.is_empty() || ((2..=3).contains(&parts.len()) && parts.iter().all(part)) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "{} is not a platform; expected \"os/arch\" or \"os/arch/variant\", as in \"linux/amd64\"",
+        quoted(text)
+    ))
+}
+
+/// A repository of a forge, `owner/name`, with more parts where groups are nested.
+///
+/// # Errors
+/// Another form.
+pub fn repo(text: &str) -> Result<String, String> {
+    let part = |p: &str| {
+        let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        !p.is_empty() && p != "." && p != ".." && p.bytes().all(inner)
+    };
+    if text.contains('/') && text.len() <= MAX_PATTERN_CHARS && text.split('/').all(part) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{} is not a repository; expected \"owner/name\"", quoted(text)))
+}
+
+/// A branch or tag, in which `*` matches any run of characters.
+///
+/// # Errors
+/// Empty, too long, with spaces, control characters, or what git does not allow in a reference.
+pub fn pattern(text: &str) -> Result<String, String> {
+    let forbidden = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '~' | '^' | ':' | '?' | '[' | '\\');
+    if !text.is_empty() && text.chars().count() <= MAX_PATTERN_CHARS && !text.contains(forbidden) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "{} is not a branch or tag; expected its name, in which * matches any characters, as in \"main\" or \"v*\"",
+        quoted(text)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for good in ["a", "shop", "shop-2", "9lives", &"a".repeat(40)] {
+            assert_eq!(name(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "../etc", "-rf", "a-", "A", "a_b", "a.b", "ä", "a b", "a\n", &"a".repeat(41), &"a".repeat(300)]
+        {
+            assert!(name(bad).is_err_and(|text| text.contains("name")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        for (text, lower) in [
+            ("Shop.Example.com", "shop.example.com"),
+            ("*.example.com", "*.example.com"),
+            ("localhost", "localhost"),
+            ("10.0.0.1", "10.0.0.1"),
+        ] {
+            assert_eq!(host(text).as_deref(), Ok(lower));
+        }
+        for bad in [
+            "",
+            "*",
+            "*.",
+            "a b",
+            "a\r\nb",
+            "a..b",
+            "-a.b",
+            "http://a",
+            "a/b",
+            "a:80",
+            "ä.de",
+            "a.",
+            "*.*.a",
+            "a.*.b",
+            &"a".repeat(64),
+            &"a.".repeat(150),
+        ] {
+            assert!(host(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn paths() {
+        for good in ["/", "/api", "/api/v1/", "/~a/%20"] {
+            assert_eq!(path(good).as_deref(), Ok(good));
+        }
+        for bad in
+            ["", "api", "/a//b", "/a/../b", "/..", "/.", "/a b", "/a\r\n", "/a?b", "/a#b", "/ä", &"/a".repeat(600)]
+        {
+            assert!(path(bad).is_err(), "{bad}");
+        }
+        assert!(health_path("/healthz?deep=1").is_ok());
+        assert!(health_path("/healthz?a b").is_err() && health_path("healthz").is_err());
+    }
+
+    #[test]
+    fn ports() {
+        for bad in [0, -1, 65_536, 70_000, i64::MAX, i64::MIN] {
+            assert!(port(bad).is_err_and(|text| text.contains("65535")));
+        }
+        assert_eq!((port(1), port(65_535)), (Ok(1), Ok(65_535)));
+    }
+
+    #[test]
+    fn strategies_are_named_in_every_refusal() {
+        for bad in ["recreate", "bluegreen", "Blue-Green", "rolling", " "] {
+            assert!(
+                strategy(bad).is_err_and(|text| text.contains("\"recreate\"") && text.contains("\"blue-green\"")),
+                "{bad}"
+            );
+        }
+        assert!(strategy("recreate").is_err_and(|text| text.contains("not yet supported")));
+    }
+
+    #[test]
+    fn words_are_chosen_from() {
+        let known = [("missing", 1), ("always", 2)];
+        assert_eq!(word("always", &known), Ok(2));
+        assert_eq!(
+            word("allways", &known),
+            Err("unknown value \"allways\"; did you mean \"always\"? allowed is \"missing\" or \"always\"".to_owned())
+        );
+        assert_eq!(word("zzz", &known), Err("unknown value \"zzz\"; allowed is \"missing\" or \"always\"".to_owned()));
+    }
+
+    #[test]
+    fn values_are_never_repeated() {
+        let bad = value("hunter2 ${secret:db}").unwrap_err();
+        assert!(bad.contains("not yet supported") && !bad.contains("hunter2"));
+        assert!(value("a\0b").is_err() && value(&"x".repeat(MAX_VALUE_BYTES + 1)).is_err());
+    }
+
+    #[test]
+    fn repositories_and_patterns() {
+        assert!(repo("acme/shop").is_ok() && repo("a/b/c").is_ok());
+        for bad in ["", "shop", "a//b", "../b", "a b/c", "/a", "a/"] {
+            assert!(repo(bad).is_err(), "{bad}");
+        }
+        assert!(pattern("feature/*").is_ok() && pattern("v*").is_ok());
+        for bad in ["", "a b", "a\nb", "a~b", "a:b"] {
+            assert!(pattern(bad).is_err(), "{bad}");
+        }
+        assert!(platform("linux/arm/v7").is_ok() && platform("").is_ok() && platform("linux").is_err());
+    }
+}

@@ -1,0 +1,113 @@
+//! Workload files: what people write (TOML) and what programs send (the canonical JSON) become one spec.
+//!
+//! [`read`] parses a file; [`Canonical`] is the JSON form; [`difference`] tells two specs apart for people. [`check`]
+//! holds what one value may be, [`whole`] what values may be together, so that both forms mean the same.
+
+mod canonical;
+pub mod check;
+mod difference;
+mod health;
+mod image;
+mod limits;
+mod policy;
+pub mod quantity;
+mod routes;
+pub mod strict;
+#[cfg(test)]
+mod tests;
+mod triggers;
+mod whole;
+mod workload;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cutover_events::workload::Spec;
+
+pub use canonical::{Canonical, CanonicalHealth, CanonicalImage, CanonicalLimits, CanonicalPolicy, CanonicalRoute};
+pub use canonical::{CanonicalCheck, CanonicalSource, CanonicalTrigger};
+pub use difference::{difference, show};
+pub use strict::{BadFile, Fault};
+use strict::{Section, Words};
+
+/// Bytes of a workload file: hundreds of workloads fit, and nothing of that size takes noticeable time.
+pub const MAX_FILE_BYTES: usize = 1024 * 1024;
+/// Workloads of one file: one apply is judged as a whole.
+pub const MAX_WORKLOADS: usize = 256;
+/// The project of a file that names none.
+pub const DEFAULT_PROJECT: &str = "default";
+
+/// One workload as declared: what is recorded, and the values that are sealed before it is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// The namespace and network.
+    pub project: String,
+    /// The name within the project.
+    pub name: String,
+    /// The spec; its `env` is empty, because values are sealed before they are named.
+    pub spec: Spec,
+    /// The values of the environment, in the clear.
+    pub env: BTreeMap<String, String>,
+    /// What was probably not meant so, one line each.
+    pub warnings: Vec<String>,
+}
+
+impl Declared {
+    /// `project/name`.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.project, self.name)
+    }
+}
+
+impl std::fmt::Debug for Declared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&String> = self.env.keys().collect();
+        f.debug_struct("Declared")
+            .field("project", &self.project)
+            .field("name", &self.name)
+            .field("spec", &self.spec)
+            .field("env", &names)
+            .field("warnings", &self.warnings)
+            .finish()
+    }
+}
+
+const TOP: Words = Words { known: &["project", "workloads"], later: &[] };
+
+/// Reads a workload file: all of its workloads, in the order of the file, or the first fault.
+///
+/// # Errors
+/// Anything that is not understood completely. The error is one line, and never repeats a value of the environment.
+pub fn read(path_name: &str, bytes: &[u8]) -> Result<Vec<Declared>, BadFile> {
+    strict::parse(path_name, bytes, MAX_FILE_BYTES, |top| workloads(&top))
+}
+
+fn workloads(top: &Section<'_>) -> Result<Vec<Declared>, Fault> {
+    top.expect(TOP)?;
+    let project = top.read("project", |entry| entry.text(check::name))?;
+    let project = project.unwrap_or_else(|| DEFAULT_PROJECT.to_owned());
+    let found = top.read("workloads", |entry| Ok((entry.clone(), entry.section()?.entries())))?;
+    let Some((workloads, entries)) = found.filter(|(_, entries)| !entries.is_empty()) else {
+        return Err(top.fault(format!(
+            "no workload; expected at least one [workloads.NAME] with its source: {}",
+            workload::SOURCES
+        )));
+    };
+    if entries.len() > MAX_WORKLOADS {
+        return Err(workloads
+            .key_fault(format!("{} workloads; at most {MAX_WORKLOADS} are allowed in one file", entries.len())));
+    }
+    let mut held = BTreeSet::new();
+    let mut declared = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let one = workload::read(&entry, &project)?;
+        for route in &one.spec.routes {
+            if !held.insert((route.host.clone(), route.path.clone())) {
+                let text = format!("{}{} is routed to another workload of this file too", route.host, route.path);
+                return Err(entry.key_fault(text));
+            }
+        }
+        declared.push(one);
+    }
+    Ok(declared)
+}

@@ -1,0 +1,126 @@
+//! One `[workloads.NAME]`.
+
+use std::collections::BTreeMap;
+
+use cutover_events::workload::{Hardening, Source, Spec};
+
+use super::strict::{Entry, Fault, Section, Words};
+use super::{Declared, check, health, image, limits, policy, routes, triggers, whole};
+
+/// The sources, for messages.
+pub(super) const SOURCES: &str = "image = \"REF\" (dockerfile, static and compose are not yet supported)";
+
+/// Containers of one release on one host: a network of a project has room for a few such slots.
+pub(super) const MAX_REPLICAS: i64 = 64;
+/// Arguments of a command.
+pub(super) const MAX_ARGUMENTS: usize = 256;
+/// Variables of one workload.
+pub(super) const MAX_VARIABLES: usize = 512;
+/// What `hardening` may say.
+pub(super) const HARDENINGS: &[(&str, Hardening)] = &[("default", Hardening::Default), ("strict", Hardening::Strict)];
+
+const WORDS: Words = Words {
+    known: &[
+        "image",
+        "strategy",
+        "host",
+        "port",
+        "routes",
+        "env",
+        "command",
+        "memory",
+        "cpus",
+        "pids",
+        "hardening",
+        "health",
+        "replicas",
+        "deploy",
+        "triggers",
+        "policy",
+    ],
+    later: &[
+        "dockerfile",
+        "static",
+        "compose",
+        "volumes",
+        "ports",
+        "env_file",
+        "secrets",
+        "release",
+        "after",
+        "after_deploy",
+        "processes",
+    ],
+};
+
+pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> {
+    let name = check::name(&entry.name).map_err(|text| entry.key_fault(text))?;
+    let section = entry.section()?;
+    section.expect(WORDS)?;
+    let port = section.read("port", routes::port)?;
+    let routes = routes::read(&section, port)?;
+    let default_port = routes.first().map(|route| route.port).or(port);
+    let spec = Spec {
+        source: Source::Image(source(&section)?),
+        health: section.read("health", |entry| health::read(entry, default_port))?,
+        routes,
+        env: Vec::new(),
+        command: section.read("command", command)?,
+        limits: limits::read(&section)?,
+        hardening: section.read("hardening", |e| e.text(|t| check::word(t, HARDENINGS)))?.unwrap_or_default(),
+        replicas: section.read("replicas", replicas)?.unwrap_or(1),
+        triggers: triggers::read(&section)?,
+        policy: section.read("policy", policy::read)?.unwrap_or_default(),
+    };
+    let env = section.read("env", env)?.unwrap_or_default();
+    whole::check(&spec, &env).map_err(|fault| section.fault_below(&fault))?;
+    let mut warnings = whole::warnings(&spec);
+    if port.is_some() && spec.routes.is_empty() && spec.health.is_none() {
+        warnings.push("port has no effect without host, routes or health".to_owned());
+    }
+    Ok(Declared { project: project.to_owned(), name, spec, env, warnings })
+}
+
+fn source(section: &Section<'_>) -> Result<cutover_events::workload::ImageSource, Fault> {
+    let Some(entry) = section.get("image") else {
+        return Err(section.fault(format!("no source; exactly one is needed: {SOURCES}")));
+    };
+    let image = image::read(&entry)?;
+    let Some(strategy) = section.get("strategy") else { return Ok(image) };
+    let word = strategy.text(check::strategy)?;
+    if image.deploy_strategy.is_empty() || word == image.deploy_strategy {
+        return Ok(cutover_events::workload::ImageSource { deploy_strategy: word, ..image });
+    }
+    Err(strategy.fault("strategy and image.deploy_strategy mean the same and have different values; write one of them"))
+}
+
+fn replicas(entry: &Entry<'_>) -> Result<u16, Fault> {
+    let number = entry.integer(1, MAX_REPLICAS)?;
+    u16::try_from(number).map_err(|_| entry.fault("out of range"))
+}
+
+fn command(entry: &Entry<'_>) -> Result<Vec<String>, Fault> {
+    if entry.as_string().is_some() {
+        return Err(entry.fault("expected an array of strings, found a string; write [\"program\", \"argument\"], or [\"sh\", \"-c\", \"…\"] for a shell"));
+    }
+    let arguments = entry.elements(MAX_ARGUMENTS)?;
+    if arguments.is_empty() {
+        return Err(entry.fault("an empty command; leave the key out for the command of the image"));
+    }
+    arguments.iter().map(|argument| argument.text(check::value)).collect()
+}
+
+fn env(entry: &Entry<'_>) -> Result<BTreeMap<String, String>, Fault> {
+    let mut values = BTreeMap::new();
+    for variable in entry.section()?.entries() {
+        check::env_name(&variable.name).map_err(|text| variable.key_fault(text))?;
+        if variable.as_string().is_none() {
+            let quote = ["a whole number", "a number with a point", "true or false", "a date or time"]
+                .contains(&variable.kind());
+            let hint = if quote { "; put the value in quotes" } else { "" };
+            return Err(variable.fault(format!("expected a string, found {}{hint}", variable.kind())));
+        }
+        values.insert(variable.name.clone(), variable.text(check::value)?);
+    }
+    Ok(values)
+}

@@ -1,0 +1,132 @@
+//! What must hold, whatever happened: the simulation checks it after every move, `cutover doctor` on the real thing.
+//!
+//! [`always`] needs the log alone, [`seen`] also one look at the world, [`at_rest`] a workload with nothing left to do.
+
+use std::fmt;
+
+use cutover_events::UnitId;
+
+use crate::observed::{Observed, Phase as Doing};
+use crate::workload::{Phase, Teardown, Workload};
+
+/// A sentence that does not hold, and for which unit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Breach {
+    /// What should be so.
+    pub sentence: &'static str,
+    /// The unit that it is about, if it is about one.
+    pub unit: Option<UnitId>,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.unit {
+            Some(unit) => write!(f, "{}: {unit}", self.sentence),
+            None => f.write_str(self.sentence),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Breaches(Vec<Breach>);
+
+impl Breaches {
+    fn must(&mut self, holds: bool, sentence: &'static str) {
+        if !holds {
+            self.0.push(Breach { sentence, unit: None });
+        }
+    }
+
+    fn each<'a>(&mut self, wrong: impl IntoIterator<Item = &'a UnitId>, sentence: &'static str) {
+        self.0.extend(wrong.into_iter().map(|unit| Breach { sentence, unit: Some(*unit) }));
+    }
+}
+
+/// What holds of a fold at any time.
+#[must_use]
+pub fn always(state: &Workload) -> Vec<Breach> {
+    let mut found = Breaches::default();
+    let removal = &state.removal;
+    let used = || {
+        let slots = state.active.iter().chain(state.standby.iter().map(|(slot, _)| slot));
+        let green = state.open.iter().filter_map(|open| open.plan.as_ref()).flat_map(|plan| plan.slot.iter());
+        slots.flat_map(|slot| slot.units.iter()).chain(green)
+    };
+    found.each(used().filter(|unit| removal.contains(unit)), "a unit that goes is not in use");
+    let twice = removal.iter().enumerate().filter(|(at, unit)| removal[..*at].contains(unit)).map(|(_, unit)| unit);
+    found.each(twice, "a unit goes once");
+    if let (Some(active), Some((standby, _))) = (&state.active, &state.standby) {
+        found.each(active.units.iter().filter(|unit| standby.units.contains(unit)), "the standby is another slot");
+    }
+    found.must(state.active.as_ref().is_none_or(|slot| !slot.units.is_empty()), "an active slot has units");
+    found.must(state.routed.generation <= state.generation, "no route is newer than the log");
+    found.must(committed(state) <= state.generation, "no commitment is newer than the log");
+    let current = state.active.as_ref().is_none_or(|slot| state.release(slot.release).is_some_and(|r| r.proven));
+    found.must(current, "the active release is known and has been live");
+    let torn = state.teardown == Teardown::Done && (state.open.is_some() || state.active.is_some());
+    found.must(!torn, "what is torn down does not run");
+    found.0
+}
+
+fn committed(state: &Workload) -> u64 {
+    match state.open.as_ref().map(|open| &open.phase) {
+        Some(Phase::Committed(generation) | Phase::Fencing(generation, ..) | Phase::RoutingBack(generation, ..)) => {
+            *generation
+        }
+        Some(Phase::Preparing | Phase::Swapped { .. }) | None => 0,
+    }
+}
+
+/// What holds of the log and one look at any time while the log is whole.
+#[must_use]
+pub fn seen(state: &Workload, observed: &Observed) -> Vec<Breach> {
+    let mut found = Breaches::default();
+    if let Some(router) = &observed.router {
+        found.must(router.generation <= state.generation, "the router is not ahead of the log");
+    }
+    let twins = observed.containers.windows(2).filter(|pair| pair[0].unit == pair[1].unit).map(|pair| &pair[0].unit);
+    found.each(twins, "a unit has one container");
+    found.0
+}
+
+/// Whether a workload has nothing to do: no wish, no open deployment, no removal, and what serves runs.
+#[must_use]
+pub fn rests(state: &Workload, observed: &Observed) -> bool {
+    let alive = |unit: &UnitId| observed.seen(*unit).is_some_and(|seen| seen.phase == Doing::Running);
+    state.open.is_none()
+        && state.queue.is_empty()
+        && state.removal.is_empty()
+        && state.active.as_ref().is_none_or(|slot| slot.units.iter().all(alive))
+        && !matches!(state.teardown, Teardown::Removing(_))
+}
+
+/// What holds of a workload that rests.
+#[must_use]
+pub fn at_rest(state: &Workload, observed: &Observed) -> Vec<Breach> {
+    let mut found = Breaches::default();
+    let active: &[UnitId] = state.active.as_ref().map_or(&[], |slot| &slot.units);
+    let standby: &[UnitId] = state.standby.as_ref().map_or(&[], |(slot, _)| &slot.units);
+    let running = |unit: &UnitId| observed.seen(*unit).is_some_and(|seen| seen.phase == Doing::Running);
+    let orphans = observed.containers.iter().map(|seen| &seen.unit);
+    let orphans = orphans.filter(|unit| !active.contains(unit) && !standby.contains(unit));
+    found.each(orphans, "every container of ours is active or stands by");
+    found.each(active.iter().filter(|unit| !running(unit)), "every active container runs");
+    found.each(standby.iter().filter(|unit| !running(unit)), "every standby container runs");
+    match &observed.router {
+        None => found.must(false, "the router answers"),
+        Some(router) => {
+            found.each(
+                active.iter().filter(|unit| !router.targets.contains(unit)),
+                "the route leads to all active units",
+            );
+            found.each(
+                router.targets.iter().filter(|unit| !active.contains(unit)),
+                "the route leads to active units only",
+            );
+            let behind = state.active.is_some() && router.generation < state.routed.generation;
+            found.must(!behind, "the router is not behind the log");
+        }
+    }
+    found.must(state.teardown != Teardown::Done || observed.containers.is_empty(), "nothing is left after a teardown");
+    found.0
+}

@@ -1,0 +1,176 @@
+//! The registry: what is named, what should run, and what must be unique over all workloads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cutover_events::workload::{Claim, ClaimsFreed, Spec, SpecRevised, WorkloadRegistered};
+use cutover_events::{Event, WorkloadId};
+
+/// The fold of the stream `registry`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Registry {
+    /// Version of the stream.
+    pub version: u64,
+    /// Every workload that was ever named.
+    pub workloads: BTreeMap<WorkloadId, Registered>,
+    /// Who holds what.
+    pub claims: BTreeMap<Claim, WorkloadId>,
+}
+
+/// One workload as registered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Registered {
+    /// The namespace and network.
+    pub project: String,
+    /// The name within it.
+    pub name: String,
+    /// Every revision, from 1.
+    pub revisions: Vec<Arc<Spec>>,
+    /// Whether the newest revision wants a deployment.
+    pub wanted: bool,
+}
+
+/// Why an apply is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyRejected {
+    /// Another workload holds a claim.
+    #[error("{claim} belongs to {holder}: remove it there first, or choose another one")]
+    Claimed {
+        /// What, for a person.
+        claim: String,
+        /// Full name of who holds it.
+        holder: String,
+    },
+}
+
+/// What is applied.
+#[derive(Clone, Debug)]
+pub struct Apply {
+    /// Its id: a new one, or that of the name.
+    pub workload: WorkloadId,
+    /// The namespace.
+    pub project: String,
+    /// The name within it.
+    pub name: String,
+    /// The whole spec, values sealed.
+    pub spec: Spec,
+    /// Whether a deployment is wanted when something changed.
+    pub deploy: bool,
+}
+
+impl Registry {
+    /// The state after one more event of the stream; events of other streams change nothing but the version.
+    pub fn evolve(&mut self, event: &Event) {
+        self.version += 1;
+        if let Event::WorkloadRegistered(WorkloadRegistered { workload, project, name }) = event {
+            let registered =
+                Registered { project: project.clone(), name: name.clone(), revisions: Vec::new(), wanted: false };
+            self.workloads.insert(*workload, registered);
+        }
+        if let Event::SpecRevised(e) = event {
+            self.claims.extend(e.claims.iter().map(|claim| (claim.clone(), e.workload)));
+            if let Some(registered) = self.workloads.get_mut(&e.workload) {
+                registered.revisions.push(Arc::new(e.spec.clone()));
+                registered.wanted = e.deploy;
+            }
+        }
+        if let Event::ClaimsFreed(e) = event {
+            self.claims.retain(|claim, holder| *holder != e.workload || !e.claims.contains(claim));
+        }
+    }
+
+    /// The workload of a full name.
+    #[must_use]
+    pub fn find(&self, project: &str, name: &str) -> Option<WorkloadId> {
+        self.workloads.iter().find(|(_, w)| w.project == project && w.name == name).map(|(id, _)| *id)
+    }
+
+    /// The full name of a workload.
+    #[must_use]
+    pub fn full_name(&self, workload: WorkloadId) -> Option<String> {
+        self.workloads.get(&workload).map(Registered::full_name)
+    }
+
+    /// A revision of a spec; revisions count from 1.
+    #[must_use]
+    pub fn spec(&self, workload: WorkloadId, revision: u32) -> Option<&Arc<Spec>> {
+        self.workloads.get(&workload)?.revisions.get((revision as usize).checked_sub(1)?)
+    }
+
+    /// What an apply comes to: nothing, when nothing changed and every claim is held.
+    ///
+    /// # Errors
+    /// Another workload holds a claim of the spec.
+    pub fn apply(&self, apply: Apply) -> Result<Vec<Event>, ApplyRejected> {
+        let wanted = claims(&apply.project, &apply.name, &apply.spec);
+        if let Some((claim, holder)) = self.taken(&wanted, apply.workload) {
+            return Err(ApplyRejected::Claimed { claim: told(claim), holder });
+        }
+        let new: Vec<_> = wanted.into_iter().filter(|claim| !self.claims.contains_key(claim)).collect();
+        let known = self.workloads.get(&apply.workload);
+        let current = known.and_then(|registered| registered.revisions.last());
+        if new.is_empty() && current.is_some_and(|spec| same(spec, &apply.spec)) {
+            return Ok(Vec::new());
+        }
+        let revision = known.map_or(0, |registered| registered.revisions.len()) as u32 + 1;
+        let workload = apply.workload;
+        let mut events = Vec::new();
+        if known.is_none() {
+            events.push(WorkloadRegistered { workload, project: apply.project, name: apply.name }.into());
+        }
+        events.push(SpecRevised { workload, revision, spec: apply.spec, claims: new, deploy: apply.deploy }.into());
+        Ok(events)
+    }
+
+    fn taken<'a>(&self, wanted: &'a [Claim], workload: WorkloadId) -> Option<(&'a Claim, String)> {
+        wanted.iter().find_map(|claim| {
+            let holder = self.claims.get(claim).filter(|holder| **holder != workload)?;
+            Some((claim, self.full_name(*holder).unwrap_or_default()))
+        })
+    }
+
+    /// Frees what a workload holds beyond `needed`: the claims of every revision that a release of it still uses.
+    #[must_use]
+    pub fn free(&self, workload: WorkloadId, needed: &[Claim]) -> Option<ClaimsFreed> {
+        let held = self.claims.iter().filter(|(_, holder)| **holder == workload).map(|(claim, _)| claim);
+        let claims: Vec<_> = held.filter(|claim| !needed.contains(claim)).cloned().collect();
+        (!claims.is_empty()).then_some(ClaimsFreed { workload, claims })
+    }
+}
+
+impl Registered {
+    /// `project/name`.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.project, self.name)
+    }
+
+    /// The newest revision, from 1; 0 before the first.
+    #[must_use]
+    pub fn revision(&self) -> u32 {
+        self.revisions.len() as u32
+    }
+}
+
+/// Everything that a spec claims.
+#[must_use]
+pub fn claims(project: &str, name: &str, spec: &Spec) -> Vec<Claim> {
+    let routes = spec.routes.iter().map(|route| Claim::Route { host: route.host.clone(), path: route.path.clone() });
+    std::iter::once(Claim::Name(format!("{project}/{name}"))).chain(routes).collect()
+}
+
+/// Whether two specs wish the same: sealed values are compared by their keyed hash.
+#[must_use]
+pub fn same(a: &Spec, b: &Spec) -> bool {
+    let values = |spec: &Spec| spec.env.iter().map(|var| (var.name.clone(), var.mac)).collect::<Vec<_>>();
+    let rest = |spec: &Spec| Spec { env: Vec::new(), ..spec.clone() };
+    values(a) == values(b) && rest(a) == rest(b)
+}
+
+fn told(claim: &Claim) -> String {
+    match claim {
+        Claim::Name(name) => format!("the name {name}"),
+        Claim::Route { host, path } if path == "/" => format!("the host {host}"),
+        Claim::Route { host, path } => format!("the route {host}{path}"),
+    }
+}

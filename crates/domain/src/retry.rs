@@ -1,0 +1,42 @@
+//! The only place that turns a class of failure into a delay.
+
+use crate::observed::Trouble;
+
+/// First delay after an effect that did not happen, ms: Docker answers most calls within it.
+const FIRST_MS: u64 = 50;
+/// Longest delay between two tries of one effect, ms: a daemon that comes back is used within it.
+const LONGEST_MS: u64 = 5_000;
+/// First delay before a repair is tried again, ms (design §4).
+const HEAL_FIRST_MS: u64 = 60_000;
+/// Longest delay between two repairs, ms (design §4).
+const HEAL_LONGEST_MS: u64 = 15 * 60_000;
+
+/// When the effect may be tried again, on the monotonic clock. Whether trying again can help is for the caller to say:
+/// what must happen some day is tried again whatever the class, at this pace.
+#[must_use]
+pub fn next_try(trouble: &Trouble) -> u64 {
+    trouble.at_ms.saturating_add(doubled(FIRST_MS, trouble.tries, LONGEST_MS))
+}
+
+/// How long after `failed` repairs in a row the next one waits, ms.
+#[must_use]
+pub fn heal_delay(failed: u32) -> u64 {
+    if failed == 0 { 0 } else { doubled(HEAL_FIRST_MS, failed, HEAL_LONGEST_MS) }
+}
+
+fn doubled(first: u64, tries: u32, longest: u64) -> u64 {
+    first.saturating_mul(1 << tries.saturating_sub(1).min(20)).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repairs_wait_longer_up_to_a_quarter_of_an_hour() {
+        assert_eq!(heal_delay(0), 0);
+        assert_eq!(heal_delay(1), 60_000);
+        assert_eq!(heal_delay(3), 240_000);
+        assert_eq!(heal_delay(60), HEAL_LONGEST_MS);
+    }
+}

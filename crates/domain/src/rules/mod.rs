@@ -1,0 +1,44 @@
+//! Which change from outside deploys which workload, and why not the others.
+//!
+//! A rule that names the hook of a delivery says yes or no to every change in it; each verdict has a reason that a
+//! person can read, the negative ones too.
+
+mod decision;
+pub mod glob;
+pub mod image;
+mod verdict;
+
+use cutover_events::WorkloadId;
+use cutover_events::workload::Trigger;
+
+pub use decision::{MAX_REFUSALS, decide};
+pub use verdict::{Ruling, moves, rule};
+
+/// What the rules of one workload say, and whether it may be deployed by them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WorkloadRules {
+    /// Whose rules.
+    pub workload: WorkloadId,
+    /// `project/name`, for people.
+    pub name: String,
+    /// In the order of the spec: a verdict names a rule by its index.
+    pub triggers: Vec<Trigger>,
+    /// The image reference of the spec, with its placeholders.
+    pub image: String,
+    /// Whether wishes from outside are taken.
+    pub standing: Standing,
+}
+
+/// Whether a workload takes wishes from outside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It does.
+    Open,
+    /// A person stopped it; a start or a deploy by a person opens it again.
+    Stopped {
+        /// Who.
+        by: String,
+    },
+    /// It was torn down, or is about to be; an apply opens it again.
+    TornDown,
+}

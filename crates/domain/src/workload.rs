@@ -1,0 +1,245 @@
+//! The state of one workload: the fold of its stream, and nothing else.
+
+use std::sync::Arc;
+
+use cutover_events::deployment::{IntentQueued, Lists, Reason, SlotRef, Wish};
+use cutover_events::plan::Plan;
+use cutover_events::{DeploymentId, ReleaseId, UnitId};
+
+use crate::observed::Mark;
+
+/// One workload. Cheap to copy: lists are shared, plans are shared.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Workload {
+    /// Version of the stream that this is the fold of.
+    pub version: u64,
+    /// Wishes that wait for the lane, oldest first.
+    pub queue: Vec<Arc<IntentQueued>>,
+    /// The deployment that holds the lane.
+    pub open: Option<Open>,
+    /// What serves.
+    pub active: Option<Slot>,
+    /// A former blue that still runs, and since when.
+    pub standby: Option<(Slot, Mark)>,
+    /// Units that go, until they are seen gone.
+    pub removal: Vec<UnitId>,
+    /// The highest route generation that the log has given out.
+    pub generation: u64,
+    /// What the router must show.
+    pub routed: Routed,
+    /// Releases that were resolved, oldest first, at most `keep_releases` and those in use.
+    pub releases: Arc<Vec<Release>>,
+    /// What has become of repairs.
+    pub heals: Heals,
+    /// The running deployment before this one was superseded: this one is not, so that steady pushes end.
+    pub shielded: bool,
+    /// Whether it is being torn down.
+    pub teardown: Teardown,
+}
+
+/// Whether a workload is being torn down.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Teardown {
+    /// It is there, or was never applied.
+    #[default]
+    No,
+    /// This deployment has succeeded, and removals are left.
+    Removing(DeploymentId),
+    /// Nothing of it is left, until the next wish.
+    Done,
+}
+
+/// The deployment that holds the lane.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Open {
+    /// What was wished.
+    pub intent: Arc<IntentQueued>,
+    /// The spec revision that it keeps.
+    pub revision: u32,
+    /// When it took the lane.
+    pub begun: Mark,
+    /// What it makes current, once known.
+    pub release: Option<ReleaseId>,
+    /// Its plan, once made.
+    pub plan: Option<Arc<Plan>>,
+    /// How many steps are recorded as done.
+    pub recorded: usize,
+    /// When the last step was recorded, or the plan made.
+    pub step_since: Mark,
+    /// How far it is.
+    pub phase: Phase,
+    /// Whether it waits for a person.
+    pub parked: bool,
+}
+
+/// How far a deployment is.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Phase {
+    /// Before its pivot: may be superseded, cancelled, undone.
+    Preparing,
+    /// SwapCommitted: the route will show the slot at this generation, or be fenced.
+    Committed(u64),
+    /// SwapRefused: nothing that was sent before may move the route any more.
+    Fencing(u64, Reason, Toward),
+    /// The route shows the slot.
+    Swapped {
+        /// Since when: the bake.
+        since: Mark,
+        /// Whether blue's connections have ended.
+        drained: bool,
+    },
+    /// RouteBackCommitted: the route will show blue at this generation.
+    RoutingBack(u64, Reason, Arc<[UnitId]>),
+}
+
+/// Where a refused route write wanted to go.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Toward {
+    /// To green.
+    Green,
+    /// Back to blue.
+    Blue,
+}
+
+/// The units of one release.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Slot {
+    /// The release.
+    pub release: ReleaseId,
+    /// The deployment whose plan it is.
+    pub deployment: DeploymentId,
+    /// Routes, gate and policy.
+    pub plan: Arc<Plan>,
+    /// Its units, in the order of replicas.
+    pub units: Arc<[UnitId]>,
+}
+
+/// What the router must show.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Routed {
+    /// The generation that the log has seen there.
+    pub generation: u64,
+    /// The units.
+    pub units: Arc<[UnitId]>,
+}
+
+impl Default for Routed {
+    fn default() -> Self {
+        Self { generation: 0, units: Arc::new([]) }
+    }
+}
+
+/// An immutable resolved artifact with its spec revision.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Release {
+    /// Its id.
+    pub id: ReleaseId,
+    /// The deployment that made it.
+    pub deployment: DeploymentId,
+    /// Its spec revision.
+    pub revision: u32,
+    /// The reference that was resolved.
+    pub reference: Arc<str>,
+    /// Local image id.
+    pub image: Arc<str>,
+    /// Digest in the registry, empty for an image that was made here.
+    pub repo_digest: Arc<str>,
+    /// Whether it has been active: only such a release can be rolled back to.
+    pub proven: bool,
+}
+
+/// What has become of repairs: the next one waits longer after each that failed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Heals {
+    /// In a row.
+    pub failed: u32,
+    /// When the last one failed.
+    pub last: Mark,
+}
+
+impl Workload {
+    /// The release with this id.
+    #[must_use]
+    pub fn release(&self, id: ReleaseId) -> Option<&Release> {
+        self.releases.iter().find(|release| release.id == id)
+    }
+
+    /// The release before the active one: what a rollback without a target goes to.
+    #[must_use]
+    pub fn previous_release(&self) -> Option<&Release> {
+        if let Some((standby, _)) = &self.standby {
+            return self.release(standby.release);
+        }
+        let active = self.active.as_ref()?.release;
+        let at = self.releases.iter().position(|release| release.id == active)?;
+        self.releases[..at].iter().rev().find(|release| release.proven)
+    }
+
+    /// Whether a wish of this id waits or runs.
+    #[must_use]
+    pub fn is_open(&self, id: DeploymentId) -> bool {
+        self.queue.iter().any(|intent| intent.deployment == id)
+            || self.open.as_ref().is_some_and(|open| open.intent.deployment == id)
+    }
+
+    /// The plan of a unit that some list or the open deployment knows.
+    #[must_use]
+    pub fn plan_of(&self, unit: UnitId) -> Option<&Arc<Plan>> {
+        let open = self.open.as_ref().and_then(|open| open.plan.as_ref());
+        let slots = self.active.iter().chain(self.standby.iter().map(|(slot, _)| slot)).map(|slot| &slot.plan);
+        open.into_iter().chain(slots).find(|plan| plan.unit(unit).is_some())
+    }
+
+    /// Whether a list or the open deployment knows the unit.
+    #[must_use]
+    pub fn knows(&self, unit: UnitId) -> bool {
+        let slots = self.active.iter().chain(self.standby.iter().map(|(slot, _)| slot));
+        self.removal.contains(&unit)
+            || slots.into_iter().any(|slot| slot.units.contains(&unit))
+            || self.open.as_ref().and_then(|open| open.plan.as_ref()).is_some_and(|plan| plan.unit(unit).is_some())
+    }
+
+    /// The lists as they are.
+    #[must_use]
+    pub fn lists(&self) -> Lists {
+        Lists {
+            active: self.active.as_ref().map(Slot::reference),
+            standby: self.standby.as_ref().map(|(slot, _)| slot.reference()),
+            removal: self.removal.clone(),
+        }
+    }
+}
+
+impl Slot {
+    /// As events name it.
+    #[must_use]
+    pub fn reference(&self) -> SlotRef {
+        SlotRef { release: self.release, deployment: self.deployment, units: self.units.to_vec() }
+    }
+}
+
+impl Open {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> DeploymentId {
+        self.intent.deployment
+    }
+
+    /// Whether it can still be superseded or cancelled.
+    #[must_use]
+    pub fn before_pivot(&self) -> bool {
+        matches!(self.phase, Phase::Preparing)
+    }
+
+    /// Whether it has taken over the standby.
+    #[must_use]
+    pub fn adopts(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.adopts)
+    }
+
+    /// Whether it is a teardown.
+    #[must_use]
+    pub fn is_teardown(&self) -> bool {
+        self.intent.wish == Wish::Teardown
+    }
+}

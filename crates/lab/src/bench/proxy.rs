@@ -1,0 +1,110 @@
+//! Processor time per request of the proxy, against nginx.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use cutover_proxy::wire;
+use tokio::process::{Child, Command};
+
+use super::nginx::Nginx;
+use super::{Bound, Measured, ROUNDS, wrk};
+use crate::report::{Verdict, progress};
+use crate::stand::Stand;
+use crate::{Result, process};
+
+/// One measurement, seconds.
+const SECONDS: u32 = 4;
+/// Before the first measurement, seconds: connections are opened, code and pools are warm.
+const WARM_SECONDS: u32 = 2;
+/// Host of the route.
+const HOST: &str = "bench.test";
+
+pub(super) async fn measure(stand: &Stand) -> Result<Verdict> {
+    let mut verdict = Verdict::default();
+    let origin = crate::stand::free_port()?;
+    let backend = Command::new(std::env::current_exe()?)
+        .args(["bench", "backend", &origin.to_string()])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    stand.start_proxy().await?;
+    route(stand, origin).await?;
+    let nginx = Nginx::start(stand, origin).await?;
+    let ours = Side { addr: stand.proxy, pids: stand.proxy_pids()? };
+    let peer = Side { addr: nginx.addr, pids: nginx.pids() };
+    for side in [&ours, &peer] {
+        wrk::run(side.addr, HOST, "/1k", (16, WARM_SECONDS)).await?;
+    }
+    for (path, connections, must) in [("/1k", 16, 1.35), ("/1k", 64, 1.35), ("/64k", 16, 1.0), ("/64k", 64, 1.0)] {
+        let mut values = [Vec::new(), Vec::new()];
+        let mut rates = [Vec::new(), Vec::new()];
+        for round in 0..ROUNDS {
+            // Who goes first changes, so that a drift of the machine favours nobody.
+            for turn in 0..2 {
+                let which = (round + turn) % 2;
+                let (cpu, rate) = [&ours, &peer][which].run(path, connections).await?;
+                values[which].push(cpu);
+                rates[which].push(rate);
+            }
+        }
+        let [mine, theirs] = values;
+        progress(&format!("{path} at {connections}: requests/s {:.0?} and nginx {:.0?}", rates[0], rates[1]));
+        let metric = format!("cpu per request, {} KiB, {connections} connections", path.trim_matches(['/', 'k']));
+        Measured { bench: "proxy", metric, unit: "us", values: mine, peer: Some(("nginx", theirs)) }.judge(
+            Some(Bound::ratio_at_most(must)),
+            Some(Bound::ratio_at_most(1.0)),
+            &mut verdict,
+        );
+    }
+    nginx.end().await;
+    end(backend).await;
+    Ok(verdict)
+}
+
+struct Side {
+    addr: SocketAddr,
+    pids: Vec<u32>,
+}
+
+impl Side {
+    /// Microseconds of processor time per request, and requests per second.
+    async fn run(&self, path: &str, connections: u32) -> Result<(f64, f64)> {
+        let before = process::cpu(&self.pids);
+        let run = wrk::run(self.addr, HOST, path, (connections, SECONDS)).await?;
+        // The last lines of the access log may still be written.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let spent = process::cpu(&self.pids).saturating_sub(before);
+        Ok((spent.as_secs_f64() * 1e6 / run.requests, run.rate))
+    }
+}
+
+async fn end(mut child: Child) {
+    drop(child.start_kill());
+    drop(child.wait().await);
+}
+
+/// Leads the host to the origin, as the engine would.
+async fn route(stand: &Stand, origin: SocketAddr) -> Result {
+    let socket = stand.data().join("proxy").join("admin.sock");
+    let table: wire::Table = serde_json::from_str(&crate::http::unix(&socket, "GET", "/v1/table", "").await?)?;
+    let put = wire::Put {
+        workload: "bench".into(),
+        name: "bench/bench".into(),
+        log: "bench".into(),
+        generation: 1,
+        router_boot: table.router_boot,
+        writer_epoch: 1,
+        witness: wire::Witness::default(),
+        routes: vec![wire::Route { host: HOST.into(), path: "/".into(), port: origin.port(), strip: false }],
+        targets: vec![wire::Target { unit: "bench".into(), address: origin.ip() }],
+        probe: None,
+        policy: wire::RoutePolicy { drain_ms: 1000, half_close: false },
+    };
+    put_routes(&socket, &put).await
+}
+
+async fn put_routes(socket: &Path, put: &wire::Put) -> Result {
+    crate::http::unix(socket, "PUT", "/v1/routes", &serde_json::to_string(put)?).await.map(drop)
+}

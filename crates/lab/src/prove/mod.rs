@@ -1,0 +1,69 @@
+//! What must hold of the real binary on real Docker.
+
+mod bad;
+mod inputs;
+mod kill;
+mod neighbours;
+mod scene;
+mod swap;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::Result;
+use crate::report::Verdict;
+use crate::stand::{Left, on_stand};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Redeployments under load: no request fails.
+    Swap {
+        /// How many.
+        #[arg(long, default_value_t = 100)]
+        n: u32,
+    },
+    /// `kill -9` of the engine at random instants: every accepted deployment ends once, and as succeeded.
+    Kill {
+        /// How many.
+        #[arg(long, default_value_t = 100)]
+        n: u32,
+        /// Of the random instants.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Versions that do not work: blue serves on, a reason is given, nothing is left.
+    Bad,
+    /// Bad input: one line, the right exit code, no event and no container.
+    Inputs,
+    /// Two engines and strangers on one daemon: none notices the others.
+    Neighbours,
+}
+
+/// Runs one proof; the last line is `ok …` or `short …`.
+pub(crate) async fn run(command: Command) -> Result<ExitCode> {
+    let (what, (mut verdict, left)) = match command {
+        Command::Swap { n } => {
+            (format!("prove swap --n {n}"), on_stand(async |stand| swap::prove(&stand, n).await).await?)
+        }
+        Command::Kill { n, seed } => (
+            format!("prove kill --n {n} --seed {seed}"),
+            on_stand(async |stand| kill::prove(&stand, n, seed).await).await?,
+        ),
+        Command::Bad => ("prove bad".into(), on_stand(async |stand| bad::prove(&stand).await).await?),
+        Command::Inputs => ("prove inputs".into(), on_stand(async |stand| inputs::prove(&stand).await).await?),
+        Command::Neighbours => {
+            let both = on_stand(async |one| on_stand(async |two| neighbours::prove(&one, &two).await).await);
+            let ((mut verdict, left), outer) = both.await?;
+            nothing_left(&mut verdict, &left);
+            ("prove neighbours".into(), (verdict, outer))
+        }
+    };
+    nothing_left(&mut verdict, &left);
+    Ok(verdict.end(&what))
+}
+
+fn nothing_left(verdict: &mut Verdict, left: &Left) {
+    verdict.same("containers and networks left after the teardown", left.on_docker, 0);
+    verdict.same("processes left", left.processes, 0);
+}

@@ -1,0 +1,141 @@
+//! Starting, killing and asking the processes of a stand.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+
+use super::{Said, Stand};
+use crate::{Result, process};
+
+/// How long a start may take before it counts as failed: recovery of a million events takes six seconds.
+const START: Duration = Duration::from_secs(30);
+/// How long a command may take: the longest waits for a deployment with its gate, drain and bake.
+const COMMAND: Duration = Duration::from_secs(180);
+
+impl Stand {
+    /// Starts the proxy; it takes connections afterwards.
+    pub(crate) async fn start_proxy(&self) -> Result {
+        let child = self.spawn("proxy")?;
+        self.children.lock().proxy = Some(child);
+        let deadline = Instant::now() + START;
+        while tokio::net::TcpStream::connect(self.proxy).await.is_err() {
+            if Instant::now() > deadline {
+                return Err(format!("the proxy does not listen:\n{}", self.output("proxy")).into());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// Starts the engine; it answers afterwards. Returns how long that took.
+    pub(crate) async fn start_engine(&self) -> Result<Duration> {
+        let began = Instant::now();
+        let child = self.spawn("serve")?;
+        self.children.lock().engine = Some(child);
+        loop {
+            let said = self.ask(&["status", "--json"]).await?;
+            if said.code == 0 {
+                return Ok(began.elapsed());
+            }
+            let ended = match self.children.lock().engine.as_mut() {
+                Some(engine) => engine.try_wait()?,
+                None => None,
+            };
+            if ended.is_some() || began.elapsed() > START {
+                return Err(
+                    format!("the engine does not answer: {}\n{}", said.err.trim(), self.output("engine")).into()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Kills the engine with -9 and waits until it is gone.
+    pub(crate) async fn kill_engine(&self) -> Result {
+        let engine = self.children.lock().engine.take();
+        let Some(mut engine) = engine else { return Err("no engine runs".into()) };
+        if let Some(pid) = engine.id() {
+            process::signal(pid, Signal::KILL);
+        }
+        engine.wait().await?;
+        Ok(())
+    }
+
+    /// The process id of the engine.
+    pub(crate) fn engine_pid(&self) -> Result<u32> {
+        let pid = self.children.lock().engine.as_ref().and_then(Child::id);
+        pid.ok_or_else(|| "no engine runs".into())
+    }
+
+    /// The process ids of the proxy: parent and child.
+    pub(crate) fn proxy_pids(&self) -> Result<Vec<u32>> {
+        let pid = self.children.lock().proxy.as_ref().and_then(Child::id);
+        pid.map(process::tree).ok_or_else(|| "no proxy runs".into())
+    }
+
+    fn spawn(&self, process: &str) -> Result<Child> {
+        let name = if process == "serve" { "engine" } else { process };
+        let output =
+            std::fs::File::options().create(true).append(true).open(self.folder().join(format!("{name}.log")))?;
+        let mut command = self.command(&[process]);
+        command.stdout(output.try_clone()?).stderr(output);
+        Ok(command.spawn()?)
+    }
+
+    /// A command of the program under test, with the config of this stand; ended when it is dropped.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.command_with(&self.config(), args)
+    }
+
+    fn command_with(&self, config: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(self.binary());
+        command.arg("--config").arg(config).args(args).stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command to its end and returns what it said.
+    pub(crate) async fn ask(&self, args: &[&str]) -> Result<Said> {
+        self.ask_with(&self.config(), args).await
+    }
+
+    /// Runs a command with another config file.
+    pub(crate) async fn ask_with(&self, config: &Path, args: &[&str]) -> Result<Said> {
+        let output = tokio::time::timeout(COMMAND, self.command_with(config, args).output()).await;
+        let output = output.map_err(|_| format!("cutover {} did not end within {COMMAND:?}", args.join(" ")))??;
+        Ok(Said::new(args, &output))
+    }
+
+    /// Runs a command that must end with 0.
+    pub(crate) async fn must(&self, args: &[&str]) -> Result<Said> {
+        let said = self.ask(args).await?;
+        if said.code == 0 { Ok(said) } else { Err(said.told().into()) }
+    }
+
+    /// All events of the log.
+    pub(crate) async fn events(&self) -> Result<Vec<Value>> {
+        self.must(&["events", "--json"]).await?.lines()
+    }
+
+    /// All events of a workload.
+    pub(crate) async fn timeline(&self, name: &str) -> Result<Vec<Value>> {
+        self.must(&["timeline", &self.full_name(name), "--json"]).await?.lines()
+    }
+
+    /// The log id, as the first event tells it.
+    pub(super) async fn logged_id(&self) -> Result<String> {
+        let events = self.ask(&["events", "--json"]).await?.lines()?;
+        let begun = events.iter().find(|event| event["event"] == "LogBegun").ok_or("the log is empty")?;
+        let log = super::said::field(begun, "log").and_then(Value::as_str);
+        Ok(log.ok_or("LogBegun names no log")?.to_owned())
+    }
+
+    /// GET through the proxy: status and body.
+    pub(crate) async fn get(&self, name: &str, path: &str) -> Result<(u16, String)> {
+        crate::http::get(self.proxy, &self.host(name), path).await
+    }
+}

@@ -1,0 +1,70 @@
+//! The workload files that the lab applies.
+
+use super::Stand;
+use crate::sample;
+
+/// A workload of the sample, with short times.
+pub(crate) struct Workload {
+    /// Name within the project.
+    pub name: String,
+    /// Reference of the image.
+    pub image: String,
+    /// `NAME = VALUE`.
+    pub env: Vec<(String, String)>,
+    /// The trigger, `HOOK:OWNER/NAME@BRANCH`.
+    pub deploy: Option<String>,
+    /// Keys and values of the policy, values as TOML.
+    pub policy: Vec<(&'static str, String)>,
+}
+
+impl Workload {
+    /// Bake 1 s, drain 2 s, gate 20 s.
+    pub(crate) fn new(name: &str, image: &str) -> Self {
+        let policy = [("bake", "1s"), ("drain", "2s"), ("gate_timeout", "20s")];
+        Self {
+            name: name.into(),
+            image: image.into(),
+            env: Vec::new(),
+            deploy: None,
+            policy: policy.map(|(key, value)| (key, format!("\"{value}\""))).to_vec(),
+        }
+    }
+
+    /// Sets a variable of the environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets a time of the policy.
+    pub(crate) fn policy(mut self, key: &'static str, time: &str) -> Self {
+        self.policy.retain(|(old, _)| *old != key);
+        self.policy.push((key, format!("\"{time}\"")));
+        self
+    }
+
+    /// The file.
+    pub(crate) fn file(&self, stand: &Stand) -> String {
+        let mut file = format!("project = \"{}\"\n\n[workloads.{}]\n", stand.project, self.name);
+        let mut line = |text: String| {
+            file.push_str(&text);
+            file.push('\n');
+        };
+        line(format!("image  = \"{}\"", self.image));
+        line(format!("host   = \"{}\"", stand.host(&self.name)));
+        line(format!("port   = {}", sample::PORT));
+        line("health = \"/healthz\"".into());
+        if let Some(deploy) = &self.deploy {
+            line(format!("deploy = \"{deploy}\""));
+        }
+        if !self.env.is_empty() {
+            let pairs: Vec<String> = self.env.iter().map(|(name, value)| format!("{name} = \"{value}\"")).collect();
+            line(format!("env    = {{ {} }}", pairs.join(", ")));
+        }
+        line(format!("\n[workloads.{}.policy]", self.name));
+        for (key, value) in &self.policy {
+            line(format!("{key} = {value}"));
+        }
+        file
+    }
+}

@@ -1,0 +1,141 @@
+//! The twin of the proxy: the same contract, over a [`World`](crate::adapters::world::World).
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use async_trait::async_trait;
+use cutover_events::{RouterBoot, UnitId, WorkloadId};
+use cutover_proxy::wire::{Drain, Entry, Fence, Put, PutRefused, RefusedCode, Table, TargetStatus};
+
+use super::{Router, RouterError};
+use crate::adapters::world::{Answer, Request, Route, Shared, Twin, Units};
+
+/// The process id that the table names: no process of the host is meant.
+const PID: u32 = 1;
+
+/// The proxy, in memory.
+#[derive(Clone, Debug)]
+pub struct MemoryRouter {
+    twin: Shared,
+}
+
+impl MemoryRouter {
+    /// Over a world that the other in-memory adapters share.
+    #[must_use]
+    pub fn new(twin: Shared) -> Self {
+        Self { twin }
+    }
+}
+
+fn refused(code: RefusedCode, text: impl Into<String>) -> RouterError {
+    RouterError::Refused(PutRefused { code, text: text.into() })
+}
+
+fn away() -> RouterError {
+    RouterError::Unavailable("the answer was lost".to_owned())
+}
+
+fn parse<T: std::str::FromStr<Err = cutover_events::BadId>>(text: &str) -> Result<T, RouterError> {
+    text.parse().map_err(|bad: cutover_events::BadId| refused(RefusedCode::Invalid, bad.to_string()))
+}
+
+fn check_log(twin: &Twin, log: &str) -> Result<(), RouterError> {
+    match &twin.table_log {
+        Some(own) if own != log => Err(refused(RefusedCode::OtherLog, format!("this table belongs to {own}"))),
+        _ => Ok(()),
+    }
+}
+
+fn check_claims(twin: &Twin, workload: WorkloadId, put: &Put) -> Result<(), RouterError> {
+    let others = twin.route_texts.iter().filter(|(whose, _)| **whose != workload);
+    for route in others.flat_map(|(_, text)| &text.routes) {
+        if put.routes.iter().any(|wanted| wanted.host == route.host && wanted.path == route.path) {
+            let text = format!("{}{} belongs to another workload", route.host, route.path);
+            return Err(refused(RefusedCode::Claimed, text));
+        }
+    }
+    Ok(())
+}
+
+fn effect(twin: &mut Twin, request: Request) -> Result<(), RouterError> {
+    match twin.effect(request).ok_or_else(away)? {
+        Answer::Done => Ok(()),
+        Answer::Unavailable => Err(RouterError::Unavailable("the proxy is not there".to_owned())),
+        Answer::Refused(code) => Err(refused(code, format!("refused: {code:?}"))),
+        other => Err(refused(RefusedCode::Invalid, format!("{other:?}"))),
+    }
+}
+
+fn status(twin: &Twin, unit: UnitId) -> TargetStatus {
+    let address = twin.details.get(&unit).map_or(Ipv4Addr::UNSPECIFIED, |details| details.create.address);
+    let in_flight = u64::from(twin.world.open(unit));
+    TargetStatus { unit: unit.to_string(), address: IpAddr::V4(address), in_flight, upgraded: 0 }
+}
+
+fn entry(twin: &Twin, route: &Route) -> Entry {
+    let text = twin.route_texts.get(&route.workload).cloned().unwrap_or_default();
+    let drains = twin.world.drains().filter(|drain| drain.workload == route.workload);
+    let draining = drains.map(|drain| Drain {
+        unit: drain.unit.to_string(),
+        in_flight: u64::from(twin.world.open(drain.unit)),
+        upgraded: 0,
+        done: drain.done,
+        cut_requests: drain.cut.requests,
+        cut_upgraded: drain.cut.upgraded,
+        cut_streams: drain.cut.streams,
+    });
+    Entry {
+        workload: route.workload.to_string(),
+        name: text.name,
+        generation: route.generation,
+        routes: text.routes,
+        targets: route.targets.iter().map(|unit| status(twin, unit)).collect(),
+        draining: draining.collect(),
+    }
+}
+
+#[async_trait]
+impl Router for MemoryRouter {
+    async fn table(&self) -> Result<Table, RouterError> {
+        let twin = self.twin.lock();
+        if !twin.world.router_answers() {
+            return Err(RouterError::Unavailable("the proxy is not there".to_owned()));
+        }
+        Ok(Table {
+            router_boot: twin.world.router_boot().to_string(),
+            pid: PID,
+            log: twin.table_log.clone(),
+            witness: twin.table_witness.clone(),
+            listen: Vec::new(),
+            entries: twin.world.routes().map(|route| entry(&twin, route)).collect(),
+        })
+    }
+
+    async fn put(&self, put: &Put) -> Result<(), RouterError> {
+        let mut twin = self.twin.lock();
+        let workload: WorkloadId = parse(&put.workload)?;
+        let boot: RouterBoot = parse(&put.router_boot)?;
+        let units = put.targets.iter().map(|target| parse(&target.unit)).collect::<Result<Vec<UnitId>, _>>()?;
+        let to = Units::of(&units).map_err(|many| refused(RefusedCode::Invalid, many.to_string()))?;
+        check_log(&twin, &put.log)?;
+        check_claims(&twin, workload, put)?;
+        let request = Request::Put { workload, to, generation: put.generation, boot, epoch: put.writer_epoch };
+        let result = effect(&mut twin, request);
+        if twin.world.targets(workload) == to {
+            let text = twin.route_texts.entry(workload).or_default();
+            text.name.clone_from(&put.name);
+            text.routes.clone_from(&put.routes);
+            twin.table_log = Some(put.log.clone());
+            twin.table_witness = Some(put.witness.clone());
+        }
+        result
+    }
+
+    async fn fence(&self, fence: &Fence) -> Result<(), RouterError> {
+        let mut twin = self.twin.lock();
+        let workload: WorkloadId = parse(&fence.workload)?;
+        let boot: RouterBoot = parse(&fence.router_boot)?;
+        check_log(&twin, &fence.log)?;
+        let request = Request::Fence { workload, generation: fence.generation, boot, epoch: fence.writer_epoch };
+        effect(&mut twin, request)
+    }
+}

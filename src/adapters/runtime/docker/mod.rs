@@ -1,0 +1,152 @@
+//! Docker, through its HTTP API.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `client` | the connection, a deadline around every call, and what an error means |
+//! | `names` | what may be put into a path |
+//! | `labels` | what our containers carry |
+//! | `look` | listing, inspecting, and what an inspection says |
+//! | `age` | how long a process lives, whatever the wall clock does |
+//! | `create` | the create call, its repetition, and what a container is allowed |
+//! | `steps` | start, policy, stop, remove, output |
+//! | `images` | references and pulls |
+//! | `networks`, `subnet` | a network per project, with addresses that nobody else uses |
+//! | `hints` | the stream of events |
+
+mod age;
+mod client;
+mod create;
+mod hints;
+mod images;
+mod labels;
+mod look;
+mod names;
+mod networks;
+mod steps;
+mod subnet;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cutover_domain::observed::{DockerId, Restart};
+use cutover_events::workload::Pull;
+use cutover_events::{LogId, ReleaseId, WorkloadId};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::{Container, CreateContainer, Hint, Image, Network, Runtime, RuntimeError};
+use crate::clock::Clock;
+use client::Client;
+
+pub use subnet::assignable;
+
+/// Where Docker is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DockerConfig {
+    /// Its unix socket.
+    pub socket: PathBuf,
+}
+
+impl Default for DockerConfig {
+    fn default() -> Self {
+        Self { socket: PathBuf::from("/var/run/docker.sock") }
+    }
+}
+
+/// Docker on this host. Its tasks end with it, or when what they report to is dropped.
+#[derive(Debug)]
+pub struct DockerRuntime {
+    client: Client,
+    clock: Clock,
+    /// One network is made at a time: old daemons give the same name to two.
+    networks: tokio::sync::Mutex<()>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl DockerRuntime {
+    /// Does not connect yet: Docker may come later than the engine.
+    #[must_use]
+    pub fn new(config: &DockerConfig, clock: Clock) -> Self {
+        Self {
+            client: Client::new(config.socket.clone()),
+            clock,
+            networks: tokio::sync::Mutex::new(()),
+            tasks: Mutex::new(JoinSet::new()),
+        }
+    }
+}
+
+#[async_trait]
+impl Runtime for DockerRuntime {
+    async fn daemon(&self) -> Result<String, RuntimeError> {
+        self.client.daemon().await
+    }
+
+    async fn list(&self, log: LogId, workload: Option<WorkloadId>) -> Result<Vec<Container>, RuntimeError> {
+        self.look_at_all(log, workload).await
+    }
+
+    async fn inspect(&self, id: DockerId) -> Result<Option<Container>, RuntimeError> {
+        self.look_at(&names::container(id)).await
+    }
+
+    async fn resolve(&self, reference: &str, pull: Pull, platform: &str) -> Result<Image, RuntimeError> {
+        self.image_of(reference, pull, platform).await
+    }
+
+    async fn has_image(&self, image: &str) -> Result<bool, RuntimeError> {
+        Ok(self.local_image(image).await?.is_some())
+    }
+
+    async fn tag(&self, image: &str, release: ReleaseId) -> Result<(), RuntimeError> {
+        self.tag_image(image, release).await
+    }
+
+    async fn ensure_network(&self, log: LogId, project: &str) -> Result<Network, RuntimeError> {
+        self.network_of(log, project).await
+    }
+
+    async fn networks(&self, log: LogId) -> Result<Vec<Network>, RuntimeError> {
+        self.networks_of(log).await
+    }
+
+    async fn remove_network(&self, id: &str) -> Result<(), RuntimeError> {
+        self.drop_network(id).await
+    }
+
+    async fn create(&self, log: LogId, container: &CreateContainer) -> Result<DockerId, RuntimeError> {
+        self.create_or_adopt(log, container).await
+    }
+
+    async fn start(&self, id: DockerId) -> Result<(), RuntimeError> {
+        self.start_container(id).await
+    }
+
+    async fn set_restart(&self, id: DockerId, restart: Restart) -> Result<(), RuntimeError> {
+        self.set_policy(id, restart).await
+    }
+
+    async fn stop(&self, id: DockerId, grace: Duration) -> Result<(), RuntimeError> {
+        self.stop_container(id, grace).await
+    }
+
+    async fn remove(&self, id: DockerId) -> Result<(), RuntimeError> {
+        self.remove_container(id).await
+    }
+
+    async fn output(&self, id: DockerId, bytes: usize) -> Result<String, RuntimeError> {
+        self.last_output(id, bytes).await
+    }
+
+    fn hints(self: Arc<Self>, log: LogId) -> mpsc::Receiver<Hint> {
+        let (sender, receiver) = mpsc::channel(hints::WAITING);
+        let mut tasks = self.tasks.lock();
+        // Those that ended are taken out, so that the set does not grow with every watcher.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(hints::watch(self.client.clone(), self.clock, log, sender));
+        receiver
+    }
+}

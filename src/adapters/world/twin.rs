@@ -1,0 +1,224 @@
+//! A world with the texts that the in-memory adapters need, shared between them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use cutover_domain::observed::DockerId;
+use cutover_events::{LogId, UnitId, WorkloadId};
+use cutover_proxy::wire;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use super::{Answer, Request, World};
+use crate::adapters::runtime::{CreateContainer, Hint, Image, Network};
+
+/// One world behind all in-memory adapters of a test.
+pub type Shared = Arc<Mutex<Twin>>;
+
+/// What goes wrong with the next effect, whichever it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// It is done, the answer is lost.
+    LoseAnswer,
+    /// It is sent and not done: it stays among the pending ones until the test lets it land.
+    Late,
+    /// It never arrives.
+    Lost,
+    /// It has taken its name and cannot be inspected until the test says so (creates only).
+    Hidden,
+    /// It is done; a removal stays unfinished until the test says so.
+    Unfinished,
+}
+
+/// How the containers of an image behave.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Program {
+    /// What they do once started.
+    pub on_start: OnStart,
+    /// What they print.
+    pub output: String,
+    /// Ports that the image exposes.
+    pub exposed: Vec<u16>,
+}
+
+/// What a container does once it is started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnStart {
+    /// Is ready.
+    #[default]
+    Ready,
+    /// Does not listen until the test says so.
+    Silent,
+    /// Ends with this code.
+    Exits(i32),
+}
+
+/// What the labels of a container say, and what it was made from.
+#[derive(Clone, Debug)]
+pub(crate) struct Details {
+    pub(crate) log: LogId,
+    pub(crate) create: CreateContainer,
+}
+
+/// What the entry of a workload says in words.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RouteText {
+    pub(crate) name: String,
+    pub(crate) routes: Vec<wire::Route>,
+}
+
+/// A world and its texts.
+#[derive(Debug, Default)]
+pub struct Twin {
+    /// Docker and the proxy.
+    pub world: World,
+    pub(crate) details: BTreeMap<UnitId, Details>,
+    pub(crate) foreign_names: BTreeSet<String>,
+    /// References to images that are here.
+    pub(crate) here: BTreeMap<String, Image>,
+    /// References that the registry knows.
+    pub(crate) registry: BTreeMap<String, Image>,
+    pub(crate) programs: BTreeMap<String, Program>,
+    pub(crate) networks: Vec<(LogId, Network)>,
+    pub(crate) networks_made: u8,
+    pub(crate) route_texts: BTreeMap<WorkloadId, RouteText>,
+    pub(crate) table_log: Option<String>,
+    pub(crate) table_witness: Option<wire::Witness>,
+    faults: VecDeque<Fault>,
+    watchers: Vec<(LogId, mpsc::Sender<Hint>)>,
+    away: Option<String>,
+}
+
+impl Twin {
+    /// An empty world.
+    #[must_use]
+    pub fn shared() -> Shared {
+        Arc::new(Mutex::new(Self::default()))
+    }
+
+    /// An image that was made here: it has no repository digest.
+    pub fn image_here(&mut self, reference: &str, program: Program) -> Image {
+        let image = image_of(reference, &program, String::new());
+        self.here.insert(reference.to_owned(), image.clone());
+        self.programs.insert(image.id.clone(), program);
+        image
+    }
+
+    /// An image that the registry gives under this reference; what it gave before stays where it was pulled.
+    pub fn image_in_registry(&mut self, reference: &str, version: &str, program: Program) -> Image {
+        let image = image_of(&format!("{reference}#{version}"), &program, String::new());
+        let name = reference.split(':').next().unwrap_or(reference);
+        let image = Image { repo_digest: format!("{name}@{}", image.id), ..image };
+        self.registry.insert(reference.to_owned(), image.clone());
+        self.programs.insert(image.id.clone(), program);
+        image
+    }
+
+    /// A container of somebody else has this name.
+    pub fn foreign_container(&mut self, name: &str) {
+        self.foreign_names.insert(name.to_owned());
+    }
+
+    /// Goes wrong with the next effect; several are taken in their order.
+    pub fn fault(&mut self, fault: Fault) {
+        self.faults.push_back(fault);
+    }
+
+    /// Docker does not answer from here on, for this reason; `None`: it does again.
+    pub fn docker_away(&mut self, why: Option<&str>) {
+        self.away = why.map(str::to_owned);
+    }
+
+    pub(crate) fn away(&self) -> Option<&str> {
+        self.away.as_deref()
+    }
+
+    /// Everything that is pending arrives, in the order in which it was sent.
+    pub fn land_all(&mut self) {
+        while let Some(request) = self.world.pending().first().copied() {
+            self.world.cancel(0);
+            self.now(request);
+        }
+    }
+
+    /// Does one thing, unless a fault is next; `None`: the answer is lost.
+    pub(crate) fn effect(&mut self, request: Request) -> Option<Answer> {
+        match self.faults.pop_front() {
+            None => Some(self.now(request).0),
+            Some(Fault::LoseAnswer) => {
+                self.now(request);
+                None
+            }
+            Some(Fault::Late) => {
+                self.world.send(request);
+                None
+            }
+            Some(Fault::Lost) => None,
+            Some(Fault::Hidden) => {
+                let index = self.world.send(request);
+                self.world.reserve(index);
+                None
+            }
+            Some(Fault::Unfinished) => Some(self.world.perform(request)),
+        }
+    }
+
+    fn now(&mut self, request: Request) -> (Answer, Option<UnitId>) {
+        let unit = self.unit_of(request);
+        let answer = self.world.perform(request);
+        if let Some(unit) = unit {
+            match (request, answer) {
+                (Request::Start(_), Answer::Done) => self.begin(unit),
+                (Request::Remove(_), Answer::Done) => {
+                    self.world.gone(unit);
+                }
+                _ => {}
+            }
+            self.hint(unit);
+        }
+        (answer, unit)
+    }
+
+    fn begin(&mut self, unit: UnitId) {
+        let program = self.details.get(&unit).and_then(|details| self.programs.get(&details.create.image));
+        match program.map(|program| program.on_start).unwrap_or_default() {
+            OnStart::Ready => {
+                self.world.become_ready(unit);
+            }
+            OnStart::Silent => {}
+            OnStart::Exits(code) => {
+                self.world.exit(unit, code);
+            }
+        }
+    }
+
+    fn unit_of(&self, request: Request) -> Option<UnitId> {
+        let by_id = |id: DockerId| self.world.container(id).map(|body| body.unit);
+        match request {
+            Request::Create { unit, .. } => Some(unit),
+            Request::Start(id) | Request::SetRestart(id, _) | Request::Stop(id) | Request::Remove(id) => by_id(id),
+            Request::Put { .. } | Request::Fence { .. } => None,
+        }
+    }
+
+    pub(crate) fn watch(&mut self, log: LogId, sender: mpsc::Sender<Hint>) {
+        self.watchers.push((log, sender));
+    }
+
+    /// Says that something happened to the container of a unit; a full channel means that a look is due anyway.
+    pub fn hint(&mut self, unit: UnitId) {
+        let Some(details) = self.details.get(&unit) else { return };
+        let (log, workload) = (details.log, details.create.workload);
+        self.watchers.retain(|(wants, sender)| {
+            if *wants == log && sender.try_send(Hint::Workload(workload)).is_err() {
+                return !sender.is_closed();
+            }
+            true
+        });
+    }
+}
+
+fn image_of(seed: &str, program: &Program, repo_digest: String) -> Image {
+    let id = format!("sha256:{}", cutover_events::Digest::of(seed.as_bytes()));
+    Image { id, repo_digest, exposed: program.exposed.clone() }
+}

@@ -1,0 +1,178 @@
+//! What the API asks of the engine: the one border between HTTP and commands, projections and the log.
+
+use async_trait::async_trait;
+use cutover_events::{Actor, DeliveryId, DeploymentId, Digest, ReleaseId, TokenId};
+use tokio::sync::watch;
+
+use super::views::{
+    AcceptedView, ApplyAsk, ApplyView, ConfirmAsk, DeliveriesView, DeployAsk, DeploymentView, DoctorView, EventsPage,
+    ExplainView, ExportLine, HeadView, HookAsk, HookSecretView, HooksView, LogsView, PlanView, ReleasesView, RotateAsk,
+    ShowView, StatusView, TokenAddedView, TokenAsk, TokensView, VerifyView,
+};
+
+/// Who asks, and what makes the asking happen once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Asker {
+    /// Recorded with every commit that comes of it.
+    pub actor: Actor,
+    /// The client's own key: the same one returns what the first call with it came to.
+    pub key: Option<AskKey>,
+}
+
+/// A client's key with a digest of what was asked, so that the same key for another wish is refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AskKey {
+    /// As sent, 1..=128 visible ASCII characters.
+    pub key: String,
+    /// Of method, path and body.
+    pub request: Digest,
+}
+
+/// Why something that was asked for is not answered, by what the asker can do about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A name or id that nobody knows, or a name that fits more than one workload.
+    #[error("{0}")]
+    UnknownName(String),
+    /// The content is not well formed: workload file, image reference, name.
+    #[error("{0}")]
+    BadContent(String),
+    /// Something that must be unique is taken: a claim, a name, a key that was used for another wish.
+    #[error("{0}")]
+    Conflict(String),
+    /// The rules do not allow it as things stand.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// Not now; trying again can help.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A bug, or a failure of the machine.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Which workload: by full name, or by its name alone where that is unambiguous. Well formed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WorkloadName(pub String);
+
+/// Which hook: by name or by id. Well formed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HookName(pub String);
+
+/// A part of the log that is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span {
+    /// Only events after this position.
+    pub after: u64,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// Which events are asked for: all parts that are given must match.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Filter {
+    /// Of one workload.
+    pub workload: Option<WorkloadName>,
+    /// Of one deployment.
+    pub deployment: Option<DeploymentId>,
+    /// Of these kinds, by name.
+    pub kinds: Vec<String>,
+}
+
+/// What an explanation is about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum About {
+    /// Why it is as it is.
+    Workload(WorkloadName),
+    /// Why it was made, and how it ended.
+    Deployment(DeploymentId),
+    /// Where it came from.
+    Release(ReleaseId),
+    /// What was decided on it.
+    Delivery(DeliveryId),
+}
+
+/// A target of a rollback.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RollbackTo {
+    /// The release before the active one.
+    Previous,
+    /// This one.
+    Release(ReleaseId),
+    /// The release that this deployment made current.
+    Deployment(DeploymentId),
+}
+
+/// Everything that the API asks. Every wish that is answered with a view is on disk.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// Registers or revises all of the workloads, or none.
+    async fn apply(&self, asker: Asker, ask: ApplyAsk) -> Result<ApplyView, Refusal>;
+    /// What an apply would come to; records nothing.
+    async fn plan(&self, ask: ApplyAsk) -> Result<PlanView, Refusal>;
+    /// The effective spec, of the newest revision or of a given one.
+    async fn show(&self, name: WorkloadName, revision: Option<u32>) -> Result<ShowView, Refusal>;
+
+    /// Queues a deployment.
+    async fn deploy(&self, asker: Asker, name: WorkloadName, ask: DeployAsk) -> Result<AcceptedView, Refusal>;
+    /// Queues a deployment of an earlier release.
+    async fn rollback(&self, asker: Asker, name: WorkloadName, to: RollbackTo) -> Result<AcceptedView, Refusal>;
+    /// Queues a replacement of the containers of the current release.
+    async fn restart(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal>;
+    /// Queues the removal of a workload.
+    async fn teardown(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal>;
+    /// Ends a deployment before its point of no return.
+    async fn cancel(&self, asker: Asker, deployment: DeploymentId) -> Result<DeploymentView, Refusal>;
+    /// Lets a parked deployment go on.
+    async fn resume(&self, asker: Asker, deployment: DeploymentId) -> Result<DeploymentView, Refusal>;
+    /// Lets a held engine go on as things are.
+    async fn confirm(&self, asker: Asker, ask: ConfirmAsk) -> Result<StatusView, Refusal>;
+
+    /// Every workload, or one of them.
+    async fn status(&self, name: Option<WorkloadName>) -> Result<StatusView, Refusal>;
+    /// One deployment as it is now.
+    async fn deployment(&self, id: DeploymentId) -> Result<DeploymentView, Refusal>;
+    /// The releases of a workload, newest first.
+    async fn releases(&self, name: WorkloadName) -> Result<ReleasesView, Refusal>;
+    /// Captured and present output of the containers of a workload, at most `lines` each.
+    async fn logs(&self, name: WorkloadName, lines: usize) -> Result<LogsView, Refusal>;
+    /// Why something is as it is.
+    async fn explain(&self, about: About) -> Result<ExplainView, Refusal>;
+    /// Events, oldest first; `next_after` is past everything that was looked at, so that a filter never stalls, and is
+    /// not below `head` once all of it was.
+    async fn events(&self, filter: Filter, span: Span) -> Result<EventsPage, Refusal>;
+    /// The position that all queries know at least; changes whenever there is something new to ask for.
+    fn head(&self) -> watch::Receiver<u64>;
+
+    /// Every hook.
+    async fn hooks(&self) -> Result<HooksView, Refusal>;
+    /// Adds a hook and tells its secret once.
+    async fn hook_add(&self, asker: Asker, ask: HookAsk) -> Result<HookSecretView, Refusal>;
+    /// Gives a hook a new secret and tells it once; the one before is accepted until the next rotation.
+    async fn hook_rotate(&self, asker: Asker, hook: HookName, ask: RotateAsk) -> Result<HookSecretView, Refusal>;
+    /// The hook answers 404 from here on.
+    async fn hook_remove(&self, asker: Asker, hook: HookName) -> Result<(), Refusal>;
+    /// The newest deliveries of a hook, newest first.
+    async fn deliveries(&self, hook: HookName, limit: usize) -> Result<DeliveriesView, Refusal>;
+
+    /// Every token that is accepted.
+    async fn tokens(&self) -> Result<TokensView, Refusal>;
+    /// Makes a token and tells its value once; only its hash is recorded.
+    async fn token_add(&self, asker: Asker, ask: TokenAsk) -> Result<TokenAddedView, Refusal>;
+    /// The token is refused from here on.
+    async fn token_revoke(&self, asker: Asker, token: TokenId) -> Result<(), Refusal>;
+    /// Hashes of all tokens that are accepted, for the check of a request.
+    fn token_hashes(&self) -> Vec<(TokenId, Digest)>;
+
+    /// The invariants, looked at on the real thing.
+    async fn doctor(&self) -> Result<DoctorView, Refusal>;
+    /// Where the log ends.
+    async fn log_head(&self) -> Result<HeadView, Refusal>;
+    /// Reads the whole log and checks its chain.
+    async fn log_verify(&self) -> Result<VerifyView, Refusal>;
+    /// Commits whose last position is after `span.after`, oldest first.
+    async fn log_export(&self, span: Span) -> Result<Vec<ExportLine>, Refusal>;
+
+    /// Figures of the engine as Prometheus text.
+    fn metrics(&self) -> String;
+}

@@ -1,0 +1,97 @@
+//! Events of one workload.
+
+use cutover_events::deployment::{
+    BlueDrained, DeploymentFailed, Drift, ImageWish, IntentQueued, Lists, Reason, ReasonKind, ReleaseResolved, SlotRef,
+    Wish,
+};
+use serde_json::{Value, json};
+
+use super::delivery::change;
+use super::texts;
+
+pub(super) fn queued(e: &IntentQueued) -> Value {
+    let (wish, reference, ask, to) = match &e.wish {
+        Wish::Deploy(ImageWish::Reference { reference, ask_registry }) => {
+            ("deploy", Some(reference.as_str()), *ask_registry, None)
+        }
+        Wish::Deploy(ImageWish::Current) => ("deploy", None, false, None),
+        Wish::Rollback(to) => ("rollback", None, false, *to),
+        Wish::Restart => ("restart", None, false, None),
+        Wish::Heal => ("heal", None, false, None),
+        Wish::Teardown => ("teardown", None, false, None),
+    };
+    json!({
+        "workload_id": e.workload.to_string(),
+        "wish": wish,
+        "reference": reference,
+        "ask_registry": ask,
+        "to_release": to.map(|release| release.to_string()),
+        "revision": e.revision,
+        "person": e.person,
+        "change": e.change.as_ref().map(change),
+    })
+}
+
+pub(super) fn resolved(e: &ReleaseResolved) -> Value {
+    json!({
+        "release": e.release.to_string(),
+        "revision": e.revision,
+        "reference": e.reference,
+        "image": e.image,
+        "repo_digest": e.repo_digest,
+        "change": e.change.as_ref().map(change),
+    })
+}
+
+pub(super) fn drained(e: &BlueDrained) -> Value {
+    json!({"cut_requests": e.cut.requests, "cut_upgraded": e.cut.upgraded, "cut_streams": e.cut.streams})
+}
+
+pub(super) fn failed(e: &DeploymentFailed) -> Value {
+    json!({"reason": reason(&e.reason), "routed_back": e.routed_back, "lists": lists(&e.lists)})
+}
+
+pub(super) fn lists(lists: &Lists) -> Value {
+    json!({
+        "active": lists.active.as_ref().map(slot),
+        "standby": lists.standby.as_ref().map(slot),
+        "removal": texts(&lists.removal),
+    })
+}
+
+fn slot(slot: &SlotRef) -> Value {
+    json!({
+        "release": slot.release.to_string(),
+        "deployment_id": slot.deployment.to_string(),
+        "units": texts(&slot.units),
+    })
+}
+
+pub(super) fn reason(reason: &Reason) -> Value {
+    json!({"kind": reason_word(reason.kind), "text": reason.text})
+}
+
+/// The stable word of a reason's class.
+pub(in crate::api) fn reason_word(kind: ReasonKind) -> &'static str {
+    match kind {
+        ReasonKind::ImageMissing => "image_missing",
+        ReasonKind::Unavailable => "unavailable",
+        ReasonKind::Refused => "refused",
+        ReasonKind::Exited => "exited",
+        ReasonKind::Restarted => "restarted",
+        ReasonKind::NotReady => "not_ready",
+        ReasonKind::Unhealthy => "unhealthy",
+        ReasonKind::Vanished => "vanished",
+        ReasonKind::NoRelease => "no_release",
+        ReasonKind::NoPlan => "no_plan",
+    }
+}
+
+pub(super) fn drift(drift: Drift) -> &'static str {
+    match drift {
+        Drift::Gone => "gone",
+        Drift::Dead => "dead",
+        Drift::Orphan => "orphan",
+        Drift::StandbyDead => "standby_dead",
+    }
+}

@@ -1,0 +1,83 @@
+//! Plans and their steps.
+
+use cutover_events::plan::{Plan, PlannedStep, Step, Strategy, Undo, Why};
+use cutover_events::workload::{Limits, Policy, Route};
+use serde_json::{Value, json};
+
+use super::registry::{hardening, health};
+use super::texts;
+
+pub(super) fn plan(plan: &Plan) -> Value {
+    let units = plan.units.iter().map(|unit| {
+        json!({
+            "unit": unit.unit.to_string(),
+            "name": unit.name,
+            "replica": unit.replica,
+            "address": unit.address.to_string(),
+        })
+    });
+    json!({
+        "release": plan.release.map(|release| release.to_string()),
+        "strategy": match plan.strategy { Strategy::BlueGreen => "blue-green" },
+        "why": match plan.why { Why::Default => "default", Why::Asked => "asked" },
+        "units": units.collect::<Vec<_>>(),
+        "slot": texts(&plan.slot),
+        "blue": texts(&plan.blue),
+        "adopts": plan.adopts,
+        "image": plan.template.image,
+        "network": plan.template.network,
+        "env": plan.template.env.iter().map(|var| var.name.as_str()).collect::<Vec<_>>(),
+        "command": plan.template.command,
+        "limits": limits(&plan.template.limits),
+        "hardening": hardening(plan.template.hardening),
+        "routes": routes(&plan.routes),
+        "health": plan.health.as_ref().map(health),
+        "policy": policy(&plan.policy),
+        "steps": plan.steps.iter().map(planned).collect::<Vec<_>>(),
+    })
+}
+
+fn planned(planned: &PlannedStep) -> Value {
+    let undo = match planned.undo {
+        Undo::Nothing => "nothing".to_owned(),
+        Undo::Remove(unit) => format!("remove {unit}"),
+        Undo::ByLists => "by_lists".to_owned(),
+        Undo::RouteBack => "route_back".to_owned(),
+    };
+    json!({"step": step(planned.step), "undo": undo, "timeout_ms": planned.timeout_ms})
+}
+
+/// A step as text: its word, and the unit where it has one.
+pub(super) fn step(step: Step) -> String {
+    match step {
+        Step::Retire(unit) => format!("retire {unit}"),
+        Step::Create(unit) => format!("create {unit}"),
+        Step::Start(unit) => format!("start {unit}"),
+        Step::Gate => "gate".to_owned(),
+        Step::Keep => "keep".to_owned(),
+        Step::Swap => "swap".to_owned(),
+        Step::Settle => "settle".to_owned(),
+    }
+}
+
+pub(super) fn routes(routes: &[Route]) -> Vec<Value> {
+    let route = |r: &Route| json!({"host": r.host, "path": r.path, "port": r.port, "strip": r.strip});
+    routes.iter().map(route).collect()
+}
+
+pub(super) fn limits(limits: &Limits) -> Value {
+    json!({"memory_bytes": limits.memory_bytes, "cpu_milli": limits.cpu_milli, "pids": limits.pids})
+}
+
+pub(super) fn policy(policy: &Policy) -> Value {
+    json!({
+        "gate_timeout_ms": policy.gate_timeout_ms,
+        "liveness_ms": policy.liveness_ms,
+        "drain_ms": policy.drain_ms,
+        "bake_ms": policy.bake_ms,
+        "standby_ms": policy.standby_ms,
+        "stop_timeout_ms": policy.stop_timeout_ms,
+        "stop_signal": policy.stop_signal,
+        "keep_releases": policy.keep_releases,
+    })
+}

@@ -1,0 +1,113 @@
+//! Events of the registry and of the engine.
+
+use cutover_events::engine::{EngineStarted, HeldCause, LogBegun};
+use cutover_events::workload::{Check, Claim, Hardening, HookAdded, Provider, Pull, Source, Spec, SpecRevised};
+use serde_json::{Value, json};
+
+use super::plan;
+
+pub(super) fn log_begun(e: &LogBegun) -> Value {
+    json!({"log_id": e.log.to_string()})
+}
+
+pub(super) fn engine_started(e: &EngineStarted) -> Value {
+    json!({
+        "instance": e.instance.to_string(),
+        "log_id": e.log.to_string(),
+        "boot": hex::encode(e.boot.0),
+        "daemon": e.daemon,
+        "router": e.router.map(|router| router.to_string()),
+        "version": e.version,
+    })
+}
+
+pub(super) fn held(cause: HeldCause) -> &'static str {
+    match cause {
+        HeldCause::LogWentBack => "log-went-back",
+        HeldCause::DaemonChanged => "daemon-changed",
+        HeldCause::RouterAhead => "router-ahead",
+    }
+}
+
+pub(super) fn hook_added(e: &HookAdded) -> Value {
+    let (provider, header) = match &e.provider {
+        Provider::GitHub => ("github", "x-hub-signature-256"),
+        Provider::Generic { header } => ("generic", header.as_str()),
+    };
+    json!({"hook_id": e.hook.to_string(), "name": e.name, "provider": provider, "header": header})
+}
+
+pub(super) fn spec_revised(e: &SpecRevised) -> Value {
+    json!({
+        "workload_id": e.workload.to_string(),
+        "revision": e.revision,
+        "deploy": e.deploy,
+        "claims": claims(&e.claims),
+        "spec": spec(&e.spec),
+    })
+}
+
+pub(super) fn claims(claims: &[Claim]) -> Vec<String> {
+    let text = |claim: &Claim| match claim {
+        Claim::Name(name) => format!("name:{name}"),
+        Claim::Route { host, path } => format!("route:{host}{path}"),
+    };
+    claims.iter().map(text).collect()
+}
+
+/// The spec as recorded: of the environment only the names.
+fn spec(spec: &Spec) -> Value {
+    let Source::Image(image) = &spec.source;
+    let triggers = spec
+        .triggers
+        .iter()
+        .map(|t| json!({"hook": t.hook, "repo": t.repo, "branch": t.branch, "tag": t.tag, "image": t.image}));
+    json!({
+        "source": {
+            "kind": "image",
+            "image": image.reference,
+            "pull": pull(image.pull),
+            "platform": image.platform,
+            "deploy_strategy": image.deploy_strategy,
+        },
+        "routes": plan::routes(&spec.routes),
+        "env": spec.env.iter().map(|var| var.name.as_str()).collect::<Vec<_>>(),
+        "command": spec.command,
+        "limits": plan::limits(&spec.limits),
+        "hardening": hardening(spec.hardening),
+        "health": spec.health.as_ref().map(health),
+        "replicas": spec.replicas,
+        "triggers": triggers.collect::<Vec<_>>(),
+        "policy": plan::policy(&spec.policy),
+    })
+}
+
+fn pull(pull: Pull) -> &'static str {
+    match pull {
+        Pull::Missing => "missing",
+        Pull::Always => "always",
+        Pull::Never => "never",
+    }
+}
+
+pub(super) fn hardening(hardening: Hardening) -> &'static str {
+    match hardening {
+        Hardening::Default => "default",
+        Hardening::Strict => "strict",
+    }
+}
+
+pub(super) fn health(health: &cutover_events::workload::Health) -> Value {
+    let check = match &health.check {
+        Check::Http { path, host, low, high } => {
+            json!({"kind": "http", "path": path, "host": host, "low": low, "high": high})
+        }
+        Check::Tcp => json!({"kind": "tcp"}),
+    };
+    json!({
+        "check": check,
+        "port": health.port,
+        "interval_ms": health.interval_ms,
+        "timeout_ms": health.timeout_ms,
+    })
+}

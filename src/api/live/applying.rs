@@ -1,0 +1,210 @@
+//! Apply and plan: what is declared against what is recorded.
+
+use cutover_domain::file::{Declared, difference};
+use cutover_domain::registry::{Apply, same};
+use cutover_events::WorkloadId;
+use cutover_events::deployment::{ImageWish, Wish};
+use cutover_events::workload::{EnvVar, Source, Spec};
+
+use super::spec::declared;
+use super::{LiveBackend, by};
+use crate::api::backend::{Asker, Refusal};
+use crate::api::views::{AppliedView, ApplyAsk, ApplyMode, ApplyView, DifferenceView, PlanView, PlannedView};
+use crate::commands::Error;
+use crate::recovery::{queue_revision, wish_of};
+use crate::secrets::Owner;
+
+/// What is said when nothing is to be done.
+const NOTHING_NEW: &str = "nothing new";
+
+impl LiveBackend {
+    pub(super) async fn applied(&self, asker: Asker, ask: ApplyAsk) -> Result<ApplyView, Refusal> {
+        let declared = ask.workloads.into_iter().map(declared).collect::<Result<Vec<_>, _>>()?;
+        let mut all = Vec::with_capacity(declared.len());
+        for workload in &declared {
+            all.push(self.sealed(workload, ask.mode)?);
+        }
+        let ids: Vec<_> = all.iter().map(|apply| apply.workload).collect();
+        let mut recorded = by(&asker);
+        recorded.key = None;
+        let revisions = self.commands.apply(recorded, all).await?;
+        let mut workloads = Vec::with_capacity(declared.len());
+        for ((id, declared), revision) in ids.iter().zip(&declared).zip(revisions) {
+            workloads.push(self.deploy_applied(&asker, (*id, declared), revision, ask.mode).await?);
+        }
+        Ok(ApplyView { workloads })
+    }
+
+    /// The intent that an applied workload wants, if any.
+    async fn deploy_applied(
+        &self,
+        asker: &Asker,
+        (id, declared): (WorkloadId, &Declared),
+        revision: Option<u32>,
+        mode: ApplyMode,
+    ) -> Result<AppliedView, Refusal> {
+        let registry = self.registry();
+        let current = registry.workloads.get(&id).map_or(0, |registered| registered.revision());
+        let mut view = AppliedView {
+            workload: declared.full_name(),
+            revision: current,
+            changed: revision.is_some(),
+            position: self.commands.log().head().position,
+            deployment_id: None,
+            note: NOTHING_NEW.into(),
+        };
+        let state = self.commands.live().cell(id).state();
+        let wish = match (mode, revision) {
+            (ApplyMode::Record, Some(_)) => {
+                view.note = "recorded; deploy it when you want it".into();
+                return Ok(view);
+            }
+            (ApplyMode::Record, None) | (ApplyMode::Deploy, None) => return Ok(view),
+            (ApplyMode::Deploy, Some(_)) => wish_of(&registry, id, &state),
+            (ApplyMode::Pull, _) => wish_of(&registry, id, &state).map(|wish| self.asking(&registry, id, wish)),
+        };
+        let Some(wish) = wish else {
+            view.note = "waits for the first delivery".into();
+            return Ok(view);
+        };
+        let actor = asker.actor.clone();
+        let queued = match revision {
+            Some(revision) => queue_revision(&self.commands, self.clock, (id, revision), (wish, actor)).await,
+            None => return self.queued_again(asker, (id, view), wish).await,
+        };
+        match queued {
+            Ok(deployment) => view.deployment_id = Some(deployment.to_string()),
+            Err(Error::Duplicate(original)) => {
+                view.deployment_id =
+                    original.commit.events.first().and_then(|e| e.deployment()).map(|id| id.to_string());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        view.note = "deploying".into();
+        view.position = self.commands.log().head().position;
+        Ok(view)
+    }
+
+    async fn queued_again(
+        &self,
+        asker: &Asker,
+        (id, view): (WorkloadId, AppliedView),
+        wish: Wish,
+    ) -> Result<AppliedView, Refusal> {
+        let accepted = self.queue(asker, id, wish).await?;
+        let (deployment_id, position) = (Some(accepted.deployment_id), accepted.position);
+        Ok(AppliedView { deployment_id, position, note: "deploying".into(), ..view })
+    }
+
+    /// The same wish, with the registry asked.
+    fn asking(&self, registry: &cutover_domain::registry::Registry, id: WorkloadId, wish: Wish) -> Wish {
+        let spec = registry.workloads.get(&id).and_then(|registered| registered.revisions.last());
+        let Some(Source::Image(image)) = spec.map(|spec| &spec.source) else { return wish };
+        match wish {
+            Wish::Deploy(_) if !image.reference.contains('{') => {
+                Wish::Deploy(ImageWish::Reference { reference: image.reference.clone(), ask_registry: true })
+            }
+            other => other,
+        }
+    }
+
+    /// The spec with its values sealed: a value that is as before keeps its sealed form.
+    fn sealed(&self, declared: &Declared, mode: ApplyMode) -> Result<Apply, Refusal> {
+        let registry = self.registry();
+        let known = registry.find(&declared.project, &declared.name);
+        let workload = known.unwrap_or_else(|| WorkloadId::from_ulid(self.clock.ulid()));
+        let before = registry.workloads.get(&workload).and_then(|registered| registered.revisions.last());
+        let mut spec = declared.spec.clone();
+        for (name, value) in &declared.env {
+            spec.env.push(self.variable(workload, before.map(|spec| &**spec), (name, value))?);
+        }
+        let (project, name) = (declared.project.clone(), declared.name.clone());
+        Ok(Apply { workload, project, name, spec, deploy: mode != ApplyMode::Record })
+    }
+
+    fn variable(&self, id: WorkloadId, before: Option<&Spec>, (name, value): (&str, &str)) -> Result<EnvVar, Refusal> {
+        let owner = Owner::Workload(id);
+        let internal = |error: crate::secrets::SecretsError| Refusal::Internal(format!("{name}: {error}"));
+        let mac = self.secrets.mac(owner, value.as_bytes()).map_err(internal)?;
+        let known = before.and_then(|spec| spec.env.iter().find(|var| var.name == name && var.mac == mac));
+        let sealed = match known {
+            Some(var) => var.sealed,
+            None => self.secrets.seal(owner, value.as_bytes()).map_err(internal)?,
+        };
+        Ok(EnvVar { name: name.to_owned(), sealed, mac })
+    }
+
+    pub(super) fn planned(&self, ask: ApplyAsk) -> Result<PlanView, Refusal> {
+        let declared = ask.workloads.into_iter().map(declared).collect::<Result<Vec<_>, _>>()?;
+        let workloads = declared.iter().map(|workload| self.plan_one(workload, ask.mode)).collect::<Result<_, _>>()?;
+        Ok(PlanView { position: self.commands.log().head().position, workloads })
+    }
+
+    fn plan_one(&self, declared: &Declared, mode: ApplyMode) -> Result<PlannedView, Refusal> {
+        let apply = self.compared(declared, mode)?;
+        let registry = self.registry();
+        let known = registry.workloads.get(&apply.workload);
+        let before = known.and_then(|registered| registered.revisions.last());
+        let state = self.commands.live().cell(apply.workload).state();
+        let torn_down = state.teardown != cutover_domain::workload::Teardown::No;
+        let unchanged = before.is_some_and(|spec| same(spec, &apply.spec)) && !torn_down && mode != ApplyMode::Pull;
+        registry.apply(apply.clone()).map_err(|claimed| Refusal::Conflict(claimed.to_string()))?;
+        let told = before.map(|spec| difference(spec, &apply.spec)).unwrap_or_default();
+        let differences =
+            told.into_iter().map(|line| DifferenceView { key: line, from: String::new(), to: String::new() });
+        let action = match (before, unchanged) {
+            (None, _) => "register and deploy",
+            (Some(_), true) => NOTHING_NEW,
+            (Some(_), false) => "revise and deploy",
+        };
+        let Source::Image(image) = &apply.spec.source;
+        let replicas = apply.spec.replicas;
+        let policy = apply.spec.policy;
+        Ok(PlannedView {
+            workload: declared.full_name(),
+            action: action.into(),
+            differences: differences.collect(),
+            strategy: if image.deploy_strategy.is_empty() { "blue-green (default)" } else { "blue-green (asked for)" }
+                .into(),
+            steps: if unchanged { Vec::new() } else { steps(replicas, &policy) },
+            images: vec![image.reference.clone()],
+            notes: declared.warnings.clone(),
+        })
+    }
+
+    /// As [`Self::sealed`], without keeping anything: values are compared by their keyed hash.
+    fn compared(&self, declared: &Declared, mode: ApplyMode) -> Result<Apply, Refusal> {
+        let known = self.registry().find(&declared.project, &declared.name);
+        let workload = known.unwrap_or_else(|| WorkloadId::from_ulid(self.clock.ulid()));
+        let mut spec = declared.spec.clone();
+        for (name, value) in &declared.env {
+            let mac = match known {
+                Some(id) => self
+                    .secrets
+                    .mac(Owner::Workload(id), value.as_bytes())
+                    .map_err(|e| Refusal::Internal(e.to_string()))?,
+                None => Default::default(),
+            };
+            spec.env.push(EnvVar { name: name.clone(), sealed: Default::default(), mac });
+        }
+        let (project, name) = (declared.project.clone(), declared.name.clone());
+        Ok(Apply { workload, project, name, spec, deploy: mode != ApplyMode::Record })
+    }
+}
+
+/// The steps as people read them.
+fn steps(replicas: u16, policy: &cutover_events::workload::Policy) -> Vec<String> {
+    let seconds = |ms: u64| format!("{} s", ms as f64 / 1000.0);
+    let mut steps = vec![
+        format!("create and start {replicas} new container{}", if replicas == 1 { "" } else { "s" }),
+        format!("wait until ready, at most {}", seconds(policy.gate_timeout_ms)),
+        "move the route in one step".into(),
+        format!("let requests to the old ones end, at most {}", seconds(policy.drain_ms)),
+        format!("watch the new ones for {}", seconds(policy.bake_ms)),
+    ];
+    steps.push(match policy.standby_ms {
+        0 => "remove the old ones".into(),
+        ms => format!("keep the old ones as standby for {}, then remove them", seconds(ms)),
+    });
+    steps
+}

@@ -1,0 +1,237 @@
+//! The answers: [`Backend`] over commands, folds and the log. Queries read what is folded or the events themselves;
+//! wishes go through the one write path.
+
+mod applying;
+mod asking;
+mod explaining;
+mod hooks;
+mod showing;
+mod spec;
+mod telling;
+mod wishing;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cutover_domain::registry::Registry;
+use cutover_events::{Actor, Cause, DeploymentId, Digest, Key, TokenId, WorkloadId};
+use tokio::sync::watch;
+
+use super::backend::{About, Asker, Backend, Filter, HookName, Refusal, RollbackTo, Span, WorkloadName};
+use super::views::*;
+use crate::clock::Clock;
+use crate::commands::{By, Commands, Error};
+use crate::execution::Execution;
+use crate::logs::Outputs;
+use crate::projections::World;
+use crate::secrets::Secrets;
+
+/// What the answers are made from.
+pub struct LiveBackend {
+    /// The write path, the folds and the log.
+    pub commands: Commands,
+    /// Time and ids.
+    pub clock: Clock,
+    /// Sealed values.
+    pub secrets: Arc<Secrets>,
+    /// Kept output of containers that failed.
+    pub outputs: Arc<Outputs>,
+    /// What was seen last.
+    pub world: Arc<World>,
+    /// Asked for present output and for the doctor's look.
+    pub execution: Arc<Execution>,
+    /// Where hooks can be reached from outside, `http://HOST`; empty when no host is configured.
+    pub hooks_url: String,
+    /// Follows the head of the log.
+    pub head: watch::Receiver<u64>,
+    /// The data folder, for reading the whole log again.
+    pub data_dir: std::path::PathBuf,
+}
+
+impl LiveBackend {
+    fn registry(&self) -> Arc<Registry> {
+        self.commands.live().registry()
+    }
+
+    /// The workload of a full name, or of a name alone where only one has it.
+    fn find(&self, name: &WorkloadName) -> Result<WorkloadId, Refusal> {
+        let registry = self.registry();
+        let fits = |full: &str| full == name.0 || full.rsplit_once('/').is_some_and(|(_, short)| short == name.0);
+        let found: Vec<_> = registry.workloads.iter().filter(|(_, w)| fits(&w.full_name())).collect();
+        match found.as_slice() {
+            [(id, _)] => Ok(**id),
+            [] => Err(Refusal::UnknownName(format!("no workload is named {}", name.0))),
+            several => {
+                let names: Vec<_> = several.iter().map(|(_, workload)| workload.full_name()).collect();
+                Err(Refusal::UnknownName(format!("{} fits several workloads: {}", name.0, names.join(", "))))
+            }
+        }
+    }
+
+    fn full_name(&self, id: WorkloadId) -> String {
+        self.registry().full_name(id).unwrap_or_else(|| id.to_string())
+    }
+}
+
+/// Who asks, as a commit records it.
+fn by(asker: &Asker) -> By {
+    let key = asker.key.as_ref().map(|key| Key::Client {
+        owner: match &asker.actor {
+            Actor::Local { uid, .. } => format!("local:{uid}"),
+            Actor::Token(token) => token.to_string(),
+            Actor::Hook(hook) => hook.to_string(),
+            Actor::Engine => "engine".into(),
+        },
+        key: key.key.clone(),
+        request: key.request,
+    });
+    By { cause: Cause::Person, actor: asker.actor.clone(), key }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Rejected(rejection) => Self::NotAllowed(rejection.to_string()),
+            Error::Claimed(claimed) => Self::Conflict(claimed.to_string()),
+            Error::Duplicate(_) => Self::Conflict("the idempotency key was used for another wish".into()),
+            Error::Log(error @ crate::store::AppendError::NoRoom) => Self::Unavailable(error.to_string()),
+            Error::Log(error) => Self::Internal(error.to_string()),
+            Error::Corrupt(error) => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<crate::store::ReadError> for Refusal {
+    fn from(error: crate::store::ReadError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+#[async_trait]
+impl Backend for LiveBackend {
+    async fn apply(&self, asker: Asker, ask: ApplyAsk) -> Result<ApplyView, Refusal> {
+        self.applied(asker, ask).await
+    }
+
+    async fn plan(&self, ask: ApplyAsk) -> Result<PlanView, Refusal> {
+        self.planned(ask)
+    }
+
+    async fn show(&self, name: WorkloadName, revision: Option<u32>) -> Result<ShowView, Refusal> {
+        self.shown(&name, revision)
+    }
+
+    async fn deploy(&self, asker: Asker, name: WorkloadName, ask: DeployAsk) -> Result<AcceptedView, Refusal> {
+        self.deployed(asker, &name, ask).await
+    }
+
+    async fn rollback(&self, asker: Asker, name: WorkloadName, to: RollbackTo) -> Result<AcceptedView, Refusal> {
+        self.rolled_back(asker, &name, to).await
+    }
+
+    async fn restart(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal> {
+        self.wished(asker, &name, cutover_events::deployment::Wish::Restart).await
+    }
+
+    async fn teardown(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal> {
+        self.wished(asker, &name, cutover_events::deployment::Wish::Teardown).await
+    }
+
+    async fn cancel(&self, asker: Asker, deployment: DeploymentId) -> Result<DeploymentView, Refusal> {
+        self.ordered(asker, deployment, cutover_domain::deployment::Command::Cancel(deployment)).await
+    }
+
+    async fn resume(&self, asker: Asker, deployment: DeploymentId) -> Result<DeploymentView, Refusal> {
+        self.ordered(asker, deployment, cutover_domain::deployment::Command::Resume(deployment)).await
+    }
+
+    async fn confirm(&self, asker: Asker, ask: ConfirmAsk) -> Result<StatusView, Refusal> {
+        self.confirmed(asker, ask).await
+    }
+
+    async fn status(&self, name: Option<WorkloadName>) -> Result<StatusView, Refusal> {
+        self.status_of(name.as_ref()).await
+    }
+
+    async fn deployment(&self, id: DeploymentId) -> Result<DeploymentView, Refusal> {
+        self.told(id).await
+    }
+
+    async fn releases(&self, name: WorkloadName) -> Result<ReleasesView, Refusal> {
+        self.releases_of(&name).await
+    }
+
+    async fn logs(&self, name: WorkloadName, lines: usize) -> Result<LogsView, Refusal> {
+        self.output_of(&name, lines).await
+    }
+
+    async fn explain(&self, about: About) -> Result<ExplainView, Refusal> {
+        self.explained(about).await
+    }
+
+    async fn events(&self, filter: Filter, span: Span) -> Result<EventsPage, Refusal> {
+        self.page(filter, span).await
+    }
+
+    fn head(&self) -> watch::Receiver<u64> {
+        self.head.clone()
+    }
+
+    async fn hooks(&self) -> Result<HooksView, Refusal> {
+        Ok(self.all_hooks())
+    }
+
+    async fn hook_add(&self, asker: Asker, ask: HookAsk) -> Result<HookSecretView, Refusal> {
+        self.add_hook(asker, ask).await
+    }
+
+    async fn hook_rotate(&self, asker: Asker, hook: HookName, ask: RotateAsk) -> Result<HookSecretView, Refusal> {
+        self.rotate_hook(asker, &hook, ask).await
+    }
+
+    async fn hook_remove(&self, asker: Asker, hook: HookName) -> Result<(), Refusal> {
+        self.remove_hook(asker, &hook).await
+    }
+
+    async fn deliveries(&self, hook: HookName, limit: usize) -> Result<DeliveriesView, Refusal> {
+        self.deliveries_of(&hook, limit).await
+    }
+
+    async fn tokens(&self) -> Result<TokensView, Refusal> {
+        Ok(self.all_tokens())
+    }
+
+    async fn token_add(&self, asker: Asker, ask: TokenAsk) -> Result<TokenAddedView, Refusal> {
+        self.add_token(asker, ask).await
+    }
+
+    async fn token_revoke(&self, asker: Asker, token: TokenId) -> Result<(), Refusal> {
+        self.revoke_token(asker, token).await
+    }
+
+    fn token_hashes(&self) -> Vec<(TokenId, Digest)> {
+        self.commands.live().engine().tokens.iter().map(|(id, token)| (*id, token.hash)).collect()
+    }
+
+    async fn doctor(&self) -> Result<DoctorView, Refusal> {
+        self.examined().await
+    }
+
+    async fn log_head(&self) -> Result<HeadView, Refusal> {
+        let head = self.commands.log().head();
+        let log_id = self.commands.log().log_id().to_string();
+        Ok(HeadView { log_id, position: head.position, chain: head.chain.to_string() })
+    }
+
+    async fn log_verify(&self) -> Result<VerifyView, Refusal> {
+        self.verified().await
+    }
+
+    async fn log_export(&self, span: Span) -> Result<Vec<ExportLine>, Refusal> {
+        self.exported(span).await
+    }
+
+    fn metrics(&self) -> String {
+        self.figures()
+    }
+}

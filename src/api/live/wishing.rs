@@ -1,0 +1,134 @@
+//! Wishes: deploy, rollback, restart, teardown, and what persons say to a deployment.
+
+use cutover_domain::deployment::Command;
+use cutover_domain::reference::Reference;
+use cutover_domain::workload::Teardown;
+use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
+use cutover_events::engine::{Confirmed, HeldCause};
+use cutover_events::workload::Source;
+use cutover_events::{DeploymentId, Event, Key, Sealed, WorkloadId};
+
+use super::{LiveBackend, by};
+use crate::api::backend::{Asker, Refusal, RollbackTo, WorkloadName};
+use crate::api::views::{AcceptedView, ConfirmAsk, DeployAsk, DeploymentView, HeldWord, StatusView};
+use crate::commands::Error;
+
+impl LiveBackend {
+    pub(super) async fn deployed(
+        &self,
+        asker: Asker,
+        name: &WorkloadName,
+        ask: DeployAsk,
+    ) -> Result<AcceptedView, Refusal> {
+        let id = self.find(name)?;
+        let state = self.commands.live().cell(id).state();
+        if state.teardown != Teardown::No {
+            return Err(Refusal::NotAllowed(format!("{} is torn down: apply it first", self.full_name(id))));
+        }
+        let registry = self.registry();
+        let spec = registry.workloads.get(&id).and_then(|registered| registered.revisions.last());
+        let Some(Source::Image(source)) = spec.map(|spec| &spec.source) else {
+            return Err(Refusal::NotAllowed("it has no spec yet: apply it first".into()));
+        };
+        let reference = match ask.image {
+            Some(text) => {
+                Reference::parse(&text).map_err(|error| Refusal::BadContent(error.to_string()))?;
+                text
+            }
+            None if source.reference.contains('{') => match state.releases.last() {
+                Some(release) => release.reference.to_string(),
+                None => {
+                    let text = "waits for the first delivery; to deploy without one, name an image: --image REF";
+                    return Err(Refusal::NotAllowed(text.into()));
+                }
+            },
+            None => source.reference.clone(),
+        };
+        self.queue(&asker, id, Wish::Deploy(ImageWish::Reference { reference, ask_registry: ask.pull })).await
+    }
+
+    pub(super) async fn rolled_back(
+        &self,
+        asker: Asker,
+        name: &WorkloadName,
+        to: RollbackTo,
+    ) -> Result<AcceptedView, Refusal> {
+        let id = self.find(name)?;
+        let state = self.commands.live().cell(id).state();
+        let release = match to {
+            RollbackTo::Previous => None,
+            RollbackTo::Release(release) => Some(release),
+            RollbackTo::Deployment(deployment) => {
+                let made = state.releases.iter().rev().find(|release| release.deployment == deployment);
+                let unknown = || Refusal::NotAllowed(format!("{deployment} made no release of {}", self.full_name(id)));
+                Some(made.ok_or_else(unknown)?.id)
+            }
+        };
+        self.queue(&asker, id, Wish::Rollback(release)).await
+    }
+
+    pub(super) async fn wished(&self, asker: Asker, name: &WorkloadName, wish: Wish) -> Result<AcceptedView, Refusal> {
+        self.queue(&asker, self.find(name)?, wish).await
+    }
+
+    /// Queues a wish of a person; the same key finds what it queued before.
+    pub(super) async fn queue(&self, asker: &Asker, id: WorkloadId, wish: Wish) -> Result<AcceptedView, Refusal> {
+        let registry = self.registry();
+        let deployment = DeploymentId::from_ulid(self.clock.ulid());
+        let revision = registry.workloads.get(&id).map_or(0, |registered| registered.revision());
+        let intent = IntentQueued { deployment, workload: id, wish, revision, person: true, change: None };
+        let workload = self.full_name(id);
+        match self.commands.workload(id, by(asker), Command::Queue(intent)).await {
+            Ok(receipt) => {
+                Ok(AcceptedView { deployment_id: deployment.to_string(), workload, position: receipt.position })
+            }
+            Err(Error::Duplicate(original)) => self.accepted_before(asker, &original, workload),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn accepted_before(&self, asker: &Asker, original: &Sealed, workload: String) -> Result<AcceptedView, Refusal> {
+        let same = match (&original.commit.key, &asker.key) {
+            (Some(Key::Client { request, .. }), Some(key)) => *request == key.request,
+            _ => true,
+        };
+        let queued = original.commit.events.iter().find_map(Event::deployment).filter(|_| same);
+        let Some(deployment) = queued else {
+            return Err(Refusal::Conflict("the idempotency key was used for another wish: choose another key".into()));
+        };
+        let position = original.commit.last_position();
+        Ok(AcceptedView { deployment_id: deployment.to_string(), workload, position })
+    }
+
+    /// Cancel and resume.
+    pub(super) async fn ordered(
+        &self,
+        asker: Asker,
+        id: DeploymentId,
+        command: Command,
+    ) -> Result<DeploymentView, Refusal> {
+        let begins = self.commands.live().with_deployments(|all| all.begins(id));
+        let begins = begins.ok_or_else(|| Refusal::UnknownName(format!("no deployment is {id}")))?;
+        match self.commands.workload(begins.workload, by(&asker), command).await {
+            Ok(_) | Err(Error::Duplicate(_)) => self.told(id).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) async fn confirmed(&self, asker: Asker, ask: ConfirmAsk) -> Result<StatusView, Refusal> {
+        let cause = match ask.cause {
+            HeldWord::LogWentBack => HeldCause::LogWentBack,
+            HeldWord::DaemonChanged => HeldCause::DaemonChanged,
+            HeldWord::RouterAhead => HeldCause::RouterAhead,
+        };
+        let decided = self.commands.engine(by(&asker), |engine| match engine.held.contains_key(&cause) {
+            true => Ok(vec![Event::from(Confirmed { cause })]),
+            false => Err(Refusal::NotAllowed("the engine is not held for that: see cutover status".into())),
+        });
+        decided.await?;
+        for (_, cell) in self.commands.live().cells() {
+            cell.changed.notify_one();
+        }
+        self.status_of(None).await
+    }
+}

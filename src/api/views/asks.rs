@@ -1,0 +1,113 @@
+//! What the API is asked for: bodies of requests.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::spec::WorkloadBody;
+
+/// What becomes of what an apply changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplyMode {
+    /// It is deployed.
+    #[default]
+    Deploy,
+    /// It is deployed, and the registry is asked even where the image is here.
+    Pull,
+    /// It is only recorded.
+    Record,
+}
+
+/// Workloads to register or to revise.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApplyAsk {
+    /// All of them or none.
+    pub workloads: Vec<WorkloadBody>,
+    /// What becomes of what changed.
+    #[serde(default)]
+    pub mode: ApplyMode,
+}
+
+/// A deployment of one workload.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeployAsk {
+    /// A reference; null for the one of the spec, or of what runs where that has placeholders.
+    #[schema(example = "ghcr.io/acme/shop:v2")]
+    pub image: Option<String>,
+    /// Whether the registry is asked even where the image is here.
+    pub pull: bool,
+}
+
+/// A deployment of an earlier release.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RollbackAsk {
+    /// A release (`rel_…`) or the deployment that made it (`dep_…`); null for the one before.
+    pub to: Option<String>,
+}
+
+/// Why the engine may be held, and what a person confirms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeldWord {
+    /// A container or the proxy knows a position that the log does not hold.
+    LogWentBack,
+    /// Docker's daemon is another one.
+    DaemonChanged,
+    /// The proxy knows a generation above the log's.
+    RouterAhead,
+}
+
+/// A person's word that the engine goes on as things are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmAsk {
+    /// What is confirmed.
+    pub cause: HeldWord,
+}
+
+/// A source of deliveries.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HookAsk {
+    /// As triggers name it.
+    #[schema(example = "github")]
+    pub name: String,
+    /// How its deliveries are verified and read.
+    pub provider: ProviderWord,
+    /// For `generic`: the header that holds the signature; null for `x-signature-256`.
+    #[serde(default)]
+    pub header: Option<String>,
+    /// The shared secret; null to have one made.
+    #[serde(default)]
+    pub secret: Option<String>,
+}
+
+/// How deliveries are verified and read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProviderWord {
+    /// GitHub: `X-Hub-Signature-256`.
+    Github,
+    /// Anybody: HMAC-SHA256 of the body as hex in a header of choice.
+    Generic,
+}
+
+/// A new secret for a hook.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RotateAsk {
+    /// The new secret; null to have one made. The one before is accepted too until the next rotation.
+    pub secret: Option<String>,
+}
+
+/// A token for the API over TCP.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenAsk {
+    /// As people know it.
+    #[schema(example = "ci")]
+    pub name: String,
+}

@@ -1,0 +1,187 @@
+//! The canonical form of a workload as JSON: what a workload file is lowered to, what apply takes, what show prints.
+//! A test holds it against the domain's own reading of the same JSON.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// One workload. What is missing has its default; an unknown key is refused.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadBody {
+    /// The namespace and network; `default` when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(example = "shop")]
+    pub project: Option<String>,
+    /// The name within the project.
+    #[schema(example = "web")]
+    pub name: String,
+    /// Where it comes from.
+    pub source: SourceView,
+    /// What leads to it from outside.
+    #[serde(default)]
+    pub routes: Vec<RouteView>,
+    /// Environment. Values are sealed when they are recorded and shown as null afterwards.
+    #[serde(default)]
+    pub env: BTreeMap<String, Option<String>>,
+    /// Replaces the command of the image.
+    #[serde(default)]
+    pub command: Option<Vec<String>>,
+    /// What its containers may use.
+    #[serde(default)]
+    pub limits: LimitsView,
+    /// `default` or `strict`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(example = "default")]
+    pub hardening: Option<String>,
+    /// How readiness is probed; without it the liveness window counts.
+    #[serde(default)]
+    pub health: Option<HealthView>,
+    /// Containers of one release, 1 to 64; 1 when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replicas: Option<i64>,
+    /// Which changes from outside deploy it.
+    #[serde(default)]
+    pub triggers: Vec<TriggerView>,
+    /// Times and counts.
+    #[serde(default)]
+    pub policy: PolicyView,
+}
+
+/// Where a workload comes from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceView {
+    /// `image`; other sources are not supported yet.
+    #[schema(example = "image")]
+    pub kind: String,
+    /// The reference; may hold `{sha}`, `{short_sha}`, `{branch}` and `{tag}`.
+    #[schema(example = "ghcr.io/acme/shop:{sha}")]
+    pub image: String,
+    /// `missing`, `always` or `never`; `missing` when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pull: Option<String>,
+    /// `os/arch[/variant]`; the platform of the host when missing or empty.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub platform: Option<String>,
+    /// `blue-green`; the default of the source when missing or empty.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deploy_strategy: Option<String>,
+}
+
+/// One way in from outside.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteView {
+    /// Lower case; `*.example.com` matches one label.
+    pub host: String,
+    /// Path prefix, matches whole segments; `/` when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub path: Option<String>,
+    /// Port inside the container.
+    pub port: i64,
+    /// Whether the prefix is cut off before the request is passed on.
+    #[serde(default)]
+    pub strip: bool,
+}
+
+/// What a container may use; null is without a limit.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsView {
+    /// Bytes of memory.
+    pub memory_bytes: Option<u64>,
+    /// Thousandths of a core.
+    pub cpu_milli: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+}
+
+/// How readiness is probed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HealthView {
+    /// What is asked.
+    pub check: CheckKindView,
+    /// Port inside the container.
+    pub port: i64,
+    /// Between two probes, ms.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub interval_ms: Option<u64>,
+    /// For one probe, ms.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timeout_ms: Option<u64>,
+}
+
+/// What a probe asks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum CheckKindView {
+    /// `GET path` answers with a status between `low` and `high`, both included.
+    Http {
+        /// Begins with `/`.
+        path: String,
+        /// `Host` header; empty for the address.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        host: Option<String>,
+        /// Lowest status that counts as ready.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        low: Option<u16>,
+        /// Highest status that counts as ready.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        high: Option<u16>,
+    },
+    /// The port accepts a connection.
+    Tcp,
+}
+
+/// Which changes deploy a workload: all parts that are given must match.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TriggerView {
+    /// Name of the hook.
+    pub hook: String,
+    /// `owner/name`; empty for any.
+    #[serde(default)]
+    pub repo: String,
+    /// Branch, with `*`; empty for none.
+    #[serde(default)]
+    pub branch: String,
+    /// Tag, with `*`; empty for none.
+    #[serde(default)]
+    pub tag: String,
+    /// Image repository; empty for none.
+    #[serde(default)]
+    pub image: String,
+}
+
+/// Times and counts; what is missing has its default.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicyView {
+    /// From the start of the last container until ready, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate_timeout_ms: Option<u64>,
+    /// Without a health check: how long a container must stay up, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub liveness_ms: Option<u64>,
+    /// How long requests to blue may go on after the swap, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_ms: Option<u64>,
+    /// How long green is watched while blue stands by, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bake_ms: Option<u64>,
+    /// How long blue keeps running afterwards, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standby_ms: Option<u64>,
+    /// Between the stop signal and the kill, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_timeout_ms: Option<u64>,
+    /// As in `SIGTERM`; empty for the image's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
+    /// Releases that stay known for a rollback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_releases: Option<i64>,
+}

@@ -1,0 +1,251 @@
+//! Workloads, their containers and releases as the API shows them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::deployment::DeploymentView;
+use super::engine::HeldView;
+use super::spec::WorkloadBody;
+
+/// Everything that runs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct StatusView {
+    /// Position that this is the state of.
+    pub position: u64,
+    /// Why destructive effects are refused; empty as a rule.
+    pub held: Vec<HeldView>,
+    /// In the order of full names.
+    pub workloads: Vec<WorkloadView>,
+}
+
+/// In one word how a workload is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkloadState {
+    /// Recorded, never deployed.
+    New,
+    /// Every replica is ready.
+    Running,
+    /// Serves with fewer replicas than wished.
+    Degraded,
+    /// A release is active, and none of it is ready.
+    Unready,
+    /// Nothing is active.
+    Down,
+    /// Being removed.
+    TearingDown,
+    /// Nothing of it is left.
+    TornDown,
+}
+
+/// One workload with all its containers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct WorkloadView {
+    /// `project/name`.
+    pub workload: String,
+    /// Its id, for ever.
+    pub id: String,
+    /// In one word.
+    pub state: WorkloadState,
+    /// The newest spec revision.
+    pub revision: u32,
+    /// The active release.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub release: Option<String>,
+    /// The reference that the active release was resolved from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reference: Option<String>,
+    /// The local image id of the active release.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub image: Option<String>,
+    /// When the active release went live (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub live_since: Option<String>,
+    /// The route generation that the log has seen in the proxy.
+    pub generation: u64,
+    /// `host/path` of every route.
+    pub routes: Vec<String>,
+    /// Replicas wished.
+    pub replicas: u16,
+    /// Every container of ours that carries its id.
+    pub containers: Vec<ContainerView>,
+    /// The deployment that holds the lane.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deployment: Option<DeploymentView>,
+    /// Deployments that wait for the lane.
+    pub queued: Vec<String>,
+    /// The deployment that ended last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last: Option<DeploymentView>,
+}
+
+/// What a container is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Serves.
+    Active,
+    /// The candidate of the deployment that runs.
+    Green,
+    /// A former blue that still runs.
+    Standby,
+    /// On the removal list, or known to no list and about to go there.
+    Removing,
+}
+
+/// One container.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ContainerView {
+    /// Docker's full id; empty when it does not exist.
+    pub id: String,
+    /// Its name on Docker.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// The unit.
+    pub unit: String,
+    /// The release that it was made of.
+    pub release: String,
+    /// The deployment that made it.
+    pub deployment_id: String,
+    /// `created`, `running`, `exited`, `restarting`, `removing` or `missing`.
+    pub phase: String,
+    /// Whether the last look found it ready.
+    pub ready: bool,
+    /// Its address on the network of the project, empty without one.
+    pub address: String,
+}
+
+/// What a rollback to a release would take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackCost {
+    /// It is live.
+    Live,
+    /// It stands by: a swap, in milliseconds.
+    Instant,
+    /// Its image is here: a new container.
+    Start,
+    /// Its image must be pulled first.
+    Pull,
+    /// It was never live, or its image was made here and is gone.
+    Impossible,
+}
+
+/// One release.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReleaseView {
+    /// Its id.
+    pub release: String,
+    /// The deployment that made it.
+    pub deployment_id: String,
+    /// When it was resolved (RFC 3339).
+    pub time: String,
+    /// Its spec revision.
+    pub revision: u32,
+    /// The reference that was resolved.
+    pub reference: String,
+    /// The local image id.
+    pub image: String,
+    /// `name@sha256:…`, empty for an image that was made here.
+    pub repo_digest: String,
+    /// Commit that it came from, empty without one.
+    pub sha: String,
+    /// What a rollback to it would take.
+    pub rollback: RollbackCost,
+}
+
+/// The releases of one workload.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReleasesView {
+    /// `project/name`.
+    pub workload: String,
+    /// Newest first.
+    pub releases: Vec<ReleaseView>,
+}
+
+/// What an apply came to for one workload.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AppliedView {
+    /// `project/name`.
+    pub workload: String,
+    /// The newest revision after it.
+    pub revision: u32,
+    /// Whether something was recorded.
+    pub changed: bool,
+    /// Position of what was recorded, or of the head where nothing was.
+    pub position: u64,
+    /// The deployment that was queued.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deployment_id: Option<String>,
+    /// One line for a person: what happens now, or why nothing does.
+    pub note: String,
+}
+
+/// What an apply came to, in the order of the request.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ApplyView {
+    /// One per workload.
+    pub workloads: Vec<AppliedView>,
+}
+
+/// One difference between what is recorded and what is asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DifferenceView {
+    /// The key of the canonical spec, dotted.
+    pub key: String,
+    /// As recorded; empty for something new.
+    pub from: String,
+    /// As asked for; empty for something that goes.
+    pub to: String,
+}
+
+/// What an apply would come to for one workload; nothing is recorded.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PlannedView {
+    /// `project/name`.
+    pub workload: String,
+    /// `register`, `revise` or `nothing`.
+    pub action: String,
+    /// What differs; values of the environment are not shown.
+    pub differences: Vec<DifferenceView>,
+    /// How it would be replaced, and why so.
+    pub strategy: String,
+    /// What would be done, in this order, one line each.
+    pub steps: Vec<String>,
+    /// The image that the file names, and the one that runs where it is another.
+    pub images: Vec<String>,
+    /// What a person should know: memory of a second copy, what waits for a delivery.
+    pub notes: Vec<String>,
+}
+
+/// What an apply would come to, in the order of the request.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PlanView {
+    /// Position that it was made at.
+    pub position: u64,
+    /// One per workload.
+    pub workloads: Vec<PlannedView>,
+}
+
+/// The effective spec of a workload.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ShowView {
+    /// `project/name`.
+    pub workload: String,
+    /// Which revision this is.
+    pub revision: u32,
+    /// The newest revision.
+    pub newest: u32,
+    /// With every default filled in; values of the environment are sealed and shown as null.
+    pub spec: WorkloadBody,
+}
+
+/// Output of the containers of a workload.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LogsView {
+    /// `project/name`.
+    pub workload: String,
+    /// Oldest container first.
+    pub outputs: Vec<super::deployment::OutputView>,
+}

@@ -1,0 +1,250 @@
+//! Every key of the configuration: how it is read, shown and explained.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use cutover_domain::file::check;
+use cutover_domain::file::quantity;
+use cutover_domain::file::strict::quoted;
+
+use super::parts::{Config, LogFormat};
+
+/// One key.
+pub(super) struct Key {
+    /// Dotted.
+    pub(super) path: &'static str,
+    /// Unit, what it means, and why the default is what it is.
+    pub(super) doc: &'static str,
+    /// Its type, and where its value is kept.
+    pub(super) value: Value,
+}
+
+/// The type of a key.
+pub(super) enum Value {
+    /// A text.
+    Text {
+        /// Refuses what is not allowed.
+        set: fn(&mut Config, &str) -> Result<(), String>,
+        /// What `set` would take.
+        get: fn(&Config) -> String,
+    },
+    /// Several texts.
+    List {
+        /// Refuses what is not allowed.
+        set: fn(&mut Config, &[&str]) -> Result<(), String>,
+        /// What `set` would take.
+        get: fn(&Config) -> Vec<String>,
+    },
+    /// A whole number.
+    Number {
+        /// Lowest allowed.
+        low: i64,
+        /// Highest allowed.
+        high: i64,
+        /// Takes only what is within.
+        set: fn(&mut Config, i64),
+        /// The number.
+        get: fn(&Config) -> i64,
+    },
+}
+
+/// Keys and sections at the top.
+pub(super) const TOP: &[&str] = &["data_dir", "api", "proxy", "hooks", "docker", "limits", "log"];
+
+/// The keys of a section; `None` for what is no section.
+pub(super) fn of_section(name: &str) -> Option<&'static [&'static str]> {
+    Some(match name {
+        "api" | "proxy" => &["listen"],
+        "hooks" => &["host", "max_body"],
+        "docker" => &["socket"],
+        "limits" => &["deployments", "keep_bodies", "keep_output"],
+        "log" => &["format", "level"],
+        _ => return None,
+    })
+}
+
+/// Deployments at a time: each holds an open listing of Docker and its probes.
+const MAX_DEPLOYMENTS: i64 = 64;
+/// Bytes of a path that sockets are made below: Linux takes 107 for a socket, and ours have up to 17 more.
+const MAX_DATA_DIR_BYTES: usize = 90;
+/// Least a delivery may have: below, pushes with a few commits would not fit.
+const MIN_BODY_BYTES: u64 = 64 << 10;
+/// Most a delivery may have: one is held in memory while it is verified.
+const MAX_BODY_BYTES: u64 = 64 << 20;
+const HOUR_MS: u64 = 60 * 60 * 1000;
+const YEAR_MS: u64 = 365 * 24 * HOUR_MS;
+
+/// In the order of the example.
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        path: "data_dir",
+        doc: "Folder (absolute) of the log, sockets, bodies and secrets; at most 90 bytes, because sockets are below it.\n\
+              Default: /var/lib/cutover as root, otherwise $XDG_STATE_HOME/cutover or ~/.local/state/cutover.",
+        value: Value::Text { set: set_data_dir, get: |c| c.data_dir.display().to_string() },
+    },
+    Key {
+        path: "api.listen",
+        doc: "Address and port of the API over TCP, as in \"127.0.0.1:7070\"; a token is always needed there.\n\
+              Empty: only the socket in the data folder, which needs no token and cannot be reached from outside.",
+        value: Value::Text {
+            set: |c, text| {
+                c.api.listen = if text.is_empty() { None } else { Some(address(text)?) };
+                Ok(())
+            },
+            get: |c| c.api.listen.map_or_else(String::new, |address| address.to_string()),
+        },
+    },
+    Key {
+        path: "proxy.listen",
+        doc: "Addresses and ports that requests come in on; read when the proxy starts. Add \"[::]:80\" for IPv6.\n\
+              Default: \"0.0.0.0:80\" as root, otherwise \"127.0.0.1:8080\": others may not have port 80.",
+        value: Value::List { set: set_listen, get: |c| c.proxy.listen.iter().map(SocketAddr::to_string).collect() },
+    },
+    Key {
+        path: "hooks.host",
+        doc: "Host name that /hooks/ is answered on. Empty: on every host, unless a workload holds that path there.",
+        value: Value::Text {
+            set: |c, text| {
+                c.hooks.host = if text.is_empty() { None } else { Some(one_host(text)?) };
+                Ok(())
+            },
+            get: |c| c.hooks.host.clone().unwrap_or_default(),
+        },
+    },
+    Key {
+        path: "hooks.max_body",
+        doc: "Size of one delivery, 64KiB to 64MiB. 25MiB is the most that GitHub sends.",
+        value: Value::Text {
+            set: |c, text| {
+                let bytes = quantity::bytes(text)?;
+                if !(MIN_BODY_BYTES..=MAX_BODY_BYTES).contains(&bytes) {
+                    return Err(format!("{} is out of range; allowed is 64KiB to 64MiB", quoted(text)));
+                }
+                c.hooks.max_body_bytes = bytes;
+                Ok(())
+            },
+            get: |c| quantity::show_bytes(c.hooks.max_body_bytes),
+        },
+    },
+    Key {
+        path: "docker.socket",
+        doc: "Path (absolute) of Docker's socket.",
+        value: Value::Text {
+            set: |c, text| {
+                c.docker.socket = absolute(text)?;
+                Ok(())
+            },
+            get: |c| c.docker.socket.display().to_string(),
+        },
+    },
+    Key {
+        path: "limits.deployments",
+        doc: "Deployments that run at the same time (1 to 64), each of another workload; on two cores more than 4 only\n\
+              wait for one another.",
+        value: Value::Number {
+            low: 1,
+            high: MAX_DEPLOYMENTS,
+            set: |c, number| c.limits.deployments = u16::try_from(number).unwrap_or(1),
+            get: |c| c.limits.deployments.into(),
+        },
+    },
+    Key {
+        path: "limits.keep_bodies",
+        doc: "How long (1h to 365d) raw bodies of deliveries are kept, for support; decisions never need them.",
+        value: Value::Text {
+            set: |c, text| {
+                c.limits.keep_bodies_ms = quantity::duration_within(text, HOUR_MS, YEAR_MS)?;
+                Ok(())
+            },
+            get: |c| quantity::show_duration(c.limits.keep_bodies_ms),
+        },
+    },
+    Key {
+        path: "limits.keep_output",
+        doc: "How long (1h to 365d) the last output of failed containers is kept; it may hold secrets of the program.",
+        value: Value::Text {
+            set: |c, text| {
+                c.limits.keep_output_ms = quantity::duration_within(text, HOUR_MS, YEAR_MS)?;
+                Ok(())
+            },
+            get: |c| quantity::show_duration(c.limits.keep_output_ms),
+        },
+    },
+    Key {
+        path: "log.format",
+        doc: "\"text\" for people, or \"json\": one object a line.",
+        value: Value::Text {
+            set: |c, text| {
+                c.log.format = check::word(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])?;
+                Ok(())
+            },
+            get: |c| match c.log.format {
+                LogFormat::Text => "text".to_owned(),
+                LogFormat::Json => "json".to_owned(),
+            },
+        },
+    },
+    Key {
+        path: "log.level",
+        doc: "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"; or levels by module, as in \"info,cutover::store=debug\".",
+        value: Value::Text { set: set_level, get: |c| c.log.level.clone() },
+    },
+];
+
+fn set_data_dir(config: &mut Config, text: &str) -> Result<(), String> {
+    let path = absolute(text)?;
+    if text.len() > MAX_DATA_DIR_BYTES {
+        return Err(format!(
+            "the path has {} bytes; at most {MAX_DATA_DIR_BYTES} are allowed, because sockets are below it",
+            text.len()
+        ));
+    }
+    config.data_dir = path;
+    Ok(())
+}
+
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    if Path::new(text).is_absolute() && !text.chars().any(char::is_control) {
+        return Ok(PathBuf::from(text));
+    }
+    Err(format!("{} is not an absolute path; it must begin with \"/\"", quoted(text)))
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!(
+            "{} is not an address with a port; expected one as in \"127.0.0.1:7070\" or \"[::1]:7070\"",
+            quoted(text)
+        )
+    })
+}
+
+fn set_listen(config: &mut Config, texts: &[&str]) -> Result<(), String> {
+    if texts.is_empty() {
+        return Err("an empty list; at least one address with a port is needed".to_owned());
+    }
+    config.proxy.listen = texts.iter().map(|text| address(text)).collect::<Result<_, _>>()?;
+    Ok(())
+}
+
+fn one_host(text: &str) -> Result<String, String> {
+    let host = check::host(text)?;
+    if host.starts_with('*') { Err(format!("{} is not one host", quoted(text))) } else { Ok(host) }
+}
+
+fn set_level(config: &mut Config, text: &str) -> Result<(), String> {
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let directive = |part: &str| {
+        let (module, level) = part.split_once('=').unwrap_or(("all", part));
+        let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b':';
+        !module.is_empty() && module.bytes().all(word) && levels.contains(&level)
+    };
+    if !text.split(',').all(directive) {
+        return Err(format!(
+            "{} is not a level; expected \"error\", \"warn\", \"info\", \"debug\" or \"trace\", or levels by module as in \"info,cutover::store=debug\"",
+            quoted(text)
+        ));
+    }
+    config.log.level = text.to_owned();
+    Ok(())
+}

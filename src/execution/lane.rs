@@ -1,0 +1,204 @@
+//! The loop of one workload: look, ask what comes next, do it; sleep until something changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cutover_domain::deployment::{Command, Decision, Next, next};
+use cutover_domain::observed::{Class, Effect, Now, Trouble};
+use cutover_events::deployment::{Drift, DriftSeen, IntentQueued, ReasonKind, ReleaseResolved, Wish};
+use cutover_events::{Cause, DeploymentId, UnitId, WorkloadId};
+use tokio_util::sync::CancellationToken;
+
+use super::Execution;
+use super::look::Sight;
+use super::perform::Failed;
+use crate::commands::{By, Error};
+use crate::projections::Cell;
+use crate::store::AppendError;
+
+/// How long a lane that waits for the world sleeps at most while a deployment is open, ms: events are hints only.
+const OPEN_TICK_MS: u64 = 500;
+/// How long a lane at rest sleeps at most, ms: hints and the general look wake it earlier.
+const REST_TICK_MS: u64 = 60_000;
+/// How long a lane waits after a look or an append that failed, ms.
+const AGAIN_MS: u64 = 500;
+/// Longest wait between two failing looks, ms.
+const AGAIN_LONGEST_MS: u64 = 5_000;
+
+/// One lane, with what it remembers between looks; all of it may be lost in a crash.
+pub(super) struct Lane {
+    pub(super) id: WorkloadId,
+    pub(super) cell: Arc<Cell>,
+    pub(super) sight: Sight,
+}
+
+enum Step {
+    Again,
+    Sleep(u64),
+}
+
+impl Execution {
+    pub(super) async fn lane(self: Arc<Self>, id: WorkloadId, stop: CancellationToken) {
+        let cell = self.commands.live().cell(id);
+        let mut lane = Lane { id, cell, sight: Sight::default() };
+        let mut failures = 0u32;
+        while !stop.is_cancelled() {
+            let sleep = match self.step(&mut lane).await {
+                Ok(Step::Again) => {
+                    failures = 0;
+                    continue;
+                }
+                Ok(Step::Sleep(ms)) => {
+                    failures = 0;
+                    ms
+                }
+                Err(why) => {
+                    failures = failures.saturating_add(1);
+                    tracing::warn!(workload = %self.full_name(id), why, "cannot look or write; trying again");
+                    (AGAIN_MS << failures.min(4)).min(AGAIN_LONGEST_MS)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => (),
+                () = lane.cell.changed.notified() => (),
+                () = lane.sight.something_ended() => (),
+                () = tokio::time::sleep(Duration::from_millis(sleep)) => (),
+            }
+        }
+    }
+
+    async fn step(self: &Arc<Self>, lane: &mut Lane) -> Result<Step, String> {
+        let state = lane.cell.state();
+        if state.version == 0 || !self.commands.live().engine().held.is_empty() {
+            return Ok(Step::Sleep(REST_TICK_MS));
+        }
+        for (effect, result) in std::mem::take(&mut lane.sight.removed) {
+            match result {
+                Ok(()) => lane.sight.trouble_over(effect),
+                Err(failed) => self.trouble(lane, effect, failed),
+            }
+        }
+        self.look(lane, &state).await?;
+        let now = Now { boot: self.clock.boot(), mono_ms: self.clock.mono_ms(), engine_start_ms: self.started_ms };
+        let asked = next(&state, &lane.sight.observed, &now);
+        match asked {
+            Next::Append(events) => self.written(self.commands.advance(lane.id, &state, events).await.map(drop)),
+            Next::Decide(decision) => self.decide(lane, &state, decision).await,
+            Next::Do(effect) => {
+                self.effect(lane, &state, effect).await;
+                Ok(Step::Again)
+            }
+            Next::Wait(until) => {
+                let tick = if state.open.is_some() || !state.removal.is_empty() { OPEN_TICK_MS } else { REST_TICK_MS };
+                let due = until.map_or(tick, |at| at.saturating_sub(now.mono_ms).max(1));
+                Ok(Step::Sleep(due.min(tick).min(lane.sight.next_probe(now.mono_ms))))
+            }
+        }
+    }
+
+    /// What a write came to: refused because something else came first means to look again.
+    fn written(&self, result: Result<(), Error>) -> Result<Step, String> {
+        match result {
+            Ok(()) | Err(Error::Rejected(_) | Error::Duplicate(_) | Error::Claimed(_)) => Ok(Step::Again),
+            Err(Error::Log(AppendError::NoRoom)) => Err("no room for the log".into()),
+            Err(Error::Log(AppendError::Conflict { .. })) => Ok(Step::Again),
+            Err(error @ (Error::Log(AppendError::Poisoned(_) | AppendError::Codec(_)) | Error::Corrupt(_))) => {
+                self.poison(error.to_string());
+                Err(error.to_string())
+            }
+            Err(Error::Log(AppendError::Duplicate { .. })) => Ok(Step::Again),
+        }
+    }
+
+    /// Performs an effect and remembers what did not simply happen.
+    async fn effect(self: &Arc<Self>, lane: &mut Lane, state: &cutover_domain::workload::Workload, effect: Effect) {
+        match self.perform(lane, state, effect).await {
+            Ok(()) => lane.sight.trouble_over(effect),
+            Err(failed) => self.trouble(lane, effect, failed),
+        }
+    }
+
+    fn trouble(&self, lane: &mut Lane, effect: Effect, failed: Failed) {
+        let before = lane.sight.observed.answers.trouble.as_ref().filter(|trouble| trouble.effect == effect);
+        let tries = before.map_or(0, |trouble| trouble.tries) + 1;
+        tracing::info!(workload = %self.full_name(lane.id), ?effect, tries, why = failed.text, "an effect did not happen");
+        let trouble = Trouble {
+            effect,
+            class: failed.class,
+            tries,
+            at_ms: self.clock.mono_ms(),
+            kind: failed.kind,
+            text: failed.text.into(),
+        };
+        lane.sight.observed.answers.trouble = Some(trouble);
+    }
+
+    async fn decide(
+        self: &Arc<Self>,
+        lane: &mut Lane,
+        state: &cutover_domain::workload::Workload,
+        decision: Decision,
+    ) -> Result<Step, String> {
+        let command = match decision {
+            Decision::Begin(deployment) => {
+                let registry = self.commands.live().registry();
+                let revision = registry.workloads.get(&lane.id).map_or(0, |registered| registered.revision());
+                Command::Begin(deployment, revision)
+            }
+            Decision::Resolved => match lane.sight.resolved.clone() {
+                Some(resolved) => Command::Resolved(self.resolved(state, resolved)),
+                None => return Ok(Step::Again),
+            },
+            Decision::Plan => match self.plan(lane, state).await {
+                Ok(command) => command,
+                Err(failed) => {
+                    let open = state.open.as_ref().map_or(DeploymentId([0; 16]), cutover_domain::workload::Open::id);
+                    self.trouble(lane, Effect::Plan(open), failed);
+                    return Ok(Step::Again);
+                }
+            },
+            Decision::Heal(unit, drift) => self.heal(lane.id, unit, drift),
+        };
+        let cause = match (&decision, &state.open) {
+            (Decision::Heal(..), _) => Cause::Drift,
+            (Decision::Begin(deployment), _) => Cause::Deployment(*deployment),
+            (_, Some(open)) => Cause::Deployment(open.id()),
+            (_, None) => Cause::Engine,
+        };
+        let written = self.commands.workload(lane.id, By::engine(cause), command).await.map(drop);
+        self.written(written)
+    }
+
+    fn heal(&self, workload: WorkloadId, unit: UnitId, drift: Drift) -> Command {
+        let registry = self.commands.live().registry();
+        let intent = IntentQueued {
+            deployment: DeploymentId::from_ulid(self.clock.ulid()),
+            workload,
+            wish: Wish::Heal,
+            revision: registry.workloads.get(&workload).map_or(0, |registered| registered.revision()),
+            person: false,
+            change: None,
+        };
+        Command::Heal(DriftSeen { unit, drift }, intent)
+    }
+
+    fn resolved(&self, state: &cutover_domain::workload::Workload, resolved: super::look::Resolved) -> ReleaseResolved {
+        let open = state.open.as_ref();
+        ReleaseResolved {
+            deployment: resolved.deployment,
+            release: cutover_events::ReleaseId(resolved.deployment.0),
+            revision: open.map_or(0, |open| open.revision),
+            reference: resolved.reference,
+            image: resolved.image.id,
+            repo_digest: resolved.image.repo_digest,
+            change: open.and_then(|open| open.intent.change.clone()),
+        }
+    }
+}
+
+impl Failed {
+    /// Trying again cannot help.
+    pub(super) fn for_good(kind: ReasonKind, text: impl Into<String>) -> Self {
+        Self { class: Class::Permanent, kind, text: text.into() }
+    }
+}

@@ -1,0 +1,207 @@
+//! One look at the world for one workload: complete, or none.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use cutover_domain::deployment::probed;
+use cutover_domain::observed::{Answers, DockerId, Effect, Observed, Phase, Probe, RouterSeen, Seen};
+use cutover_domain::workload::Workload;
+use cutover_events::deployment::Cut;
+use cutover_events::{DeploymentId, UnitId};
+use cutover_proxy::wire::{Entry, Table};
+use tokio::task::JoinSet;
+
+use super::Execution;
+use super::lane::Lane;
+use super::probing::Probes;
+use crate::adapters::runtime::{Container, Image};
+use crate::projections::{ContainerRow, RouteRow};
+
+/// What a lane remembers between looks.
+#[derive(Default)]
+pub(super) struct Sight {
+    pub(super) observed: Observed,
+    pub(super) containers: Vec<Container>,
+    pub(super) table: Option<Table>,
+    pub(super) resolved: Option<Resolved>,
+    pub(super) probes: Probes,
+    pub(super) removals: JoinSet<(UnitId, Effect, Result<(), super::perform::Failed>)>,
+    /// Removals that have ended and were not taken in yet.
+    pub(super) removed: Vec<(Effect, Result<(), super::perform::Failed>)>,
+    down_since: BTreeMap<DockerId, u64>,
+    witnessed: BTreeMap<DockerId, bool>,
+}
+
+/// What a reference was found to mean.
+#[derive(Clone, Debug)]
+pub(super) struct Resolved {
+    pub(super) deployment: DeploymentId,
+    pub(super) reference: String,
+    pub(super) image: Image,
+}
+
+impl Sight {
+    pub(super) fn trouble_over(&mut self, effect: Effect) {
+        let answers = &mut self.observed.answers;
+        if answers.trouble.as_ref().is_some_and(|trouble| trouble.effect == effect) {
+            answers.trouble = None;
+        }
+    }
+
+    pub(super) fn address(&self, unit: UnitId) -> Option<Ipv4Addr> {
+        self.containers.iter().find(|container| container.unit == unit)?.address
+    }
+
+    /// How long until a probe is due, ms.
+    pub(super) fn next_probe(&self, now_ms: u64) -> u64 {
+        self.probes.next_due(now_ms)
+    }
+
+    /// Returns when a probe or a removal has ended; never, when none is under way.
+    pub(super) async fn something_ended(&mut self) {
+        let removal = async {
+            match self.removals.join_next().await {
+                Some(ended) => Some(ended),
+                None => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            ended = removal => ended,
+            () = self.probes.ended() => None,
+        };
+        if let Some(Ok((unit, effect, result))) = ended {
+            self.observed.answers.under_way.retain(|other| *other != unit);
+            self.removed.push((effect, result));
+        }
+    }
+}
+
+impl Execution {
+    /// Looks at Docker and the router. Their answers are younger than `state`.
+    pub(super) async fn look(&self, lane: &mut Lane, state: &Workload) -> Result<(), String> {
+        let (containers, table) = tokio::join!(self.runtime.list(self.log, Some(lane.id)), self.router.table());
+        let containers = containers.map_err(|error| error.to_string())?;
+        let table = table.inspect_err(|error| tracing::debug!(%error, "the proxy does not answer")).ok();
+        let now_ms = self.clock.mono_ms();
+        let sight = &mut lane.sight;
+        sight.forget(state, &containers);
+        sight.probes.take_in(&containers);
+        let mut seen = Vec::with_capacity(containers.len());
+        for container in &containers {
+            let witnessed = self.witnessed(sight, container).await;
+            seen.push(Seen { witnessed, ..sight.seen(container, now_ms) });
+        }
+        seen.sort_by_key(|seen| seen.unit);
+        sight.observed.containers = seen;
+        let entry =
+            table.as_ref().map(|table| table.entries.iter().find(|entry| entry.workload == lane.id.to_string()));
+        sight.observed.router = entry.map(|entry| entry.map(router_seen).unwrap_or_default());
+        sight.containers = containers;
+        sight.table = table;
+        let plan = state.open.as_ref().and_then(|open| open.plan.as_ref());
+        let asked = probed(state, &sight.observed);
+        let targets = asked.iter().filter_map(|unit| sight.containers.iter().find(|c| c.unit == *unit));
+        let targets: Vec<_> = targets.filter(|c| c.phase == Phase::Running).cloned().collect();
+        sight.probes.ask(self, plan, &targets, now_ms);
+        self.show(lane);
+        Ok(())
+    }
+
+    /// Whether the log holds what the container's label says it was planned at.
+    async fn witnessed(&self, sight: &mut Sight, container: &Container) -> bool {
+        if let Some(known) = sight.witnessed.get(&container.id) {
+            return *known;
+        }
+        let Some(witness) = container.witness else { return false };
+        match self.commands.log().chain_at(witness.position).await {
+            Ok(chain) => {
+                let known = chain == Some(witness.chain);
+                sight.witnessed.insert(container.id, known);
+                known
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn show(&self, lane: &Lane) {
+        let rows = lane.sight.containers.iter().map(|c| ContainerRow {
+            id: hex::encode(c.id.0),
+            name: c.name.clone(),
+            unit: c.unit,
+            phase: phase_word(c.phase),
+            restarts: c.restarts,
+            address: c.address,
+        });
+        let route = lane.sight.observed.router.as_ref().map(|seen| RouteRow {
+            generation: seen.generation,
+            targets: seen.targets.clone(),
+            busy: seen.busy.clone(),
+        });
+        self.world.saw(lane.id, rows.collect(), route);
+    }
+}
+
+impl Sight {
+    /// Forgets what belongs to deployments and containers that are over.
+    fn forget(&mut self, state: &Workload, containers: &[Container]) {
+        let open = state.open.as_ref().map(cutover_domain::workload::Open::id);
+        if self.resolved.as_ref().is_some_and(|resolved| Some(resolved.deployment) != open) {
+            self.resolved = None;
+        }
+        let here = |id: &DockerId| containers.iter().any(|container| container.id == *id);
+        self.down_since.retain(|id, _| here(id));
+        self.witnessed.retain(|id, _| here(id));
+        let Answers { resolved, captured, .. } = &mut self.observed.answers;
+        *resolved = self.resolved.as_ref().map(|resolved| resolved.deployment);
+        captured.retain(|unit| containers.iter().any(|container| container.unit == *unit));
+    }
+
+    fn seen(&mut self, container: &Container, now_ms: u64) -> Seen {
+        let down_ms = if matches!(container.phase, Phase::Running | Phase::Created) {
+            self.down_since.remove(&container.id);
+            0
+        } else {
+            now_ms - *self.down_since.entry(container.id).or_insert(now_ms) + 1
+        };
+        let probe: Probe = self.probes.newest(container);
+        Seen {
+            unit: container.unit,
+            id: container.id,
+            phase: container.phase,
+            restart: container.restart,
+            restarts: container.restarts,
+            exit_code: container.exit_code,
+            up_ms: container.up_ms,
+            down_ms,
+            health: container.health,
+            probe,
+            witnessed: false,
+        }
+    }
+}
+
+fn router_seen(entry: &Entry) -> RouterSeen {
+    let unit = |text: &String| text.parse::<UnitId>().ok();
+    let open = entry.draining.iter().filter(|drain| !drain.done).filter_map(|drain| unit(&drain.unit));
+    let cut = entry.draining.iter().fold(Cut::default(), |sum, drain| Cut {
+        requests: sum.requests + drain.cut_requests,
+        upgraded: sum.upgraded + drain.cut_upgraded,
+        streams: sum.streams + drain.cut_streams,
+    });
+    RouterSeen {
+        generation: entry.generation,
+        targets: entry.targets.iter().filter_map(|target| unit(&target.unit)).collect(),
+        busy: open.collect(),
+        cut,
+    }
+}
+
+fn phase_word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Created => "created",
+        Phase::Running => "running",
+        Phase::Exited => "exited",
+        Phase::Restarting => "restarting",
+        Phase::Removing => "removing",
+    }
+}

@@ -1,0 +1,144 @@
+//! The imperative shell: one lane per workload, which looks, asks the domain what comes next, and does it.
+//!
+//! Nothing is decided here. [`lane`] is the loop, [`look`] the observation, [`perform`] the effects, [`planning`] what a
+//! plan needs from outside, [`tending`] what concerns more than one workload.
+
+mod examine;
+mod lane;
+mod look;
+mod perform;
+mod planning;
+mod probing;
+mod tending;
+
+pub use examine::Examined;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cutover_events::{LogId, WorkloadId};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::adapters::probe::Prober;
+use crate::adapters::router::Router;
+use crate::adapters::runtime::Runtime;
+use crate::clock::Clock;
+use crate::commands::Commands;
+use crate::logs::Outputs;
+use crate::projections::World;
+use crate::secrets::Secrets;
+
+/// Effects on Docker that run side by side: on two cores more of them only add latency (facts: docker §3).
+const EFFECTS_AT_ONCE: usize = 4;
+
+/// What the shell works with.
+pub struct Execution {
+    /// The write path.
+    pub commands: Commands,
+    /// Docker.
+    pub runtime: Arc<dyn Runtime>,
+    /// The proxy.
+    pub router: Arc<dyn Router>,
+    /// Readiness.
+    pub prober: Arc<dyn Prober>,
+    /// Sealed values.
+    pub secrets: Arc<Secrets>,
+    /// Last output of containers that failed.
+    pub outputs: Arc<Outputs>,
+    /// What was seen last, for people.
+    pub world: Arc<World>,
+    /// Time and ids.
+    pub clock: Clock,
+    /// Whose containers are ours.
+    pub log: LogId,
+    /// Position of this engine's EngineStarted.
+    pub epoch: u64,
+    /// When this engine started, `CLOCK_MONOTONIC`, ms.
+    pub started_ms: u64,
+    effects: Semaphore,
+    poisoned: watch::Sender<Option<String>>,
+}
+
+/// The parts of [`Execution`] that are wired from outside.
+pub struct Parts {
+    /// The write path.
+    pub commands: Commands,
+    /// Docker.
+    pub runtime: Arc<dyn Runtime>,
+    /// The proxy.
+    pub router: Arc<dyn Router>,
+    /// Readiness.
+    pub prober: Arc<dyn Prober>,
+    /// Sealed values.
+    pub secrets: Arc<Secrets>,
+    /// Last output of containers that failed.
+    pub outputs: Arc<Outputs>,
+    /// What was seen last.
+    pub world: Arc<World>,
+    /// Time and ids.
+    pub clock: Clock,
+    /// Position of this engine's EngineStarted.
+    pub epoch: u64,
+}
+
+impl Execution {
+    /// Wires the shell.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let log = parts.commands.log().log_id();
+        Arc::new(Self {
+            log,
+            commands: parts.commands,
+            runtime: parts.runtime,
+            router: parts.router,
+            prober: parts.prober,
+            secrets: parts.secrets,
+            outputs: parts.outputs,
+            world: parts.world,
+            clock: parts.clock,
+            epoch: parts.epoch,
+            started_ms: parts.clock.mono_ms(),
+            effects: Semaphore::new(EFFECTS_AT_ONCE),
+            poisoned: watch::Sender::new(None),
+        })
+    }
+
+    /// Drives every workload until `stop`; returns why the engine must end, when a lane could not go on.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Option<String> {
+        let mut tasks = JoinSet::new();
+        let mut known = BTreeSet::new();
+        let mut added = self.commands.live().watch_workloads();
+        let mut poisoned = self.poisoned.subscribe();
+        tasks.spawn(self.clone().tend(stop.clone()));
+        loop {
+            added.mark_unchanged();
+            for (id, _) in self.commands.live().cells().into_iter().filter(|(id, _)| known.insert(*id)) {
+                tasks.spawn(self.clone().lane(id, stop.clone()));
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                changed = added.changed() => if changed.is_err() { break },
+                _ = poisoned.changed() => break,
+                Some(ended) = tasks.join_next() => if let Err(error) = ended {
+                    self.poison(format!("a task of the execution ended: {error}"));
+                    break;
+                },
+            }
+        }
+        stop.cancel();
+        while tasks.join_next().await.is_some() {}
+        self.poisoned.borrow().clone()
+    }
+
+    /// Ends the engine: recovery is the tested path, limping is not.
+    fn poison(&self, why: String) {
+        tracing::error!(why, "the engine cannot go on and ends, to be started again");
+        self.poisoned.send_replace(Some(why));
+    }
+
+    fn full_name(&self, workload: WorkloadId) -> String {
+        self.commands.live().registry().full_name(workload).unwrap_or_else(|| workload.to_string())
+    }
+}

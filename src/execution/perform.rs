@@ -1,0 +1,274 @@
+//! Effects: each is one call or two, may be repeated, and is addressed to the Docker id that was seen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
+use cutover_domain::workload::Workload;
+use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
+use cutover_events::plan::Plan;
+use cutover_events::workload::{Check, Pull, Source};
+use cutover_events::{UnitId, WorkloadId};
+use cutover_proxy::wire;
+
+use super::Execution;
+use super::lane::Lane;
+use super::look::Resolved;
+use crate::adapters::router::RouterError;
+use crate::adapters::runtime::{CreateContainer, RuntimeError, Witness};
+
+/// The last output of a container that failed: this much of it is kept, bytes.
+const OUTPUT_BYTES: usize = 16 * 1024;
+/// For a removal whose plan is no longer known, ms: Docker's own default.
+const STOP_MS: u64 = 10_000;
+/// The router's probe of a port, ms.
+const PORT_PROBE_MS: u64 = 1_000;
+
+/// Why an effect did not happen.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) class: Class,
+    pub(super) kind: ReasonKind,
+    pub(super) text: String,
+}
+
+impl From<RuntimeError> for Failed {
+    fn from(error: RuntimeError) -> Self {
+        let (class, kind) = match &error {
+            RuntimeError::Unavailable(_) => (Class::Transient, ReasonKind::Unavailable),
+            RuntimeError::ImageMissing(_) => (Class::Permanent, ReasonKind::ImageMissing),
+            RuntimeError::NotFound(_) => (Class::Transient, ReasonKind::Vanished),
+            RuntimeError::Refused(_) | RuntimeError::NameTaken(_) => (Class::Permanent, ReasonKind::Refused),
+        };
+        Self { class, kind, text: error.to_string() }
+    }
+}
+
+impl From<RouterError> for Failed {
+    fn from(error: RouterError) -> Self {
+        use wire::RefusedCode as Code;
+        let (class, kind) = match &error {
+            RouterError::Unavailable(_) => (Class::Transient, ReasonKind::Unavailable),
+            RouterError::Refused(refused) => match refused.code {
+                Code::Probe => (Class::ProbeRefused, ReasonKind::NotReady),
+                Code::Disk | Code::RouterBoot | Code::Generation => (Class::Transient, ReasonKind::Unavailable),
+                Code::WriterEpoch | Code::OtherLog | Code::Claimed | Code::Invalid => {
+                    (Class::Permanent, ReasonKind::Refused)
+                }
+            },
+        };
+        Self { class, kind, text: error.to_string() }
+    }
+}
+
+impl Execution {
+    pub(super) async fn perform(
+        self: &Arc<Self>,
+        lane: &mut Lane,
+        state: &Workload,
+        effect: Effect,
+    ) -> Result<(), Failed> {
+        if let Effect::Remove(unit, id) = effect {
+            self.remove(lane, state, (unit, id));
+            return Ok(());
+        }
+        let _permit =
+            self.effects.acquire().await.map_err(|_| Failed::for_good(ReasonKind::Unavailable, "the engine ends"))?;
+        match effect {
+            Effect::Resolve(_) => self.resolve(lane, state).await,
+            Effect::Create(unit) => self.create(lane, state, unit).await,
+            Effect::Start(_, id) => Ok(self.runtime.start(id).await?),
+            Effect::SetRestart(_, id, restart) => Ok(self.runtime.set_restart(id, restart).await?),
+            Effect::Capture(unit, id) => self.capture(lane, unit, id).await,
+            Effect::Put { to, generation } => self.put(lane, state, (to, generation)).await,
+            Effect::Fence { generation } => self.fence(lane, generation).await,
+            Effect::Remove(..) | Effect::Plan(_) => Ok(()),
+        }
+    }
+
+    async fn resolve(&self, lane: &mut Lane, state: &Workload) -> Result<(), Failed> {
+        let Some(open) = &state.open else { return Ok(()) };
+        let Wish::Deploy(ImageWish::Reference { reference, ask_registry }) = &open.intent.wish else { return Ok(()) };
+        let registry = self.commands.live().registry();
+        let spec = registry.spec(lane.id, open.revision);
+        let (pull, platform) = spec.map_or((Pull::Missing, ""), |spec| match &spec.source {
+            Source::Image(image) => (image.pull, image.platform.as_str()),
+        });
+        let pull = if *ask_registry && pull == Pull::Missing { Pull::Always } else { pull };
+        let image = self.runtime.resolve(reference, pull, platform).await?;
+        self.runtime.tag(&image.id, cutover_events::ReleaseId(open.id().0)).await?;
+        lane.sight.resolved = Some(Resolved { deployment: open.id(), reference: reference.clone(), image });
+        Ok(())
+    }
+
+    async fn create(&self, lane: &Lane, state: &Workload, unit: UnitId) -> Result<(), Failed> {
+        let (Some(open), Some(plan)) = (&state.open, state.plan_of(unit)) else { return Ok(()) };
+        let (Some(planned), Some(release)) = (plan.unit(unit), plan.release) else { return Ok(()) };
+        self.image_here(state, plan).await?;
+        let witness = lane.cell.planned();
+        let env = self.environment(lane.id, plan)?;
+        let container = CreateContainer {
+            name: planned.name.clone(),
+            unit,
+            workload: lane.id,
+            full_name: self.full_name(lane.id),
+            release,
+            deployment: open.id(),
+            witness: Witness { position: witness.position, chain: witness.chain },
+            image: plan.template.image.clone(),
+            network: plan.template.network.clone(),
+            address: planned.address,
+            env,
+            command: plan.template.command.clone(),
+            limits: plan.template.limits,
+            hardening: plan.template.hardening,
+            stop_signal: plan.policy.stop_signal,
+        };
+        self.runtime.create(self.log, &container).await?;
+        Ok(())
+    }
+
+    /// An image that was pruned meanwhile is fetched again by its digest.
+    async fn image_here(&self, state: &Workload, plan: &Plan) -> Result<(), Failed> {
+        if self.runtime.has_image(&plan.template.image).await? {
+            return Ok(());
+        }
+        let release = plan.release.and_then(|release| state.release(release));
+        match release.map(|release| release.repo_digest.to_string()).filter(|digest| !digest.is_empty()) {
+            Some(digest) => Ok(self.runtime.resolve(&digest, Pull::Missing, "").await.map(drop)?),
+            None => Err(Failed::for_good(
+                ReasonKind::ImageMissing,
+                "the image of this release was made on this machine and is gone: build it again and deploy",
+            )),
+        }
+    }
+
+    fn environment(&self, workload: WorkloadId, plan: &Plan) -> Result<Vec<(String, String)>, Failed> {
+        let value = |var: &cutover_events::workload::EnvVar| {
+            let value = self.secrets.unseal(crate::secrets::Owner::Workload(workload), var.sealed);
+            let value =
+                value.map_err(|error| Failed::for_good(ReasonKind::Refused, format!("{}: {error}", var.name)))?;
+            Ok((var.name.clone(), value.to_string()))
+        };
+        plan.template.env.iter().map(value).collect()
+    }
+
+    async fn capture(&self, lane: &mut Lane, unit: UnitId, id: DockerId) -> Result<(), Failed> {
+        let text = match self.runtime.output(id, OUTPUT_BYTES).await {
+            Ok(text) => text,
+            Err(error) => format!("(its output cannot be read: {error})"),
+        };
+        if let Err(error) = self.outputs.keep(unit, &text) {
+            tracing::warn!(%unit, %error, "the last output cannot be kept");
+        }
+        lane.sight.observed.answers.captured.push(unit);
+        Ok(())
+    }
+
+    /// Policy `no`, stop, remove: beside the lane, because a container may take its whole grace to end.
+    fn remove(self: &Arc<Self>, lane: &mut Lane, state: &Workload, (unit, id): (UnitId, DockerId)) {
+        let grace = state.plan_of(unit).map_or(STOP_MS, |plan| plan.policy.stop_timeout_ms);
+        let shell = self.clone();
+        lane.sight.observed.answers.under_way.push(unit);
+        lane.sight.removals.spawn(async move {
+            (unit, Effect::Remove(unit, id), shell.take_away(id, Duration::from_millis(grace)).await)
+        });
+    }
+
+    async fn take_away(&self, id: DockerId, grace: Duration) -> Result<(), Failed> {
+        match self.runtime.set_restart(id, Restart::No).await {
+            Ok(()) | Err(RuntimeError::NotFound(_) | RuntimeError::Refused(_)) => (),
+            Err(error) => return Err(error.into()),
+        }
+        self.runtime.stop(id, grace).await?;
+        Ok(self.runtime.remove(id).await?)
+    }
+
+    async fn put(&self, lane: &Lane, state: &Workload, (to, generation): (Targets, u64)) -> Result<(), Failed> {
+        let Some(table) = &lane.sight.table else { return Ok(()) };
+        let (plan, units) = targets(state, lane, to);
+        let target = |unit: &UnitId| {
+            let address = lane.sight.address(*unit)?;
+            Some(wire::Target { unit: unit.to_string(), address: address.into() })
+        };
+        let found: Option<Vec<_>> = units.iter().map(target).collect();
+        let Some(targets) = found else {
+            return Err(Failed {
+                class: Class::ProbeRefused,
+                kind: ReasonKind::Vanished,
+                text: "a target has no address: it does not run".into(),
+            });
+        };
+        let routes = if to == Targets::Nothing { Vec::new() } else { plan.map(routes).unwrap_or_default() };
+        let head = self.commands.log().head();
+        let put = wire::Put {
+            workload: lane.id.to_string(),
+            name: self.full_name(lane.id),
+            log: self.log.to_string(),
+            generation,
+            router_boot: table.router_boot.clone(),
+            writer_epoch: self.epoch,
+            witness: wire::Witness { position: head.position, chain: head.chain.to_string() },
+            routes,
+            targets,
+            probe: plan.filter(|_| to != Targets::Nothing).and_then(probe),
+            policy: wire::RoutePolicy { drain_ms: plan.map_or(0, |plan| plan.policy.drain_ms), half_close: false },
+        };
+        Ok(self.router.put(&put).await?)
+    }
+
+    async fn fence(&self, lane: &Lane, generation: u64) -> Result<(), Failed> {
+        let Some(table) = &lane.sight.table else { return Ok(()) };
+        let fence = wire::Fence {
+            workload: lane.id.to_string(),
+            log: self.log.to_string(),
+            generation,
+            router_boot: table.router_boot.clone(),
+            writer_epoch: self.epoch,
+        };
+        Ok(self.router.fence(&fence).await?)
+    }
+}
+
+/// Which plan and units a route write is about.
+fn targets<'a>(state: &'a Workload, lane: &Lane, to: Targets) -> (Option<&'a Plan>, Vec<UnitId>) {
+    let green = state.open.as_ref().and_then(|open| open.plan.as_deref());
+    let active = state.active.as_ref();
+    let running = |unit: &&UnitId| cutover_domain::deployment::serves(&lane.sight.observed, **unit);
+    match to {
+        Targets::Nothing => (green.or(active.map(|slot| &*slot.plan)), Vec::new()),
+        Targets::Green => (green, green.map(|plan| plan.slot.clone()).unwrap_or_default()),
+        Targets::Blue | Targets::Active => {
+            let units = active.map(|slot| slot.units.iter().filter(running).copied().collect());
+            (active.map(|slot| &*slot.plan), units.unwrap_or_default())
+        }
+    }
+}
+
+fn routes(plan: &Plan) -> Vec<wire::Route> {
+    let route = |route: &cutover_events::workload::Route| wire::Route {
+        host: route.host.clone(),
+        path: route.path.clone(),
+        port: route.port,
+        strip: route.strip,
+    };
+    plan.routes.iter().map(route).collect()
+}
+
+fn probe(plan: &Plan) -> Option<wire::Probe> {
+    let port = |port, timeout_ms| wire::Probe { port, path: None, host: String::new(), low: 0, high: 0, timeout_ms };
+    match &plan.health {
+        None => plan.template.port.map(|number| port(number, PORT_PROBE_MS)),
+        Some(health) => match &health.check {
+            Check::Tcp => Some(port(health.port, u64::from(health.timeout_ms))),
+            Check::Http { path, host, low, high } => Some(wire::Probe {
+                port: health.port,
+                path: Some(path.clone()),
+                host: host.clone(),
+                low: *low,
+                high: *high,
+                timeout_ms: u64::from(health.timeout_ms),
+            }),
+        },
+    }
+}

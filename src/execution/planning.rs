@@ -1,0 +1,194 @@
+//! What a plan needs from outside: the release, the spec, the network and addresses.
+
+use std::net::Ipv4Addr;
+
+use cutover_domain::deployment::Command;
+use cutover_domain::observed::Class;
+use cutover_domain::plan::{Ask, Ids, lint, plan};
+use cutover_domain::workload::{Open, Release, Workload};
+use cutover_events::deployment::{ImageWish, ReasonKind, ReleaseResolved, Wish};
+use cutover_events::engine::NetworkMade;
+use cutover_events::plan::{Plan, Strategy, Template, Why};
+use cutover_events::workload::{Source, Spec};
+use cutover_events::{Cause, Event, ReleaseId, UnitId, WorkloadId};
+
+use super::Execution;
+use super::lane::Lane;
+use super::perform::Failed;
+use crate::adapters::runtime::{Network, assignable};
+use crate::commands::{By, Error};
+
+impl Execution {
+    /// The command that plans the open deployment, or first names the release that it makes current.
+    pub(super) async fn plan(&self, lane: &Lane, state: &Workload) -> Result<Command, Failed> {
+        let Some(open) = &state.open else { return Err(moved_on()) };
+        let Some(release) = wished(state, open)? else { return Ok(self.teardown(lane, state, open)) };
+        if release.revision != open.revision && matches!(open.intent.wish, Wish::Deploy(ImageWish::Current)) {
+            return Ok(Command::Resolved(again(open, release)));
+        }
+        let registry = self.commands.live().registry();
+        let (Some(spec), Some(registered)) =
+            (registry.spec(lane.id, release.revision), registry.workloads.get(&lane.id))
+        else {
+            return Err(Failed::for_good(ReasonKind::NoPlan, "the spec revision of the release is not in the log"));
+        };
+        let network = self.network(&registered.project).await?;
+        let ask = ask(registered.full_name(), release, spec, &network);
+        let mut ids = Minted { execution: self, range: range(&network)?, units: Vec::new(), exhausted: false };
+        let made = plan(state, ask, &lane.sight.observed, &mut ids);
+        self.checked(open, made, ids)
+    }
+
+    fn checked(&self, open: &Open, made: Plan, ids: Minted<'_>) -> Result<Command, Failed> {
+        let broken = lint(&made);
+        if broken.is_empty() && !ids.exhausted {
+            return Ok(Command::Planned(open.id(), Box::new(made)));
+        }
+        for unit in &ids.units {
+            self.commands.live().with_addresses(|book| book.give_back(*unit));
+        }
+        let text = match broken.first() {
+            _ if ids.exhausted => "no address is left on the project's network".into(),
+            Some(violation) => format!("the plan is not sound ({}): please report this", violation.0),
+            None => String::new(),
+        };
+        Err(Failed::for_good(ReasonKind::NoPlan, text))
+    }
+
+    fn teardown(&self, lane: &Lane, state: &Workload, open: &Open) -> Command {
+        let policy = state.active.as_ref().map_or_else(Default::default, |slot| slot.plan.policy);
+        let ask = Ask {
+            release: None,
+            full_name: self.full_name(lane.id),
+            strategy: (Strategy::BlueGreen, Why::Default),
+            template: Template::default(),
+            routes: Vec::new(),
+            health: None,
+            policy,
+            replicas: 0,
+        };
+        let none = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
+        let mut ids = Minted { execution: self, range: none, units: Vec::new(), exhausted: false };
+        Command::Planned(open.id(), Box::new(plan(state, ask, &lane.sight.observed, &mut ids)))
+    }
+
+    /// The network of a project, recorded when it is new.
+    async fn network(&self, project: &str) -> Result<Network, Failed> {
+        let network = self.runtime.ensure_network(self.log, project).await?;
+        let made = NetworkMade { project: project.into(), network: network.id.clone(), subnet: network.subnet.clone() };
+        let known = |engine: &cutover_domain::engine::Engine| engine.networks.get(project) == Some(&made);
+        let by = By::engine(Cause::Engine);
+        let recorded = self.commands.engine(by, |engine| {
+            Ok::<Vec<Event>, Error>(if known(engine) { Vec::new() } else { vec![made.clone().into()] })
+        });
+        recorded.await.map_err(|error| Failed {
+            class: Class::Transient,
+            kind: ReasonKind::Unavailable,
+            text: error.to_string(),
+        })?;
+        Ok(network)
+    }
+}
+
+fn moved_on() -> Failed {
+    Failed { class: Class::Transient, kind: ReasonKind::NoPlan, text: "the deployment has ended meanwhile".into() }
+}
+
+/// The release that the open deployment makes current; `None` for a teardown.
+fn wished<'a>(state: &'a Workload, open: &Open) -> Result<Option<&'a Release>, Failed> {
+    let current = || state.active.as_ref().and_then(|slot| state.release(slot.release));
+    let release = match &open.intent.wish {
+        Wish::Teardown => return Ok(None),
+        Wish::Deploy(_) => open.release.and_then(|id| state.release(id)).or_else(current),
+        Wish::Rollback(None) => state.previous_release(),
+        Wish::Rollback(Some(id)) => state.release(*id),
+        Wish::Restart | Wish::Heal => current(),
+    };
+    release.map(Some).ok_or_else(|| Failed::for_good(ReasonKind::NoRelease, "there is no release to make current"))
+}
+
+/// The image that runs, under the newest settings: a release of its own.
+fn again(open: &Open, release: &Release) -> ReleaseResolved {
+    ReleaseResolved {
+        deployment: open.id(),
+        release: ReleaseId(open.id().0),
+        revision: open.revision,
+        reference: release.reference.to_string(),
+        image: release.image.to_string(),
+        repo_digest: release.repo_digest.to_string(),
+        change: open.intent.change.clone(),
+    }
+}
+
+fn ask(full_name: String, release: &Release, spec: &Spec, network: &Network) -> Ask {
+    let Source::Image(image) = &spec.source;
+    let why = if image.deploy_strategy.is_empty() { Why::Default } else { Why::Asked };
+    let port = spec.routes.first().map(|route| route.port);
+    Ask {
+        release: Some(release.id),
+        full_name,
+        strategy: (Strategy::BlueGreen, why),
+        template: Template {
+            image: release.image.to_string(),
+            network: network.id.clone(),
+            env: spec.env.clone(),
+            command: spec.command.clone(),
+            limits: spec.limits,
+            hardening: spec.hardening,
+            port,
+        },
+        routes: spec.routes.clone(),
+        health: spec.health.clone(),
+        policy: spec.policy,
+        replicas: spec.replicas,
+    }
+}
+
+fn range(network: &Network) -> Result<(Ipv4Addr, Ipv4Addr), Failed> {
+    assignable(&network.subnet)
+        .ok_or_else(|| Failed::for_good(ReasonKind::NoPlan, format!("the subnet {} cannot be used", network.subnet)))
+}
+
+struct Minted<'a> {
+    execution: &'a Execution,
+    range: (Ipv4Addr, Ipv4Addr),
+    units: Vec<UnitId>,
+    exhausted: bool,
+}
+
+impl Ids for Minted<'_> {
+    fn unit(&mut self) -> UnitId {
+        let unit = UnitId::from_ulid(self.execution.clock.ulid());
+        self.units.push(unit);
+        unit
+    }
+
+    fn address(&mut self) -> Ipv4Addr {
+        let Some(unit) = self.units.last().copied() else { return Ipv4Addr::UNSPECIFIED };
+        let (range, now) = (self.range, self.execution.clock.stamp());
+        let taken = self.execution.commands.live().with_addresses(|book| book.take(range, unit, now));
+        self.exhausted |= taken.is_none();
+        taken.unwrap_or(Ipv4Addr::UNSPECIFIED)
+    }
+}
+
+/// Whether anything of a workload needs its claims: asked before they are freed.
+pub(super) fn claims_needed(
+    registry: &cutover_domain::registry::Registry,
+    id: WorkloadId,
+    state: &Workload,
+) -> Vec<cutover_events::workload::Claim> {
+    let Some(registered) = registry.workloads.get(&id) else { return Vec::new() };
+    if state.teardown == cutover_domain::workload::Teardown::Done && state.queue.is_empty() {
+        return Vec::new();
+    }
+    let used = state.active.iter().chain(state.standby.iter().map(|(slot, _)| slot)).map(|slot| slot.release);
+    let open = state.open.as_ref();
+    let revisions = used
+        .filter_map(|release| state.release(release))
+        .map(|release| release.revision)
+        .chain(open.map(|open| open.revision))
+        .chain([registered.revision()]);
+    let claims = revisions.filter_map(|revision| registry.spec(id, revision));
+    claims.flat_map(|spec| cutover_domain::registry::claims(&registered.project, &registered.name, spec)).collect()
+}

@@ -1,0 +1,118 @@
+//! What concerns more than one workload: the general look, wakes by Docker's events, claims and networks that nothing
+//! needs any more.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cutover_domain::workload::Teardown;
+use cutover_events::engine::NetworkRemoved;
+use cutover_events::{Cause, Event, WorkloadId};
+use cutover_proxy::wire::Table;
+use tokio_util::sync::CancellationToken;
+
+use super::Execution;
+use super::planning::claims_needed;
+use crate::adapters::runtime::{Container, Hint};
+use crate::commands::{By, Error};
+
+/// Between two general looks, ms: events are hints, the listing is the truth (facts: docker §6).
+const LOOK_MS: u64 = 10_000;
+
+/// What a general look compares: a difference wakes the lane.
+type Picture = BTreeMap<WorkloadId, Vec<u8>>;
+
+impl Execution {
+    pub(super) async fn tend(self: Arc<Self>, stop: CancellationToken) {
+        let mut hints = self.runtime.clone().hints(self.log);
+        let mut before = Picture::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                hint = hints.recv() => match hint {
+                    Some(Hint::Workload(id)) => self.wake(id),
+                    Some(Hint::LookAtAll) => self.wake_all(),
+                    None => hints = self.runtime.clone().hints(self.log),
+                },
+                () = tokio::time::sleep(Duration::from_millis(LOOK_MS)) => {
+                    self.look_at_all(&mut before).await;
+                    self.tidy_up().await;
+                }
+            }
+        }
+    }
+
+    fn wake(&self, id: WorkloadId) {
+        self.commands.live().cell(id).changed.notify_one();
+    }
+
+    fn wake_all(&self) {
+        for (_, cell) in self.commands.live().cells() {
+            cell.changed.notify_one();
+        }
+    }
+
+    async fn look_at_all(&self, before: &mut Picture) {
+        let (containers, table) = tokio::join!(self.runtime.list(self.log, None), self.router.table());
+        let (Ok(containers), Ok(table)) = (containers, table) else { return };
+        let known = self.commands.live().cells();
+        let now: Picture = known.iter().map(|(id, _)| (*id, picture(*id, &containers, &table))).collect();
+        for (id, cell) in known {
+            if now.get(&id) != before.get(&id) {
+                cell.changed.notify_one();
+            }
+        }
+        *before = now;
+    }
+
+    /// Frees claims that no release holds, and removes networks of projects that are torn down.
+    async fn tidy_up(&self) {
+        let live = self.commands.live();
+        let registry = live.registry();
+        for (id, cell) in live.cells() {
+            let needed = claims_needed(&registry, id, &cell.state());
+            if registry.free(id, &needed).is_none() {
+                continue;
+            }
+            if let Err(error) = self.commands.free_claims(id, &needed).await {
+                tracing::warn!(%error, "claims could not be freed; trying again");
+            }
+        }
+        let gone = |id: &WorkloadId| {
+            let state = live.cell(*id).state();
+            state.version == 0 || (state.teardown == Teardown::Done && state.queue.is_empty())
+        };
+        for (project, network) in &live.engine().networks {
+            let mut members = registry.workloads.iter().filter(|(_, workload)| workload.project == *project);
+            if members.all(|(id, _)| gone(id)) {
+                self.remove_network(project, &network.network).await;
+            }
+        }
+    }
+
+    async fn remove_network(&self, project: &str, network: &str) {
+        if let Err(error) = self.runtime.remove_network(network).await {
+            tracing::info!(project, %error, "a network cannot be removed yet; trying again");
+            return;
+        }
+        let removed = NetworkRemoved { project: project.into(), network: network.into() };
+        let by = By::engine(Cause::Engine);
+        let written = self.commands.engine(by, |engine| {
+            let known = engine.networks.get(project).is_some_and(|made| made.network == network);
+            Ok::<Vec<Event>, Error>(if known { vec![removed.into()] } else { Vec::new() })
+        });
+        if let Err(error) = written.await {
+            tracing::warn!(project, %error, "the removal of a network could not be recorded");
+        }
+    }
+}
+
+/// Everything of a workload whose change a lane should see; times and counts that always move are left out.
+fn picture(id: WorkloadId, containers: &[Container], table: &Table) -> Vec<u8> {
+    let mut ours: Vec<_> = containers.iter().filter(|container| container.workload == id).collect();
+    ours.sort_by_key(|container| container.id);
+    let seen = ours.iter().map(|c| (c.id, c.phase, c.restart, c.restarts, &c.started_at, c.address));
+    let entry = table.entries.iter().find(|entry| entry.workload == id.to_string());
+    let route = entry.map(|entry| (entry.generation, entry.targets.iter().map(|t| &t.unit).collect::<Vec<_>>()));
+    format!("{:?}{:?}{}", seen.collect::<Vec<_>>(), route, table.router_boot).into_bytes()
+}

@@ -1,0 +1,56 @@
+//! The newest look at the world, for people and programs that ask: never for decisions.
+
+use std::collections::BTreeMap;
+
+use cutover_events::{UnitId, WorkloadId};
+use parking_lot::RwLock;
+
+/// What was seen last.
+#[derive(Debug, Default)]
+pub struct World {
+    rows: RwLock<BTreeMap<WorkloadId, Rows>>,
+}
+
+/// Containers and route of one workload.
+pub type Rows = (Vec<ContainerRow>, Option<RouteRow>);
+
+/// A container as it was seen last.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ContainerRow {
+    /// Docker's full id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its unit.
+    pub unit: UnitId,
+    /// What it does, in one word.
+    pub phase: &'static str,
+    /// Whether Docker restarts it by itself, and how often it has.
+    pub restarts: u32,
+    /// Its address.
+    pub address: Option<std::net::Ipv4Addr>,
+}
+
+/// The router's entry as it was seen last.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RouteRow {
+    /// Highest generation taken.
+    pub generation: u64,
+    /// What it routes to.
+    pub targets: Vec<UnitId>,
+    /// What is open or draining.
+    pub busy: Vec<UnitId>,
+}
+
+impl World {
+    /// Takes in a look at one workload.
+    pub fn saw(&self, workload: WorkloadId, containers: Vec<ContainerRow>, route: Option<RouteRow>) {
+        self.rows.write().insert(workload, (containers, route));
+    }
+
+    /// What was seen of a workload.
+    #[must_use]
+    pub fn of(&self, workload: WorkloadId) -> Rows {
+        self.rows.read().get(&workload).cloned().unwrap_or_default()
+    }
+}

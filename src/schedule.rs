@@ -1,0 +1,55 @@
+//! The repeated wake of the housekeeping. What is due is decided by age alone; the scheduler only wakes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+
+use crate::clock::Clock;
+use crate::logs::{KEEP_OUTPUT, Outputs};
+use crate::store::files;
+
+/// Between two rounds: ages are counted in days, so a round every ten minutes is early enough.
+const ROUND: Duration = Duration::from_secs(600);
+/// How long raw bodies of deliveries are kept: longer than any sender offers to send one again (facts: webhooks §7).
+const KEEP_BODIES: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What is removed by age.
+#[derive(Clone, Debug)]
+pub struct Housekeeping {
+    /// Raw bodies of deliveries.
+    pub bodies: PathBuf,
+    /// Last output of containers that failed.
+    pub outputs: Arc<Outputs>,
+    /// Time.
+    pub clock: Clock,
+}
+
+impl Housekeeping {
+    /// One round.
+    pub fn round(&self) {
+        let now_ms = self.clock.stamp().wall_ms;
+        let gone = files::remove_older(&self.bodies, KEEP_BODIES, now_ms);
+        let outputs = self.outputs.remove_older(KEEP_OUTPUT, now_ms);
+        match (gone, outputs) {
+            (Ok(bodies), Ok(outputs)) if bodies + outputs > 0 => {
+                tracing::info!(bodies, outputs, "removed by age");
+            }
+            (Ok(_), Ok(_)) => (),
+            (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "the housekeeping cannot read a folder"),
+        }
+    }
+
+    /// Wakes it for as long as the scheduler lives.
+    ///
+    /// # Errors
+    /// The scheduler cannot be started.
+    pub async fn schedule(self) -> Result<JobScheduler, JobSchedulerError> {
+        let scheduler = JobScheduler::new().await?;
+        let job = Job::new_repeated(ROUND, move |_, _| self.round())?;
+        scheduler.add(job).await?;
+        scheduler.start().await?;
+        Ok(scheduler)
+    }
+}

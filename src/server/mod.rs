@@ -1,0 +1,229 @@
+//! The composition root of `cutover serve`: only here is everything wired together.
+//!
+//! The listener opens first and answers 503; then the log is folded, the world is compared, the start is recorded, open
+//! deliveries are decided; then the API answers and the lanes run.
+
+mod hooks;
+mod proxy;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::adapters::probe::NetProber;
+use crate::adapters::router::{HttpRouter, Router};
+use crate::adapters::runtime::{DockerConfig, DockerRuntime, Runtime};
+use crate::api::live::LiveBackend;
+use crate::api::{ApiState, Readiness, serve};
+use crate::clock::Clock;
+use crate::commands::Commands;
+use crate::config::Config;
+use crate::execution::{Execution, Parts};
+use crate::intake::bodies::BodyFolder;
+use crate::intake::decide::Decider;
+use crate::intake::hints::Hints;
+use crate::intake::listener::{self, Intake};
+use crate::intake::open::OpenDeliveries;
+use crate::logs::Outputs;
+use crate::projections::{Live, World, Written};
+use crate::schedule::Housekeeping;
+use crate::secrets::Secrets;
+use crate::store::blobs::Blobs;
+use crate::store::{Log, OpenError, Store};
+use crate::{api, recovery};
+
+/// Why the engine did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// A folder, file or socket cannot be used.
+    #[error("{what}: {error}")]
+    Io {
+        /// Which, and what it is for.
+        what: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// Something failed after which only a new start helps.
+    #[error("{0}")]
+    Ended(String),
+}
+
+/// Runs the engine until `stop`, or until it cannot go on.
+///
+/// # Errors
+/// It did not start, or ended by itself: to be started again.
+pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServeError> {
+    let clock = Clock::system();
+    let dir = config.data_dir.clone();
+    std::fs::create_dir_all(&dir).map_err(|error| io(&format!("the data folder {}", dir.display()), error))?;
+    let (readiness, ready) = watch::channel(Readiness::Starting("reading the log"));
+    let live = Arc::new(Live::default());
+    let (store, open) = open_log(&dir, clock, live.clone()).await?;
+    let mut tasks = JoinSet::new();
+    let api = api::router(ApiState::new(ready, clock));
+    listen(&config, api, (&mut tasks, &stop)).await?;
+    let store: Arc<dyn Log> = Arc::new(store);
+    let commands = Commands::new(store.clone(), live.clone());
+    let engine = assemble(&config, (clock, commands, readiness), (&mut tasks, &stop)).await?;
+    let bodies = BodyFolder::open(&dir.join("bodies")).map_err(|error| io("the folder of bodies", error))?;
+    let book = Arc::new(hooks::Book::new(live, engine.secrets.clone()));
+    let hints = Hints::default();
+    let wishes = Arc::new(hooks::Queue::new(engine.commands.clone()));
+    let mut decider =
+        Decider::new(store.clone(), book.clone(), wishes, clock).listening(hints.clone()).beginning_with(open);
+    decider.settle().await.map_err(|halt| ServeError::Ended(halt.to_string()))?;
+    let mut intake = Intake::new(store, book, Arc::new(bodies), clock);
+    intake.hints = hints;
+    let socket = serve::bind_unix(&dir.join("hooks.sock")).map_err(|error| io("hooks.sock", error))?;
+    tasks.spawn(serve::serve_unix(socket, listener::router(Arc::new(intake)), stop.clone()));
+    drop(engine.readiness.send_replace(Readiness::Ready(engine.backend)));
+    tracing::info!(data_dir = %dir.display(), "the engine is ready");
+    let housekeeping = Housekeeping { bodies: dir.join("bodies"), outputs: engine.outputs, clock };
+    let mut scheduler = housekeeping.schedule().await.map_err(|error| ServeError::Ended(error.to_string()))?;
+    let ended = tokio::select! {
+        ended = engine.lanes => ended,
+        ended = decider.run() => ended.err().map(|halt| halt.to_string()),
+        Some(ended) = tasks.join_next() => ended.err().map(|error| format!("a part of the engine ended: {error}")),
+    };
+    drop(engine.readiness.send_replace(Readiness::Stopping));
+    stop.cancel();
+    if let Err(error) = scheduler.shutdown().await {
+        tracing::debug!(%error, "the scheduler had ended");
+    }
+    while tasks.join_next().await.is_some() {}
+    ended.map_or(Ok(()), |why| Err(ServeError::Ended(why)))
+}
+
+fn io(what: &str, error: std::io::Error) -> ServeError {
+    ServeError::Io { what: what.to_owned(), error }
+}
+
+/// Opens the log and folds it.
+async fn open_log(dir: &Path, clock: Clock, live: Arc<Live>) -> Result<(Store, OpenDeliveries), ServeError> {
+    let open = Arc::new(parking_lot::Mutex::new(OpenDeliveries::default()));
+    let deliveries = open.clone();
+    let (store, report) = Store::open(dir, clock, move |sealed| {
+        let commit = &sealed.commit;
+        deliveries.lock().apply(commit);
+        let (position, version) = (commit.last_position(), commit.last_version());
+        let (stream, events, at, chain) = (commit.stream, &commit.events[..], commit.at, sealed.chain);
+        live.fold(Written { stream, events, at, position, version, chain }).map_err(|error| error.to_string())
+    })
+    .await?;
+    tracing::info!(events = report.events, rebuilt = report.rebuilt.is_some(), "the log is open");
+    let open = std::mem::take(&mut *open.lock());
+    Ok((store, open))
+}
+
+/// Opens the listeners of the API: they answer 503 until the engine is ready.
+async fn listen(
+    config: &Config,
+    api: axum::Router,
+    (tasks, stop): (&mut JoinSet<()>, &CancellationToken),
+) -> Result<(), ServeError> {
+    let path = config.data_dir.join("engine.sock");
+    let local = serve::bind_unix(&path).map_err(|error| io(&format!("the socket {}", path.display()), error))?;
+    tasks.spawn(serve::serve_unix(local, api.clone(), stop.clone()));
+    if let Some(address) = config.api.listen {
+        let bound = tokio::net::TcpListener::bind(address).await;
+        let tcp = bound.map_err(|error| io(&format!("[api] listen = \"{address}\""), error))?;
+        tasks.spawn(serve::serve_tcp(tcp, api, stop.clone()));
+    }
+    Ok(())
+}
+
+/// The lanes of all workloads; ends with why the engine must end, if it must.
+type Lanes = std::pin::Pin<Box<dyn Future<Output = Option<String>> + Send>>;
+
+/// What could not be compared at the start is compared first: nothing is done before.
+async fn drive(
+    late: impl Future<Output = Result<(), String>> + Send,
+    execution: Arc<Execution>,
+    stop: CancellationToken,
+) -> Option<String> {
+    let compared = tokio::select! {
+        compared = late => compared,
+        () = stop.cancelled() => return None,
+    };
+    match compared {
+        Ok(()) => execution.run(stop).await,
+        Err(why) => Some(why),
+    }
+}
+
+/// What the rest of the start needs.
+struct Assembled {
+    commands: Commands,
+    secrets: Arc<Secrets>,
+    outputs: Arc<Outputs>,
+    lanes: Lanes,
+    backend: Arc<LiveBackend>,
+    readiness: watch::Sender<Readiness>,
+}
+
+/// Compares the world, records the start and wires what works on it.
+async fn assemble(
+    config: &Config,
+    (clock, commands, readiness): (Clock, Commands, watch::Sender<Readiness>),
+    (tasks, stop): (&mut JoinSet<()>, &CancellationToken),
+) -> Result<Assembled, ServeError> {
+    let dir = &config.data_dir;
+    drop(readiness.send_replace(Readiness::Starting("looking at Docker and the proxy")));
+    proxy::ensure(config, (tasks, stop)).await;
+    let docker = DockerConfig { socket: config.docker.socket.clone() };
+    let runtime: Arc<dyn Runtime> = Arc::new(DockerRuntime::new(&docker, clock));
+    let router: Arc<dyn Router> = Arc::new(HttpRouter::new(dir.join("proxy/admin.sock")));
+    let ended = |error: &dyn std::fmt::Display| ServeError::Ended(error.to_string());
+    let seen = recovery::look(&*runtime, &*router, &commands).await;
+    let held = recovery::compare(&seen, &commands).await.map_err(|error| ended(&error))?;
+    let epoch = recovery::take_over(&commands, clock, &seen, held).await.map_err(|error| ended(&error))?;
+    let blobs = Blobs::open(dir.join("blobs")).map_err(|error| io("the folder of blobs", error))?;
+    let secrets = Secrets::open(dir.join("secrets"), blobs).map_err(|error| io("the folder of secrets", error))?;
+    let outputs = Outputs::open(dir.join("output")).map_err(|error| io("the folder of outputs", error))?;
+    let (secrets, outputs, world) = (Arc::new(secrets), Arc::new(outputs), Arc::new(World::default()));
+    let execution = Execution::new(Parts {
+        commands: commands.clone(),
+        runtime: runtime.clone(),
+        router: router.clone(),
+        prober: Arc::new(NetProber),
+        secrets: secrets.clone(),
+        outputs: outputs.clone(),
+        world: world.clone(),
+        clock,
+        epoch,
+    });
+    let (head, head_seen) = watch::channel(commands.log().head().position);
+    tasks.spawn(follow(commands.log().subscribe(), head, stop.clone()));
+    let backend = Arc::new(LiveBackend {
+        commands: commands.clone(),
+        clock,
+        secrets: secrets.clone(),
+        outputs: outputs.clone(),
+        world,
+        execution: execution.clone(),
+        hooks_url: config.hooks.host.as_ref().map(|host| format!("http://{host}")).unwrap_or_default(),
+        head: head_seen,
+        data_dir: dir.clone(),
+    });
+    let late = recovery::compare_late(commands.clone(), (runtime, router), seen);
+    let lanes = Box::pin(drive(late, execution, stop.clone()));
+    Ok(Assembled { commands, secrets, outputs, lanes, backend, readiness })
+}
+
+/// Passes the position of the log's head on.
+async fn follow(mut log: watch::Receiver<crate::store::Head>, head: watch::Sender<u64>, stop: CancellationToken) {
+    loop {
+        let position = log.borrow_and_update().position;
+        head.send_replace(position);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = log.changed() => if changed.is_err() { return },
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! One contract per port, held by the real thing and by its in-memory twin.
+
+#[cfg(test)]
+#[path = "../support/docker.rs"]
+mod docker;
+#[cfg(test)]
+mod router;
+#[cfg(test)]
+mod runtime;

@@ -1,0 +1,65 @@
+//! The contract of `Runtime`, held by Docker and by its twin.
+
+mod create;
+mod docker_only;
+mod harness;
+mod registry;
+mod steps;
+mod surroundings;
+
+pub(crate) use harness::{Behaviour, Harness};
+
+use cutover::adapters::runtime::Container;
+
+/// Makes a test of each sentence, for Docker and for the twin.
+macro_rules! contract {
+    ($($module:ident :: $sentence:ident),* $(,)?) => {
+        mod docker {
+            $(contract!(@one $module::$sentence, begin_docker);)*
+        }
+        mod memory {
+            $(contract!(@one $module::$sentence, begin_memory);)*
+        }
+    };
+    (@one $module:ident :: $sentence:ident, $begin:ident) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $sentence() {
+            let name = concat!(stringify!($module), "::", stringify!($sentence));
+            let harness = super::harness::$begin(name).await;
+            super::harness::run(harness, |harness| Box::pin(super::$module::$sentence(harness))).await;
+        }
+    };
+}
+
+contract! {
+    create::a_container_carries_what_it_was_created_with,
+    create::the_same_create_again_finds_the_first,
+    create::many_creates_at_once_make_one_container,
+    create::a_create_whose_answer_was_lost_is_repeated,
+    create::a_name_of_somebody_else_is_not_adopted,
+    create::an_image_that_is_gone_is_named,
+    create::foreign_containers_are_never_listed,
+    create::a_list_is_complete,
+    steps::a_start_may_be_repeated,
+    steps::a_start_whose_answer_was_lost_is_repeated,
+    steps::stop_and_remove_may_be_repeated,
+    steps::a_late_request_misses_the_successor,
+    steps::the_restart_policy_is_seen,
+    steps::a_death_is_seen_with_code_and_last_words,
+    steps::an_address_belongs_to_one_started_container,
+    steps::a_running_container_answers_at_its_address,
+    surroundings::a_project_has_one_network,
+    surroundings::networks_have_addresses_of_their_own,
+    surroundings::an_image_made_here_is_used_without_asking,
+    surroundings::an_unknown_image_is_missing,
+    surroundings::a_tag_keeps_an_image,
+    surroundings::hints_tell_where_to_look,
+    surroundings::the_daemon_has_an_identity,
+}
+
+/// The one container of a unit in a complete listing.
+async fn only(harness: &Harness) -> Container {
+    let mut all = harness.runtime.list(harness.log, None).await.expect("a listing");
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
