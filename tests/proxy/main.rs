@@ -3,6 +3,7 @@
 mod drain;
 mod hooks;
 mod messages;
+mod process;
 mod retry;
 mod support;
 mod table;

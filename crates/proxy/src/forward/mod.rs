@@ -107,7 +107,7 @@ pub fn handle(
     async move {
         match way {
             Way::Workload(host, found) => workload(request, host, found, record).await,
-            Way::Hooks(host) => hooks::pass(request, host, record).await,
+            Way::Hooks(host) => Box::pin(hooks::pass(request, host, record)).await,
             Way::Own(page) => {
                 forwarder.figures.unrouted.fetch_add(1, Ordering::Relaxed);
                 let form = Form::wanted(request.headers());
@@ -149,7 +149,7 @@ async fn workload(
     *request.version_mut() = Version::HTTP_11;
     record.found = Some(found);
     if let (Some(protocol), Some(on_upgrade)) = (upgrade, on_upgrade) {
-        return match tunnel::open(request, protocol, on_upgrade, record).await {
+        return match Box::pin(tunnel::open(request, protocol, on_upgrade, record)).await {
             Ok(response) => response,
             Err((page, record)) => own(page, form, record),
         };
