@@ -48,10 +48,10 @@ async fn one(probe: &Probe, address: SocketAddr) -> Result<(), String> {
     let answer = tokio::select! {
         biased;
         answer = &mut answer => answer,
-        // A connection that ends may have brought the answer in the same moment.
+        // An answer with `Connection: close` may come with the end of its connection.
         _ = connection => answer.await,
     };
-    let answer = answer.map_err(|error| error.to_string())?;
+    let answer = answer.map_err(|e| e.to_string())?;
     let status = answer.status().as_u16();
     if (probe.low..=probe.high).contains(&status) {
         Ok(())
