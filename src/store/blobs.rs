@@ -20,7 +20,7 @@ impl Blobs {
     /// # Errors
     /// The folder cannot be made.
     pub fn open(dir: PathBuf) -> io::Result<Self> {
-        fs::create_dir_all(&dir)?;
+        files::make_folder(&dir)?;
         Ok(Self { dir })
     }
 
@@ -31,7 +31,10 @@ impl Blobs {
     pub fn keep(&self, content: &[u8]) -> io::Result<Digest> {
         let digest = Digest::of(content);
         let path = self.path(digest);
-        if !path.exists() {
+        if path.exists() {
+            // Whoever wrote it may not have made its name durable yet.
+            files::sync_folder(&self.dir)?;
+        } else {
             files::replace_durably(&path, content)?;
         }
         Ok(digest)

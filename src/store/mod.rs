@@ -2,6 +2,7 @@
 
 pub mod blobs;
 pub mod files;
+mod feeder;
 mod indexed;
 pub mod journal;
 mod journaled;
