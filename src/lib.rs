@@ -2,6 +2,7 @@
 
 pub mod adapters;
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;

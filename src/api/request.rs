@@ -8,12 +8,12 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Uri, header};
 use cutover_domain::file::check;
-use cutover_events::{Actor, Digest};
+use cutover_events::{Actor, BadId, DeploymentId, Digest, ReleaseId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::auth::Caller;
-use super::backend::{AskKey, Asker, HookName, WorkloadName};
+use super::backend::{AskKey, Asker, HookName, RollbackTo, WorkloadName};
 use super::problem::{Code, Problem};
 use super::state::ApiState;
 
@@ -168,6 +168,24 @@ pub fn hook_name(text: &str) -> Result<HookName, String> {
         check::name(text).map_err(|why| format!("\"{}\" is not the name of a hook: {why}", shown(text)))?;
     }
     Ok(HookName(text.to_owned()))
+}
+
+/// Where a rollback goes to.
+///
+/// # Errors
+/// Neither a release nor a deployment.
+pub fn rollback_to(text: Option<&str>) -> Result<RollbackTo, String> {
+    let Some(text) = text else { return Ok(RollbackTo::Previous) };
+    if text.starts_with(DeploymentId::PREFIX) {
+        return text.parse().map(RollbackTo::Deployment).map_err(|e: BadId| e.to_string());
+    }
+    if text.starts_with(ReleaseId::PREFIX) {
+        return text.parse().map(RollbackTo::Release).map_err(|e: BadId| e.to_string());
+    }
+    let shown = shown(text);
+    Err(format!(
+        "\"{shown}\" is neither a release (rel_…) nor a deployment (dep_…); tags, commits and times are not yet supported"
+    ))
 }
 
 fn shown(text: &str) -> String {

@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::Origin;
 
+/// Name of the local socket in the data folder.
+pub const ENGINE_SOCKET: &str = "engine.sock";
 /// Connections of one listener that are open at once, a count: more wait in the backlog.
 const MAX_CONNECTIONS: usize = 1024;
 /// How long a client may take to send the head of a request.

@@ -43,19 +43,21 @@ enum Stage {
 /// A stream of events after a position, without an end of its own; it says `bye` when the engine stops.
 ///
 /// # Errors
-/// The engine is not ready, or too many streams are open.
-pub(super) fn follow(state: &ApiState, filter: Filter, after: u64) -> Result<Response, Problem> {
+/// The engine is not ready, does not know what is filtered by, or too many streams are open.
+pub(super) async fn follow(state: &ApiState, filter: Filter, after: u64) -> Result<Response, Problem> {
     let backend = state.backend()?;
     let permit = Arc::clone(&state.streams).try_acquire_owned();
     let permit =
         permit.map_err(|_| Problem::new(Code::TooManyStreams, "too many event streams are open; close some"))?;
+    let head = backend.head();
+    let page = backend.events(filter.clone(), Span { after, limit: PAGE }).await?;
     let follow = Follow {
-        head: backend.head(),
+        head,
         readiness: state.readiness.clone(),
         backend,
         filter,
-        after,
-        waiting: VecDeque::new(),
+        after: after.max(page.next_after),
+        waiting: VecDeque::from(page.items),
         stage: Stage::Greeting,
         _permit: permit,
     };

@@ -1,6 +1,6 @@
 //! Raw bodies, kept for support and replay; decisions never read them.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -72,7 +72,8 @@ impl Bodies for BodyFolder {
 
 fn write_all(folder: &Path, mut queue: Receiver<Job>) {
     while let Some(job) = queue.blocking_recv() {
-        let result = write(&path(folder, job.digest), &job.body);
+        // Over what is there: a file that a power cut has left short becomes whole, and its age begins anew.
+        let result = std::fs::write(path(folder, job.digest), &job.body);
         // The caller may have gone away; the body is kept all the same.
         drop(job.done.send(result));
     }
@@ -82,17 +83,4 @@ fn write_all(folder: &Path, mut queue: Receiver<Job>) {
 #[must_use]
 pub fn path(folder: &Path, digest: Digest) -> PathBuf {
     folder.join(digest.to_string())
-}
-
-/// The name is the digest, so a file that a power cut has left short is known by its content.
-fn write(path: &Path, body: &[u8]) -> io::Result<()> {
-    let opened = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
-    match opened {
-        Ok(mut file) => file.write_all(body),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            let whole = std::fs::metadata(path)?.len() == body.len() as u64;
-            if whole { Ok(()) } else { std::fs::write(path, body) }
-        }
-        Err(e) => Err(e),
-    }
 }

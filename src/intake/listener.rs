@@ -8,21 +8,25 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use bytes::Bytes;
 use cutover_events::delivery::{Change, ChangeKind, DeliveryReceived};
 use cutover_events::{Actor, Cause, DeliveryId, Digest, Event, HookId, Key, Sealed, StreamId};
 use http::HeaderMap;
+use tokio_util::task::TaskTracker;
 
 use super::Refusal;
 use super::answer::{Taken, wrong_method};
 use super::bodies::Bodies;
 use super::hints::Hints;
 use super::hooks::{Hook, HookBook};
-use super::providers::{self, Call};
-use super::receive::Room;
+use super::providers::{self, Call, Claimed};
+use super::receive::{Received, Room};
 use super::recent::Recent;
 use crate::clock::Clock;
 use crate::store::{Append, AppendError, Expected, Log};
+
+/// Longest body that is verified and read between two waits, in bytes: 64 KiB take a tenth of a millisecond, 25 MiB
+/// would hold up everything else on that core.
+const INLINE_BYTES: usize = 64 * 1024;
 
 /// What the listener works with.
 pub struct Intake {
@@ -40,6 +44,15 @@ pub struct Intake {
     pub figures: Figures,
     room: Room,
     recent: Recent,
+    writing: TaskTracker,
+}
+
+/// A verified call.
+struct Verified {
+    call: Call,
+    secret: u8,
+    digest: Digest,
+    received: Received,
 }
 
 /// Calls since the start; refused ones are counted here and are no event.
@@ -63,8 +76,8 @@ impl Intake {
     /// An intake with the usual memory for bodies.
     #[must_use]
     pub fn new(log: Arc<dyn Log>, hooks: Arc<dyn HookBook>, bodies: Arc<dyn Bodies>, clock: Clock) -> Self {
-        let (hints, figures, room, recent) = Default::default();
-        Self { log, hooks, bodies, clock, hints, figures, room, recent }
+        let (hints, figures, room, recent, writing) = Default::default();
+        Self { log, hooks, bodies, clock, hints, figures, room, recent, writing }
     }
 
     /// The same with another memory for bodies.
@@ -84,28 +97,47 @@ pub fn router(intake: Arc<Intake>) -> Router {
 }
 
 async fn take(State(intake): State<Arc<Intake>>, Path(id): Path<String>, headers: HeaderMap, body: Body) -> Response {
-    let outcome = intake.take(&id, &headers, body).await;
-    intake.count(&outcome);
-    match outcome {
-        Ok(taken) => taken.into_response(),
-        Err(refusal) => refusal.into_response(),
-    }
+    intake.handle(&id, headers, body).await
 }
 
 impl Intake {
-    async fn take(&self, id: &str, headers: &HeaderMap, body: Body) -> Result<Taken, Refusal> {
+    /// Takes one call, from its address to its answer. Once it is verified it is written down to its end, whether or
+    /// not the sender waits for the answer.
+    pub async fn handle(self: Arc<Self>, id: &str, headers: HeaderMap, body: Body) -> Response {
+        let outcome = self.clone().take(id, headers, body).await;
+        self.count(&outcome);
+        match outcome {
+            Ok(taken) => taken.into_response(),
+            Err(refusal) => refusal.into_response(),
+        }
+    }
+
+    /// Waits until what senders no longer wait for is written too: at the end of the process, after the last call.
+    pub async fn finish(&self) {
+        self.writing.close();
+        self.writing.wait().await;
+    }
+
+    async fn take(self: Arc<Self>, id: &str, headers: HeaderMap, body: Body) -> Result<Taken, Refusal> {
         let id: HookId = id.parse().map_err(|_| Refusal::UnknownHook)?;
         let hook = self.hooks.find(id).ok_or(Refusal::UnknownHook)?;
-        let claimed = providers::claimed(&hook.provider, headers)?;
-        let received = self.room.receive(headers, body, providers::limit(&hook.provider)).await?;
-        let secret = providers::verify(&claimed, &received.body, &hook.secrets)?;
-        let call = providers::parse(&hook.provider, &claimed, headers, &received.body)?;
-        self.keep(&hook, call, secret, received.body.clone()).await
+        let claimed = providers::claimed(&hook.provider, &headers)?;
+        let received = self.room.receive(&headers, body, providers::limit(&hook.provider)).await?;
+        let of = hook.clone();
+        let verified = match received.body.len() {
+            0..=INLINE_BYTES => verified(&of, &claimed, &headers, received)?,
+            _ => tokio::task::spawn_blocking(move || verified(&of, &claimed, &headers, received))
+                .await
+                .map_err(|_| broken())??,
+        };
+        // A sender that hangs up must not end this between the log and the hint.
+        let writing = self.writing.clone();
+        writing.spawn(async move { self.keep(&hook, verified).await }).await.map_err(|_| broken())?
     }
 
     /// Writes the body beside the log and the delivery into it.
-    async fn keep(&self, hook: &Hook, call: Call, secret: u8, body: Bytes) -> Result<Taken, Refusal> {
-        let digest = Digest::of(&body);
+    async fn keep(&self, hook: &Hook, verified: Verified) -> Result<Taken, Refusal> {
+        let Verified { call, secret, digest, received } = verified;
         let delivery = DeliveryId::from_ulid(self.clock.ulid());
         let sender_id = call.sender_id.unwrap_or_else(|| self.recent.sender_id(hook.id, digest, self.clock.stamp()));
         let note = note(&call.event, &call.items);
@@ -128,7 +160,7 @@ impl Intake {
                 .into(),
             ],
         };
-        let (kept, appended) = tokio::join!(self.bodies.keep(digest, body), self.log.append(append));
+        let (kept, appended) = tokio::join!(self.bodies.keep(digest, received.body.clone()), self.log.append(append));
         if let Err(error) = kept {
             self.figures.bodies_lost.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(%error, %delivery, "the body of a delivery could not be kept");
@@ -158,6 +190,18 @@ impl Intake {
     }
 }
 
+/// Who signed a call, and what it says.
+fn verified(hook: &Hook, claimed: &Claimed, headers: &HeaderMap, received: Received) -> Result<Verified, Refusal> {
+    let secret = providers::verify(claimed, &received.body, &hook.secrets)?;
+    let call = providers::parse(&hook.provider, claimed, headers, &received.body)?;
+    Ok(Verified { call, secret, digest: Digest::of(&received.body), received })
+}
+
+/// A task has panicked, or the process ends.
+fn broken() -> Refusal {
+    Refusal::Busy("the engine restarts".into())
+}
+
 /// What is known already to deploy nothing.
 fn note(event: &str, items: &[Change]) -> Option<String> {
     let all = |kind| items.iter().all(|change: &Change| change.kind == kind);
@@ -183,7 +227,7 @@ fn not_appended(hook: HookId, error: &AppendError) -> Refusal {
         AppendError::NoRoom => Refusal::Busy("no space is left for the log".into()),
         AppendError::Poisoned(_) | AppendError::Conflict { .. } | AppendError::Duplicate { .. } => {
             tracing::error!(%hook, %error, "a delivery could not be written");
-            Refusal::Busy("the engine restarts".into())
+            broken()
         }
     }
 }

@@ -38,3 +38,35 @@ impl Recent {
         id
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cutover_events::BootId;
+
+    fn at(minutes: u64, boot: u8) -> Stamp {
+        Stamp { wall_ms: 0, boot: BootId([boot; 16]), mono_ms: minutes * 60_000 }
+    }
+
+    #[test]
+    fn the_same_body_is_the_same_delivery_for_ten_minutes() {
+        let recent = Recent::default();
+        let (hook, body) = (HookId([1; 16]), Digest::of(b"x"));
+        let first = recent.sender_id(hook, body, at(8, 1));
+        assert!(first.starts_with(&format!("sha256:{body}@01010101.")), "{first}");
+        assert_eq!(recent.sender_id(hook, body, at(17, 1)), first);
+        assert_ne!(recent.sender_id(hook, body, at(19, 1)), first);
+        assert_ne!(recent.sender_id(hook, Digest::of(b"y"), at(8, 1)), first);
+        assert_eq!(Recent::default().sender_id(hook, body, at(9, 1)), first, "after a restart of the engine");
+        assert_ne!(Recent::default().sender_id(hook, body, at(8, 2)), first, "after a boot");
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let recent = Recent::default();
+        for number in 0..10_000_u32 {
+            recent.sender_id(HookId([1; 16]), Digest::of(&number.to_le_bytes()), at(1, 1));
+        }
+        assert!(recent.0.lock().len() <= MAX_REMEMBERED);
+    }
+}

@@ -78,7 +78,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServeErr
     let mut decider =
         Decider::new(store.clone(), book.clone(), wishes, clock).listening(hints.clone()).beginning_with(open);
     decider.settle().await.map_err(|halt| ServeError::Ended(halt.to_string()))?;
-    let intake = Intake { hints, ..Intake::new(store, book, Arc::new(bodies), clock) };
+    let mut intake = Intake::new(store, book, Arc::new(bodies), clock);
+    intake.hints = hints;
     let socket = serve::bind_unix(&dir.join("hooks.sock")).map_err(|error| io("hooks.sock", error))?;
     tasks.spawn(serve::serve_unix(socket, listener::router(Arc::new(intake)), stop.clone()));
     drop(engine.readiness.send_replace(Readiness::Ready(engine.backend)));

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
-use cutover_events::engine::LogBegun;
-use cutover_events::{Actor, Cause, Digest, Event, Key, LogId, Sealed, StreamId, codec};
+use cutover_events::{Digest, Event, Key, LogId, Sealed, StreamId, codec};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::feeder::Feeder;
@@ -47,7 +46,8 @@ impl Store {
         fold: impl FnMut(Sealed) -> Result<(), String> + Send + 'static,
     ) -> Result<(Self, OpenReport), OpenError> {
         let folder = dir.to_owned();
-        let opened = tokio::task::spawn_blocking(move || open(&folder, fold)).await;
+        let begin = (LogId::from_ulid(clock.ulid()), clock.stamp());
+        let opened = tokio::task::spawn_blocking(move || open(&folder, begin, fold)).await;
         let Opened { lock, journal, index, recent, head, versions, id, report } =
             opened.map_err(|error| OpenError::Io(error.to_string()))??;
         let (appends, waiting) = mpsc::unbounded_channel();
@@ -62,21 +62,8 @@ impl Store {
         ];
         let room = Arc::new(Semaphore::new(WAITING_KIB));
         let dir = dir.to_owned();
-        let minted = id.unwrap_or_else(|| LogId::from_ulid(clock.ulid()));
-        let appends = Some(appends);
-        let head = head_receiver;
-        let store = Self { appends, threads, room, index, recent, head, id: minted, clock, _lock: lock, dir };
-        if id.is_none() {
-            let begun = Append {
-                stream: StreamId::Engine,
-                expected: super::Expected::Exact(0),
-                events: vec![LogBegun { log: minted }.into()],
-                cause: Cause::Engine,
-                actor: Actor::Engine,
-                key: None,
-            };
-            store.append(begun).await.map_err(|error| OpenError::Io(error.to_string()))?;
-        }
+        let (appends, head) = (Some(appends), head_receiver);
+        let store = Self { appends, threads, room, index, recent, head, id, clock, _lock: lock, dir };
         Ok((store, report))
     }
 

@@ -1,8 +1,8 @@
 //! The log: journal and sled behind one small port.
 
 pub mod blobs;
-pub mod files;
 mod feeder;
+pub mod files;
 mod indexed;
 pub mod journal;
 mod journaled;

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
-use cutover_events::{Digest, LogId, Sealed, StreamId};
+use cutover_events::engine::LogBegun;
+use cutover_events::{Actor, Cause, Commit, Digest, LogId, Sealed, Stamp, StreamId, codec};
 
 use super::indexed::Indexed;
 use super::journal::{Damage, Group, Journal, JournalError, Placed, Scanned, SystemDisk, entries, scan};
@@ -60,7 +61,7 @@ pub(super) struct Opened {
     pub(super) recent: Recent,
     pub(super) head: Head,
     pub(super) versions: HashMap<StreamId, u64>,
-    pub(super) id: Option<LogId>,
+    pub(super) id: LogId,
     pub(super) report: OpenReport,
 }
 
@@ -76,8 +77,12 @@ impl From<ReadError> for OpenError {
     }
 }
 
-/// Opens the log in `dir`, giving every commit to `fold`.
-pub(super) fn open(dir: &Path, mut fold: impl FnMut(Sealed) -> Result<(), String>) -> Result<Opened, OpenError> {
+/// Opens the log in `dir`, giving every commit to `fold`; a new log begins with this id.
+pub(super) fn open(
+    dir: &Path,
+    (log, at): (LogId, Stamp),
+    mut fold: impl FnMut(Sealed) -> Result<(), String>,
+) -> Result<Opened, OpenError> {
     let folder = dir.join("journal");
     fs::create_dir_all(&folder)?;
     let lock = lock::take(dir).map_err(|error| match error {
@@ -106,7 +111,43 @@ pub(super) fn open(dir: &Path, mut fold: impl FnMut(Sealed) -> Result<(), String
         repeat(&mut journal, Group { first, body, commits: Vec::new() }, before)?;
     }
     let Reader { index, versions, id, .. } = reader;
-    Ok(Opened { lock, journal, index, recent: Recent::default(), head, versions, id, report })
+    let recent = Recent::default();
+    let mut opened = Opened { lock, journal, index, recent, head, versions, id: id.unwrap_or(log), report };
+    if id.is_none() {
+        fold(opened.begin(log, at)?).map_err(OpenError::Folded)?;
+    }
+    Ok(opened)
+}
+
+impl Opened {
+    /// The first commit of a log: it mints the log id.
+    fn begin(&mut self, log: LogId, at: Stamp) -> Result<Sealed, OpenError> {
+        let commit = Commit {
+            position: 1,
+            stream: StreamId::Engine,
+            version: 1,
+            at,
+            cause: Cause::Engine,
+            actor: Actor::Engine,
+            key: None,
+            events: vec![LogBegun { log }.into()],
+        };
+        let body = codec::encode_commit(&commit).map_err(|error| OpenError::Io(error.to_string()))?;
+        let chain = codec::chain(Digest::default(), &body);
+        let sealed = Sealed { commit, body, chain };
+        let mut group = Group::beginning_at(1);
+        let range = group.push(&sealed.body, chain);
+        group.commits.push(placed(&sealed, range));
+        match self.journal.write(&group, Digest::default()) {
+            Ok(()) => (),
+            Err(JournalError::NoRoom) => return Err(OpenError::Io("no room is left for a new log".into())),
+            Err(JournalError::Failed(error)) => return Err(error.into()),
+        }
+        self.recent.push(group);
+        self.head = Head { position: 1, chain };
+        self.versions.insert(StreamId::Engine, 1);
+        Ok(sealed)
+    }
 }
 
 /// The last group once more, synced: only that one can have been left unsynced by a failed sync whose pages stayed in

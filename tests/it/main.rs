@@ -1,3 +1,11 @@
 //! Integration tests in one binary, a module per subject.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod engine;
 mod inputs;
+mod intake_decide;
+mod intake_fuzz;
+mod intake_listener;
+mod intake_log;
+mod intake_providers;
+mod intake_support;

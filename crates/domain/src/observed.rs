@@ -14,7 +14,8 @@ pub struct Now {
     pub boot: BootId,
     /// `CLOCK_MONOTONIC`, ms.
     pub mono_ms: u64,
-    /// When this engine started, on the same clock: waits of an earlier boot begin again here.
+    /// Since when this engine has been looking without a break, on the same clock: its start, or the end of a time in
+    /// which it stood still. Waits of an earlier boot begin again here.
     pub engine_start_ms: u64,
 }
 
@@ -176,10 +177,10 @@ pub struct RouterSeen {
 /// One thing done to the world. Performing it twice does no harm; its answer is never believed, only what is seen.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Effect {
-    /// Makes the plan of the open deployment: its network and addresses.
-    Plan,
-    /// Finds out what the open deployment's reference means, and has the image here.
-    Resolve,
+    /// Makes the plan of this deployment: its network and addresses.
+    Plan(DeploymentId),
+    /// Finds out what this deployment's reference means, and has the image here.
+    Resolve(DeploymentId),
     /// Creates the container of a planned unit.
     Create(UnitId),
     /// Starts a container that was never started.
@@ -211,9 +212,9 @@ pub enum Targets {
     Nothing,
     /// The slot of the open deployment's plan.
     Green,
-    /// What the open deployment goes back to.
+    /// What the open deployment goes back to, as it was committed.
     Blue,
-    /// The active slot: those of its units that are ready.
+    /// The part of the active slot that the log has named last.
     Active,
 }
 

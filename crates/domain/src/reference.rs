@@ -1,17 +1,15 @@
-//! References to images: their grammar, their full form, and the placeholders that a change fills.
+//! References to images as people write them: their grammar and their full form. What senders of deliveries write is read
+//! more leniently, in [`crate::rules::image`]; what placeholders become is in [`crate::template`].
 
 use std::fmt;
 
 use crate::file::strict::{choice, nearest, quoted};
+use crate::template::PLACEHOLDERS;
 
 /// Characters of a reference without tag and digest, as the distribution specification limits them.
 pub const MAX_NAME_CHARS: usize = 255;
 /// Characters of a tag, as the distribution specification limits them.
 pub const MAX_TAG_CHARS: usize = 128;
-/// What a reference in a workload file may hold in braces.
-pub const PLACEHOLDERS: &[&str] = &["sha", "short_sha", "branch", "tag"];
-/// Digits of `{short_sha}`: what git and the forges show.
-pub const SHORT_SHA_DIGITS: usize = 7;
 const DEFAULT_HOST: &str = "docker.io";
 const DEFAULT_TAG: &str = "latest";
 /// Hexadecimal digits of a SHA-256 digest.
@@ -33,17 +31,6 @@ pub struct Reference {
     pub tag: Option<String>,
     /// `sha256:…`.
     pub digest: Option<String>,
-}
-
-/// What placeholders are filled from; empty parts are unknown.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Filling<'a> {
-    /// The full commit.
-    pub sha: &'a str,
-    /// The branch, without `refs/heads/`.
-    pub branch: &'a str,
-    /// The tag, without `refs/tags/`.
-    pub tag: &'a str,
 }
 
 impl Reference {
@@ -100,7 +87,7 @@ impl fmt::Display for Reference {
     }
 }
 
-/// The placeholders of a template, in its order.
+/// The placeholders of a template with their braces, in its order.
 ///
 /// # Errors
 /// A brace without its partner, or a word that is not a placeholder.
@@ -112,11 +99,11 @@ pub fn placeholders(template: &str) -> Result<Vec<&str>, BadReference> {
         let Some(length) = close else {
             return Err(BadReference(format!("{}: a brace without its partner", quoted(template))));
         };
-        let word = &rest[open + 1..open + 1 + length];
+        let word = &rest[open..open + length + 2];
         if !PLACEHOLDERS.contains(&word) {
-            let hint = nearest(word, PLACEHOLDERS.iter().copied())
-                .map_or_else(String::new, |w| format!("did you mean {{{w}}}? "));
-            let known = choice(&["{sha}", "{short_sha}", "{branch}", "{tag}"]);
+            let near = nearest(word, PLACEHOLDERS.into_iter());
+            let hint = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
+            let known = choice(&PLACEHOLDERS);
             return Err(BadReference(format!("unknown placeholder {}; {hint}allowed is {known}", quoted(word))));
         }
         found.push(word);
@@ -131,42 +118,9 @@ pub fn placeholders(template: &str) -> Result<Vec<&str>, BadReference> {
 /// Unknown placeholders, or not a reference.
 pub fn check_template(template: &str) -> Result<(), BadReference> {
     placeholders(template)?;
-    let sample = Filling { sha: "0123456789abcdef0123456789abcdef01234567", branch: "main", tag: "v1.0.0" };
-    fill(template, sample).map(drop).map_err(|_| match Reference::parse(&blank(template)) {
-        Err(bad) => BadReference(bad.0.replacen(&quoted(&blank(template)), &quoted(template), 1)),
-        Ok(_) => BadReference(format!("{} is not an image reference", quoted(template))),
-    })
-}
-
-fn blank(template: &str) -> String {
-    PLACEHOLDERS.iter().fold(template.to_owned(), |text, word| text.replace(&format!("{{{word}}}"), "x"))
-}
-
-/// The reference that a template means for one change. In branches and tags, characters that a tag of an image cannot
-/// hold become `-`, as builders of images do it.
-///
-/// # Errors
-/// The change lacks what a placeholder needs, or the result is not a reference.
-pub fn fill(template: &str, with: Filling<'_>) -> Result<String, BadReference> {
-    let mut out = template.to_owned();
-    for word in placeholders(template)? {
-        let value = match word {
-            "sha" => with.sha.to_owned(),
-            "short_sha" => with.sha.chars().take(SHORT_SHA_DIGITS).collect(),
-            "branch" => plain(with.branch),
-            _ => plain(with.tag),
-        };
-        if value.is_empty() {
-            return Err(BadReference(format!("the change has nothing for {{{word}}} in {}", quoted(template))));
-        }
-        out = out.replace(&format!("{{{word}}}"), &value);
-    }
-    Reference::parse(&out).map(|_| out)
-}
-
-fn plain(text: &str) -> String {
-    let keep = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    text.chars().map(|c| if keep(c) { c } else { '-' }).take(MAX_TAG_CHARS).collect()
+    let filled = PLACEHOLDERS.iter().fold(template.to_owned(), |text, word| text.replace(word, "x"));
+    let shown = |bad: BadReference| BadReference(bad.0.replacen(&quoted(&filled), &quoted(template), 1));
+    Reference::parse(&filled).map(drop).map_err(shown)
 }
 
 /// Docker's rule: the first part is a registry when it has a point or a port, or is `localhost`.
@@ -313,14 +267,6 @@ mod tests {
         }
         assert!(Reference::parse(&"a".repeat(300)).is_err_and(|bad| bad.0.len() < 300));
         assert!(Reference::parse(&DIGEST[7..]).is_err());
-    }
-
-    #[test]
-    fn placeholders_are_filled_from_the_change() {
-        let with = Filling { sha: "0123456789abcdef", branch: "feature/x", tag: "" };
-        assert_eq!(fill("a/b:{sha}", with), Ok("a/b:0123456789abcdef".to_owned()));
-        assert_eq!(fill("a/b:{branch}-{short_sha}", with), Ok("a/b:feature-x-0123456".to_owned()));
-        assert!(fill("a/b:{tag}", with).is_err_and(|bad| bad.0.contains("{tag}")));
     }
 
     #[test]

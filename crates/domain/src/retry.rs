@@ -1,6 +1,6 @@
 //! The only place that turns a class of failure into a delay.
 
-use crate::observed::{Class, Trouble};
+use crate::observed::Trouble;
 
 /// First delay after an effect that did not happen, ms: Docker answers most calls within it.
 const FIRST_MS: u64 = 50;
@@ -11,13 +11,11 @@ const HEAL_FIRST_MS: u64 = 60_000;
 /// Longest delay between two repairs, ms (design §4).
 const HEAL_LONGEST_MS: u64 = 15 * 60_000;
 
-/// When the effect may be tried again, on the monotonic clock; `None` when trying again cannot help.
+/// When the effect may be tried again, on the monotonic clock. Whether trying again can help is for the caller to say:
+/// what must happen some day is tried again whatever the class, at this pace.
 #[must_use]
-pub fn next_try(trouble: &Trouble) -> Option<u64> {
-    match trouble.class {
-        Class::Transient => Some(trouble.at_ms + doubled(FIRST_MS, trouble.tries, LONGEST_MS)),
-        Class::Permanent | Class::ProbeRefused => None,
-    }
+pub fn next_try(trouble: &Trouble) -> u64 {
+    trouble.at_ms.saturating_add(doubled(FIRST_MS, trouble.tries, LONGEST_MS))
 }
 
 /// How long after `failed` repairs in a row the next one waits, ms.

@@ -134,13 +134,17 @@ impl Docker {
     /// Creates and starts a container of the image on a network, at that address, and returns its id: the floor that
     /// deployments are measured against.
     pub(crate) async fn start_bare(&self, bare: &Bare<'_>) -> Result<String> {
+        let address = Some(bare.address.to_owned()).filter(|address| !address.is_empty());
         let endpoint = EndpointSettings {
-            ipam_config: Some(EndpointIpamConfig { ipv4_address: Some(bare.address.into()), ..Default::default() }),
+            ipam_config: address
+                .map(|address| EndpointIpamConfig { ipv4_address: Some(address), ..Default::default() }),
             ..Default::default()
         };
+        let mut marks = HashMap::from([(labels::LAB.to_owned(), bare.run.to_owned())]);
+        marks.extend(bare.labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let body = ContainerCreateBody {
             image: Some(bare.image.into()),
-            labels: Some(HashMap::from([(labels::LAB.to_owned(), bare.run.to_owned())])),
+            labels: Some(marks),
             host_config: Some(HostConfig { network_mode: Some(bare.network.into()), ..Default::default() }),
             networking_config: Some(NetworkingConfig {
                 endpoints_config: Some(HashMap::from([(bare.network.to_owned(), endpoint)])),
@@ -202,8 +206,10 @@ pub(crate) struct Bare<'a> {
     pub image: &'a str,
     /// Id of the network.
     pub network: &'a str,
-    /// Address on it.
+    /// Address on it; empty: Docker's choice.
     pub address: &'a str,
     /// Marks what this run made.
     pub run: &'a str,
+    /// More labels.
+    pub labels: &'a [(&'a str, &'a str)],
 }

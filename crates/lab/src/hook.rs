@@ -37,8 +37,13 @@ impl Hook {
 
     /// The delivery with that id, signed.
     pub(crate) fn delivery(&self, id: &str, body: String) -> Result<Request<Full<Bytes>>> {
+        self.delivery_of(id, body.as_bytes())
+    }
+
+    /// The delivery of any bytes, signed.
+    pub(crate) fn delivery_of(&self, id: &str, body: &[u8]) -> Result<Request<Full<Bytes>>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).map_err(|error| error.to_string())?;
-        mac.update(body.as_bytes());
+        mac.update(body);
         let signature = hex::encode(mac.finalize().into_bytes());
         let request = Request::post(&self.path)
             .header("host", &self.host)
@@ -47,7 +52,7 @@ impl Hook {
             .header("x-github-event", "push")
             .header("x-github-delivery", id)
             .header("x-hub-signature-256", format!("sha256={signature}"));
-        Ok(request.body(Full::new(Bytes::from(body)))?)
+        Ok(request.body(Full::new(Bytes::copy_from_slice(body)))?)
     }
 
     /// Sends it through the proxy; status and body.

@@ -5,15 +5,15 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use cutover_events::{DeploymentId, ReleaseId};
+use cutover_events::DeploymentId;
 use serde::Deserialize;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::accepted;
-use crate::api::backend::{Asker, RollbackTo};
+use crate::api::backend::Asker;
 use crate::api::problem::{Code, Problem};
-use crate::api::request::{MAX_WAIT, Params, Segments, Wish, bad_request, refused, workload_name};
+use crate::api::request::{MAX_WAIT, Params, Segments, Wish, bad_request, refused, rollback_to, workload_name};
 use crate::api::state::{ApiState, Readiness};
 use crate::api::views::{AcceptedView, DeployAsk, DeploymentView, RollbackAsk};
 
@@ -44,24 +44,6 @@ pub(super) async fn rollback(
     let name = workload_name(&name).map_err(refused)?;
     let to = rollback_to(ask.to.as_deref()).map_err(bad_request)?;
     accepted(&state.backend()?.rollback(asker, name, to).await?)
-}
-
-/// Where a rollback goes to.
-///
-/// # Errors
-/// Neither a release nor a deployment.
-pub(crate) fn rollback_to(text: Option<&str>) -> Result<RollbackTo, String> {
-    let Some(text) = text else { return Ok(RollbackTo::Previous) };
-    if text.starts_with(DeploymentId::PREFIX) {
-        return text.parse().map(RollbackTo::Deployment).map_err(|e: cutover_events::BadId| e.to_string());
-    }
-    if text.starts_with(ReleaseId::PREFIX) {
-        return text.parse().map(RollbackTo::Release).map_err(|e: cutover_events::BadId| e.to_string());
-    }
-    let shown = crate::api::problem::one_line(&text.chars().take(80).collect::<String>());
-    Err(format!(
-        "\"{shown}\" is neither a release (rel_…) nor a deployment (dep_…); tags, commits and times are not yet supported"
-    ))
 }
 
 /// Queues a replacement of the containers of the current release.

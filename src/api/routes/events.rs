@@ -52,7 +52,7 @@ pub(super) async fn events(
     let streams = |value: &axum::http::HeaderValue| value.to_str().is_ok_and(|v| v.contains("text/event-stream"));
     if headers.get(header::ACCEPT).is_some_and(streams) {
         let last = last_event_id(&headers)?;
-        return stream::follow(&state, filter, last.or(which.after).unwrap_or(0));
+        return stream::follow(&state, filter, last.or(which.after).unwrap_or(0)).await;
     }
     let span =
         Span { after: which.after.unwrap_or(0), limit: which.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT) };

@@ -51,7 +51,7 @@ pub struct ExportLine {
     pub version: u64,
     /// Chain value after it, hex.
     pub chain: String,
-    /// The stored bytes, base64.
+    /// The stored bytes, hex.
     pub body: String,
     /// The same, decoded.
     pub events: Vec<super::event::EventLine>,

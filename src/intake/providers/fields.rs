@@ -33,6 +33,10 @@ pub(super) fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Refusal> {
     if depth(text) > MAX_DEPTH {
         return Err(Refusal::unreadable(format!("the body nests deeper than {MAX_DEPTH} levels")));
     }
+    // A struct would be read from an array too, by position.
+    if text.trim_ascii_start().first().is_some_and(|byte| *byte != b'{') {
+        return Err(Refusal::unreadable("the body must be a JSON object"));
+    }
     serde_json::from_slice(text).map_err(|e| Refusal::unreadable(format!("the body is not the JSON expected: {e}")))
 }
 

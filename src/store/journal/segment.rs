@@ -73,7 +73,7 @@ struct Open {
 impl Journal {
     /// A journal whose next segment has this number. Nothing is written before the first group.
     #[must_use]
-    pub fn new(folder: &Path, number: u64, disk: Box<dyn Disk>) -> Self {
+    pub(in crate::store) fn new(folder: &Path, number: u64, disk: Box<dyn Disk>) -> Self {
         Self { folder: folder.to_owned(), disk, number, open: None }
     }
 
@@ -81,7 +81,7 @@ impl Journal {
     ///
     /// # Errors
     /// No room, or a failure that is final for this process.
-    pub fn write(&mut self, group: &Group, before: Digest) -> Result<(), JournalError> {
+    pub(in crate::store) fn write(&mut self, group: &Group, before: Digest) -> Result<(), JournalError> {
         let frame = group.frame();
         if self.open.as_ref().is_some_and(|open| open.at >= SEGMENT_BYTES) {
             self.open = None;

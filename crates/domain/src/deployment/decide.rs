@@ -57,6 +57,9 @@ pub enum Rejection {
     /// There is nothing to tear down.
     #[error("it is torn down already")]
     TornDown,
+    /// It is torn down, or is about to be.
+    #[error("it is torn down, or is about to be: apply or deploy it yourself to bring it back")]
+    Leaving,
 }
 
 /// The events that a command comes to.
@@ -78,16 +81,20 @@ pub fn decide(state: &Workload, command: Command) -> Result<Vec<Event>, Rejectio
         Command::Begin(id, revision) if state.open.is_none() && state.is_open(id) => {
             Ok(vec![DeploymentBegun { deployment: id, revision }.into()])
         }
-        Command::Resolved(event) if holds(state, event.deployment) => Ok(vec![event.into()]),
-        Command::Planned(deployment, plan) if holds(state, deployment) => {
+        Command::Resolved(event) if unplanned(state, event.deployment) => Ok(vec![event.into()]),
+        Command::Planned(deployment, plan) if prepares(state, deployment) => {
             Ok(vec![DeploymentPlanned { deployment, plan: *plan }.into()])
         }
         Command::Heal(..) | Command::Begin(..) | Command::Resolved(_) | Command::Planned(..) => Err(Rejection::MovedOn),
     }
 }
 
-fn holds(state: &Workload, id: DeploymentId) -> bool {
-    state.open.as_ref().is_some_and(|open| open.id() == id && open.plan.is_none() && open.before_pivot())
+fn prepares(state: &Workload, id: DeploymentId) -> bool {
+    state.open.as_ref().is_some_and(|open| open.id() == id && open.before_pivot())
+}
+
+fn unplanned(state: &Workload, id: DeploymentId) -> bool {
+    prepares(state, id) && state.open.as_ref().is_some_and(|open| open.plan.is_none())
 }
 
 fn queue(state: &Workload, intent: IntentQueued) -> Result<Vec<Event>, Rejection> {
@@ -97,10 +104,20 @@ fn queue(state: &Workload, intent: IntentQueued) -> Result<Vec<Event>, Rejection
         Wish::Rollback(Some(id)) if !state.release(*id).is_some_and(|release| release.proven) => {
             return Err(Rejection::NoSuchRelease(*id));
         }
-        Wish::Teardown if state.teardown == Teardown::Done => return Err(Rejection::TornDown),
+        Wish::Teardown if state.teardown == Teardown::Done && state.queue.is_empty() => {
+            return Err(Rejection::TornDown);
+        }
+        Wish::Deploy(_) if !intent.person && leaves(state) => return Err(Rejection::Leaving),
         Wish::Deploy(_) | Wish::Rollback(_) | Wish::Restart | Wish::Heal | Wish::Teardown => (),
     }
     Ok(vec![intent.into()])
+}
+
+/// Whether a person has decided that the workload goes: only a person brings it back.
+fn leaves(state: &Workload) -> bool {
+    let newest_first = state.queue.iter().rev().chain(state.open.iter().map(|open| &open.intent));
+    let newest = newest_first.into_iter().find(|intent| intent.person);
+    newest.map_or(state.teardown != Teardown::No, |intent| intent.wish == Wish::Teardown)
 }
 
 fn cancel(state: &Workload, id: DeploymentId) -> Result<Vec<Event>, Rejection> {

@@ -9,10 +9,10 @@ use cutover_events::deployment::{
 };
 use cutover_events::plan::{Plan, Step};
 
-use super::gate::{broken, failing, not_ready, ready, reason, serves};
+use super::gate::{broken, failing, fresh, not_ready, ready, reason, serves};
 use super::lists;
 use super::next::{Decision, Next};
-use crate::observed::{Class, Effect, Now, Observed, Phase as Doing, Restart, Targets, Trouble};
+use crate::observed::{Class, Effect, Mark, Now, Observed, Phase as Doing, Restart, Seen, Targets, Trouble};
 use crate::retry;
 use crate::workload::{Open, Phase, Toward, Workload};
 use cutover_events::deployment::ReasonKind;
@@ -21,6 +21,9 @@ use cutover_events::deployment::ReasonKind;
 pub(super) const RESOLVE_MS: u64 = 30_000;
 /// For an effect of a step that Docker refuses again and again, ms: longer than any restart of a daemon takes.
 const STEP_MS: u64 = 120_000;
+
+/// What an engine that has just started, or stood still, takes to probe once, ms: before it, nobody is condemned.
+const FIRST_PROBES_MS: u64 = 5_000;
 
 /// One view on everything that a decision may use.
 #[derive(Clone, Copy)]
@@ -36,6 +39,9 @@ pub(super) fn drive(look: Look<'_>) -> Next {
         return Next::Wait(None);
     }
     let Some(plan) = look.open.plan.clone() else { return prepare(look) };
+    if look.lost_its_boot(&plan) {
+        return look.replan();
+    }
     match &look.open.phase {
         Phase::Preparing => look.steps(&plan),
         Phase::Committed(generation) => look.swap(&plan, *generation),
@@ -50,24 +56,16 @@ fn prepare(look: Look<'_>) -> Next {
     let (open, answers) = (look.open, &look.observed.answers);
     let asks = matches!(&open.intent.wish, Wish::Deploy(ImageWish::Reference { .. }));
     if !asks || open.release.is_some() {
-        return match trouble_with(answers.trouble.as_ref(), |effect| effect == Effect::Plan) {
-            Some(trouble) if trouble.class != Class::Transient || look.now.passed(open.begun, STEP_MS) => {
-                look.fail(None, reason(trouble.kind, trouble.text.to_string()))
-            }
-            Some(trouble) if retry::next_try(trouble).is_some_and(|at| at > look.now.mono_ms) => {
-                Next::Wait(retry::next_try(trouble))
-            }
-            _ => Next::Decide(Decision::Plan),
-        };
+        return look.replan();
     }
     if answers.resolved == Some(open.id()) {
         return Next::Decide(Decision::Resolved);
     }
-    match trouble_with(answers.trouble.as_ref(), |effect| effect == Effect::Resolve) {
-        Some(trouble) if trouble.class != Class::Transient || look.now.passed(open.begun, RESOLVE_MS) => {
+    match trouble_with(answers.trouble.as_ref(), |effect| effect == Effect::Resolve(open.id())) {
+        Some(trouble) if look.gives_up(trouble, open.begun, RESOLVE_MS) => {
             look.fail(None, reason(trouble.kind, trouble.text.to_string()))
         }
-        _ => look.attempt(Effect::Resolve),
+        _ => look.attempt(Effect::Resolve(open.id())),
     }
 }
 
@@ -76,12 +74,38 @@ fn trouble_with(trouble: Option<&Trouble>, about: impl Fn(Effect) -> bool) -> Op
 }
 
 impl Look<'_> {
+    /// Makes the plan, anew where there is one.
+    fn replan(self) -> Next {
+        let about = |effect| effect == Effect::Plan(self.open.id());
+        match trouble_with(self.observed.answers.trouble.as_ref(), about) {
+            Some(trouble) if self.gives_up(trouble, self.open.begun, STEP_MS) => {
+                self.fail(None, reason(trouble.kind, trouble.text.to_string()))
+            }
+            Some(trouble) if retry::next_try(trouble) > self.now.mono_ms => Next::Wait(Some(retry::next_try(trouble))),
+            _ => Next::Decide(Decision::Plan),
+        }
+    }
+
+    /// Whether the host restarted under a green that was not routed yet: that ended it, not a fault of its own.
+    fn lost_its_boot(self, plan: &Plan) -> bool {
+        let ended = |seen: &Seen| !matches!(seen.phase, Doing::Created | Doing::Running);
+        self.open.before_pivot()
+            && self.open.step_since.boot != self.now.boot
+            && plan.units.iter().any(|unit| self.observed.seen(unit.unit).is_some_and(ended))
+    }
+
     /// Performs an effect, unless the last try failed and the time for the next one has not come.
     fn attempt(self, effect: Effect) -> Next {
         match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == effect).map(retry::next_try) {
-            Some(Some(at)) if at > self.now.mono_ms => Next::Wait(Some(at)),
+            Some(at) if at > self.now.mono_ms => Next::Wait(Some(at)),
             _ => Next::Do(effect),
         }
+    }
+
+    /// Whether an effect will not be tried again. A deadline counts only for a try that came back later than it: an
+    /// engine or a daemon that stood still condemns nobody.
+    fn gives_up(self, trouble: &Trouble, since: Mark, wait_ms: u64) -> bool {
+        trouble.class != Class::Transient || trouble.at_ms >= self.now.deadline(since, wait_ms)
     }
 
     /// Before the pivot: the first step that is not seen done decides.
@@ -130,20 +154,21 @@ impl Look<'_> {
     }
 
     fn gate(self, plan: &Plan, index: usize) -> Stepped {
-        let unready = plan.slot.iter().find(|unit| !self.observed.seen(**unit).is_some_and(|seen| ready(plan, seen)));
-        if let Some((unit, why)) = plan.slot.iter().find_map(|unit| Some((*unit, broken(plan, self.observed, *unit)?)))
-        {
+        let mut green = fresh(plan);
+        if let Some((unit, why)) = fresh(plan).find_map(|unit| Some((*unit, broken(plan, self.observed, *unit)?))) {
             return Err((Some(unit), why));
         }
+        let unready = green.find(|unit| !self.observed.seen(**unit).is_some_and(|seen| ready(plan, seen)));
         let Some(unit) = unready else { return Ok(None) };
         if self.open.recorded < index {
             return Ok(Some(Next::Append(self.done_until(plan, index))));
         }
-        let timeout = plan.policy.gate_timeout_ms;
-        if self.now.passed(self.open.step_since, timeout) {
+        let deadline = self.now.deadline(self.open.step_since, plan.policy.gate_timeout_ms);
+        let deadline = deadline.max(self.now.engine_start_ms.saturating_add(FIRST_PROBES_MS));
+        if self.now.mono_ms >= deadline {
             return Err((Some(*unit), not_ready(plan, self.observed, *unit)));
         }
-        Ok(Some(Next::Wait(Some(self.now.deadline(self.open.step_since, timeout)))))
+        Ok(Some(Next::Wait(Some(deadline))))
     }
 
     fn keep(self, plan: &Plan) -> Stepped {
@@ -179,7 +204,7 @@ impl Look<'_> {
     /// An effect of a step before the pivot: refused for good, or for too long, it fails the deployment.
     fn step_effect(self, index: usize, step: Step, effect: Effect) -> Next {
         match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == effect) {
-            Some(trouble) if trouble.class != Class::Transient || self.now.passed(self.open.step_since, STEP_MS) => {
+            Some(trouble) if self.gives_up(trouble, self.open.step_since, STEP_MS) => {
                 let unit = match effect {
                     Effect::Start(unit, _) => Some(unit),
                     _ => None,
@@ -250,7 +275,7 @@ impl Look<'_> {
         let fence = Effect::Fence { generation };
         if router.generation < generation {
             return match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == fence) {
-                Some(trouble) if trouble.class == Class::Permanent => self.park(trouble),
+                Some(trouble) if trouble.class == Class::Permanent && self.is_news(trouble) => self.park(trouble),
                 _ => self.attempt(fence),
             };
         }
@@ -277,13 +302,18 @@ impl Look<'_> {
         self.capture(unit).unwrap_or_else(|| self.fail(None, why))
     }
 
+    /// Whether a trouble came after the last answer of a person.
+    fn is_news(self, trouble: &Trouble) -> bool {
+        self.open.step_since.boot != self.now.boot || trouble.at_ms > self.open.step_since.mono_ms
+    }
+
     fn park(self, trouble: &Trouble) -> Next {
         let text = format!("{}; resume it when that is mended: cutover resume {}", trouble.text, self.open.id());
         Next::append(Parked { deployment: self.open.id(), reason: reason(trouble.kind, text) })
     }
 
     /// After Swapped: the drain of blue and the bake of green, side by side.
-    fn settle(self, plan: &Arc<Plan>, (since, drained): (crate::observed::Mark, bool)) -> Next {
+    fn settle(self, plan: &Arc<Plan>, (since, drained): (Mark, bool)) -> Next {
         let Some(router) = &self.observed.router else { return Next::Wait(None) };
         if let Some(next) = self.watch(plan) {
             return next;
@@ -314,7 +344,7 @@ impl Look<'_> {
     /// serves, because no route is worse than a part of one.
     fn watch(self, plan: &Plan) -> Option<Next> {
         let failures: Vec<_> =
-            plan.slot.iter().filter_map(|unit| Some((*unit, failing(plan, self.observed, *unit)?))).collect();
+            fresh(plan).filter_map(|unit| Some((*unit, failing(plan, self.observed, *unit)?))).collect();
         let (unit, why) = failures.first()?;
         let blue: Vec<_> = self.state.active.as_ref().map(|slot| slot.units.to_vec()).unwrap_or_default();
         let alive: Vec<_> = blue.into_iter().filter(|unit| serves(self.observed, *unit)).collect();
@@ -335,8 +365,12 @@ impl Look<'_> {
     /// After RouteBackCommitted.
     fn route_back(self, generation: u64, why: &Reason, to: &Arc<[UnitId]>) -> Next {
         let Some(router) = &self.observed.router else { return Next::Wait(None) };
-        let targets = if to.is_empty() { Targets::Nothing } else { Targets::Blue };
-        let put = Effect::Put { to: targets, generation };
+        let put = match (to.is_empty(), &self.state.active) {
+            (false, _) => Effect::Put { to: Targets::Blue, generation },
+            (true, None) => Effect::Put { to: Targets::Nothing, generation },
+            // Blue is dead too, and its heal will move the route: until then what Docker revives of green may serve.
+            (true, Some(_)) => Effect::Fence { generation },
+        };
         if router.generation >= generation {
             let shown = same(&router.targets, to);
             let back = Swapped { deployment: self.open.id(), generation, to: to.to_vec() };

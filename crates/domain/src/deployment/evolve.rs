@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use cutover_events::deployment::{
-    Drift, DriftSeen, IntentQueued, Lists, ReleaseResolved, RouteBackCommitted, SwapRefused, Swapped, Wish,
+    DeploymentPlanned, Drift, DriftSeen, IntentQueued, Lists, ReleaseResolved, RouteBackCommitted, SwapRefused,
+    Swapped, Wish,
 };
 use cutover_events::{DeploymentId, Event, UnitId};
 
@@ -31,16 +32,14 @@ pub fn evolve(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
     match event {
         Event::IntentQueued(e) => queued(state, e),
         Event::IntentSuperseded(e) => {
-            ended(state, event, e.deployment, e.lists.as_ref(), at).map(|open| state.shielded = open)
+            ended(state, event, e.deployment, e.lists.as_ref(), at).map(|open| state.shielded |= open)
         }
-        Event::IntentCancelled(e) => ended(state, event, e.deployment, e.lists.as_ref(), at).map(|_| ()),
+        Event::IntentCancelled(e) => {
+            ended(state, event, e.deployment, e.lists.as_ref(), at).map(|open| state.shielded &= !open)
+        }
         Event::DeploymentBegun(e) => begun(state, event, (e.deployment, e.revision), at),
         Event::ReleaseResolved(e) => resolved(state, event, e),
-        Event::DeploymentPlanned(e) => on_open(state, event, e.deployment, |open| {
-            open.release = e.plan.release;
-            open.plan = Some(Arc::new(e.plan.clone()));
-            (open.recorded, open.step_since) = (0, at);
-        }),
+        Event::DeploymentPlanned(e) => planned(state, event, e, at),
         Event::StepSucceeded(e) => on_open(state, event, e.deployment, |open| {
             open.recorded = usize::from(e.index) + 1;
             open.step_since = at;
@@ -68,7 +67,7 @@ pub fn evolve(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
             Ok(())
         }
         Event::Parked(e) => on_open(state, event, e.deployment, |open| open.parked = true),
-        Event::Resumed(e) => on_open(state, event, e.deployment, |open| open.parked = false),
+        Event::Resumed(e) => on_open(state, event, e.deployment, |open| (open.parked, open.step_since) = (false, at)),
         Event::LogBegun(_)
         | Event::EngineStarted(_)
         | Event::NetworkMade(_)
@@ -138,6 +137,7 @@ fn begun(state: &mut Workload, event: &Event, (id, revision): (DeploymentId, u32
         return corrupt(event, format!("begins {id}, which does not wait"));
     };
     let intent = state.queue.remove(index);
+    state.teardown = Teardown::No;
     state.open = Some(Open {
         intent,
         revision,
@@ -165,6 +165,19 @@ fn resolved(state: &mut Workload, event: &Event, e: &ReleaseResolved) -> Evolved
             proven: false,
         });
     }
+    Ok(())
+}
+
+/// What an earlier plan of the same deployment created goes.
+fn planned(state: &mut Workload, event: &Event, e: &DeploymentPlanned, at: Mark) -> Evolved {
+    let mut former = Vec::new();
+    on_open(state, event, e.deployment, |open| {
+        open.release = e.plan.release;
+        let plan = open.plan.replace(Arc::new(e.plan.clone()));
+        former.extend(plan.iter().flat_map(|plan| plan.units.iter().map(|unit| unit.unit)));
+        (open.recorded, open.step_since) = (0, at);
+    })?;
+    state.removal.extend(former);
     Ok(())
 }
 
@@ -255,25 +268,36 @@ fn succeeded(state: &mut Workload, event: &Event, (id, lists): (DeploymentId, &L
         Wish::Deploy(_) | Wish::Rollback(_) | Wish::Restart | Wish::Heal => state.heals = Default::default(),
     }
     let active = state.active.as_ref().map(|slot| slot.release);
-    let standby = state.standby.as_ref().map(|(slot, _)| slot.release);
-    let keep = open.plan.as_ref().map_or(usize::MAX, |plan| usize::from(plan.policy.keep_releases.max(1)));
-    let releases = Arc::make_mut(&mut state.releases);
-    if let Some(release) = releases.iter_mut().find(|release| Some(release.id) == active) {
+    if let Some(release) = Arc::make_mut(&mut state.releases).iter_mut().find(|release| Some(release.id) == active) {
         release.proven = true;
     }
-    let mut surplus = releases.len().saturating_sub(keep);
+    keep_releases(state, &open);
+    Ok(())
+}
+
+/// The newest of those that have been live, and of those that have not: a row of failures pushes no release out that
+/// can be gone back to.
+fn keep_releases(state: &mut Workload, ended: &Open) {
+    let Some(plan) = &ended.plan else { return };
+    let keep = usize::from(plan.policy.keep_releases.max(1));
+    let slots = state.active.iter().chain(state.standby.iter().map(|(slot, _)| slot));
+    let used: Vec<_> = slots.map(|slot| slot.release).collect();
+    let releases = Arc::make_mut(&mut state.releases);
+    let count = |proven| releases.iter().filter(|release| release.proven == proven).count().saturating_sub(keep);
+    let (mut proven, mut failed) = (count(true), count(false));
     releases.retain(|release| {
-        let drop = surplus > 0 && Some(release.id) != active && Some(release.id) != standby;
-        surplus -= usize::from(drop);
+        let surplus = if release.proven { &mut proven } else { &mut failed };
+        let drop = *surplus > 0 && !used.contains(&release.id);
+        *surplus -= usize::from(drop);
         !drop
     });
-    Ok(())
 }
 
 fn failed(state: &mut Workload, event: &Event, (id, lists): (DeploymentId, &Lists), at: Mark) -> Evolved {
     on_open(state, event, id, |_| ())?;
     let open = close(state, event, lists, at)?;
     state.shielded = false;
+    keep_releases(state, &open);
     if open.intent.wish == Wish::Heal {
         state.heals.failed += 1;
         state.heals.last = at;

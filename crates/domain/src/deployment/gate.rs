@@ -30,6 +30,11 @@ pub fn serves(observed: &Observed, unit: UnitId) -> bool {
     observed.seen(unit).is_some_and(|seen| seen.phase == Phase::Running)
 }
 
+/// The units that are new to the route: a repair keeps others, which are not its to judge.
+pub(super) fn fresh(plan: &Plan) -> impl Iterator<Item = &UnitId> {
+    plan.slot.iter().filter(|unit| !plan.blue.contains(unit))
+}
+
 /// Why a container that must live does not, if so.
 pub(super) fn broken(plan: &Plan, observed: &Observed, unit: UnitId) -> Option<Reason> {
     let Some(seen) = observed.seen(unit) else {

@@ -12,4 +12,4 @@ mod tend;
 pub use decide::{Command, Rejection, decide};
 pub use evolve::{CorruptLog, evolve};
 pub use gate::{ready, serves};
-pub use next::{Decision, Next, next, probed};
+pub use next::{Decision, Next, next, probed, targets};

@@ -8,7 +8,7 @@ use cutover_events::{DeploymentId, Event, UnitId};
 
 use super::drive::{Look, drive};
 use super::{lists, tend};
-use crate::observed::{Effect, Now, Observed};
+use crate::observed::{Effect, Now, Observed, Targets};
 use crate::workload::{Open, Phase, Teardown, Workload};
 
 /// What must happen next.
@@ -102,13 +102,31 @@ fn supersede(state: &Workload) -> Option<Next> {
     Some(Next::append(IntentSuperseded { deployment: open.id(), by: newer.deployment, lists }))
 }
 
-/// The units that are probed now: those of a slot that is gated or watched.
+/// The units that are probed now: those of a slot that is gated or watched, and those that the route should lead to
+/// and does not.
 #[must_use]
-pub fn probed(state: &Workload) -> &[UnitId] {
+pub fn probed(state: &Workload, observed: &Observed) -> Vec<UnitId> {
     let gated = |open: &Open| match open.phase {
         Phase::Preparing | Phase::Committed(_) | Phase::Swapped { .. } => true,
         Phase::Fencing(..) | Phase::RoutingBack(..) => false,
     };
     let plan = state.open.as_ref().filter(|open| gated(open)).and_then(|open| open.plan.as_ref());
-    plan.filter(|plan| plan.steps.iter().any(|step| step.step == Step::Gate)).map_or(&[], |plan| &plan.slot)
+    let plan = plan.filter(|plan| plan.steps.iter().any(|step| step.step == Step::Gate));
+    let green = plan.map_or(&[][..], |plan| &plan.slot);
+    let astray = state.active.as_ref().filter(|_| tend::astray(state, observed)).map_or(&[][..], |slot| &slot.units);
+    let kept = astray.iter().filter(|unit| !green.contains(unit));
+    green.iter().chain(kept).copied().collect()
+}
+
+/// The units that a route write leads to: as the log names them, so that the shell chooses nothing.
+#[must_use]
+pub fn targets(state: &Workload, to: Targets) -> &[UnitId] {
+    let open = state.open.as_ref();
+    match (to, open.map(|open| &open.phase)) {
+        (Targets::Nothing, _) => &[],
+        (Targets::Green, _) => open.and_then(|open| open.plan.as_ref()).map_or(&[], |plan| &plan.slot),
+        (Targets::Blue, Some(Phase::RoutingBack(_, _, to))) => to,
+        (Targets::Blue, _) => &[],
+        (Targets::Active, _) => &state.routed.units,
+    }
 }

@@ -4,11 +4,11 @@
 use cutover_events::UnitId;
 use cutover_events::deployment::{Drift, DriftSeen, RouteReasserted, StandbyExpired, UnitRemoved};
 
-use super::gate::serves;
+use super::gate::{ready, serves};
 use super::next::{Decision, Next};
-use crate::observed::{Effect, Now, Observed, Phase as Doing, Restart, RouterSeen, Seen, Targets};
+use crate::observed::{Effect, Now, Observed, Phase as Doing, Restart, Seen, Targets};
 use crate::retry;
-use crate::workload::{Open, Phase, Workload};
+use crate::workload::{Open, Workload};
 
 /// How long a container may be seen not running before it counts as dead, ms: Docker restarts a container whose policy
 /// asks for it within 100 ms, 200 ms, 400 ms …; past this it is worth a successor.
@@ -37,7 +37,7 @@ fn may_go(seen: &Seen, observed: &Observed) -> bool {
 
 fn waits(effect: Effect, observed: &Observed, now: &Now) -> bool {
     let trouble = observed.answers.trouble.as_ref().filter(|trouble| trouble.effect == effect);
-    trouble.and_then(retry::next_try).is_some_and(|at| at > now.mono_ms)
+    trouble.is_some_and(|trouble| retry::next_try(trouble) > now.mono_ms)
 }
 
 /// The standby: its end, and its policy.
@@ -62,19 +62,17 @@ fn set_restart(units: &[UnitId], restart: Restart, observed: &Observed, now: &No
     Some(Next::Do(Effect::SetRestart(seen.unit, seen.id, restart)))
 }
 
-/// The active slot while nothing else is going on: repairs first, then the route, then policies.
+/// The active slot before the pivot of what is open: repairs first, then the route, then policies.
 pub(super) fn active(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
     let slot = state.active.as_ref()?;
-    let settled = state.open.as_ref().is_none_or(|open| matches!(open.phase, Phase::Preparing));
-    if !settled {
+    if !state.open.as_ref().is_none_or(Open::before_pivot) {
         return None;
     }
-    let alive: Vec<_> = slot.units.iter().copied().filter(|unit| serves(observed, *unit)).collect();
     let idle = state.open.is_none() && state.queue.is_empty();
-    let repair = (idle && alive.len() < slot.units.len()).then(|| heal(state, observed, now)).flatten();
-    let router = observed.router.as_ref().filter(|_| !alive.is_empty());
+    let whole = slot.units.iter().all(|unit| serves(observed, *unit));
+    let repair = (idle && !whole).then(|| heal(state, observed, now)).flatten();
     repair
-        .or_else(|| reassert(state, (router?, &alive), observed, now))
+        .or_else(|| reassert(state, observed, now))
         .or_else(|| if state.open.is_some() { None } else { set_restart(&slot.units, Restart::Always, observed, now) })
 }
 
@@ -97,30 +95,41 @@ fn heal(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
     Some(Next::Decide(Decision::Heal(unit, drift)))
 }
 
-/// The router is behind the log, or shows something else than the active slot.
-fn reassert(
-    state: &Workload,
-    (router, alive): (&RouterSeen, &[UnitId]),
-    observed: &Observed,
-    now: &Now,
-) -> Option<Next> {
-    let slot = state.active.as_ref()?;
-    if router.generation < state.routed.generation {
-        let put = Effect::Put { to: Targets::Active, generation: state.routed.generation };
-        return (!waits(put, observed, now)).then_some(Next::Do(put));
-    }
-    let foreign = router.targets.iter().any(|unit| !slot.units.contains(unit)) || router.targets.is_empty();
-    let partial = alive.len() == slot.units.len() && router.targets.len() < alive.len();
-    if state.open.is_some() || !(foreign || partial) {
+/// The units of the active slot that the route should lead to and does not, or leads to anything else.
+pub(super) fn astray(state: &Workload, observed: &Observed) -> bool {
+    let (Some(slot), Some(router)) = (&state.active, &observed.router) else { return false };
+    let before_pivot = state.open.as_ref().is_none_or(Open::before_pivot);
+    let missing = slot.units.iter().any(|unit| serves(observed, *unit) && !router.targets.contains(unit));
+    let foreign = router.targets.iter().any(|unit| !slot.units.contains(unit));
+    before_pivot && (missing || foreign || router.generation < state.routed.generation)
+}
+
+/// The router is behind the log, or shows something else than the active slot: what is ready of it is routed, at least
+/// one unit; what is routed already stays as long as it runs.
+fn reassert(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
+    let (slot, router) = (state.active.as_ref()?, observed.router.as_ref()?);
+    if !astray(state, observed) {
         return None;
     }
-    Some(Next::append(RouteReasserted { generation: state.generation + 1, to: alive.to_vec() }))
+    let behind = router.generation < state.routed.generation;
+    let routed = |unit: &UnitId| router.targets.contains(unit) && serves(observed, *unit);
+    let is_ready = |unit: &UnitId| observed.seen(*unit).is_some_and(|seen| ready(&slot.plan, seen));
+    let to: Vec<_> = slot.units.iter().copied().filter(|unit| routed(unit) || is_ready(unit)).collect();
+    let better = behind || router.targets.len() != to.len() || to.iter().any(|unit| !router.targets.contains(unit));
+    if to.is_empty() || !better {
+        return None;
+    }
+    let put = Effect::Put { to: Targets::Active, generation: state.routed.generation };
+    if !behind || state.routed.units[..] != to[..] {
+        return Some(Next::append(RouteReasserted { generation: state.generation + 1, to }));
+    }
+    (!waits(put, observed, now)).then_some(Next::Do(put))
 }
 
 /// When something here becomes due by itself, on the monotonic clock.
 pub(super) fn due(state: &Workload, observed: &Observed, now: &Now) -> Option<u64> {
     let standby = state.standby.as_ref().map(|(slot, since)| now.deadline(*since, slot.plan.policy.standby_ms));
-    let trouble = observed.answers.trouble.as_ref().and_then(retry::next_try).filter(|at| *at > now.mono_ms);
+    let trouble = observed.answers.trouble.as_ref().map(retry::next_try);
     let heal = (state.heals.failed > 0).then(|| now.deadline(state.heals.last, retry::heal_delay(state.heals.failed)));
     let down =
         observed.containers.iter().map(|seen| seen.down_ms).filter(|down| (1..DEAD_AFTER_MS).contains(down)).max();

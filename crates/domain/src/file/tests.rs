@@ -24,7 +24,7 @@ deploy = ["github:acme/shop@main", "github:acme/shop@tag:v*"]
 [workloads.web.health]
 http = "/healthz?deep"
 port = 9090
-status = "200-299"
+status = "201-299"
 headers = { Host = "shop.example.com" }
 interval = "2s"
 timeout = "500ms"
@@ -90,7 +90,7 @@ fn full_spec() -> Spec {
         },
         hardening: Hardening::Strict,
         health: Some(Health {
-            check: Check::Http { path: "/healthz?deep".into(), host: "shop.example.com".into(), low: 200, high: 299 },
+            check: Check::Http { path: "/healthz?deep".into(), host: "shop.example.com".into(), low: 201, high: 299 },
             port: 9090,
             interval_ms: 2_000,
             timeout_ms: 500,
@@ -203,6 +203,10 @@ fn faults_have_a_place_a_key_and_what_is_allowed() {
         ("health = \"exec:true\"", "3:10: workloads.web.health", "not yet supported"),
         ("health = \"tcp:0\"", "3:10: workloads.web.health", "1 to 65535"),
         ("health = { port = 1, headers = { X = \"1\" } }", "3:34: workloads.web.health.headers.X", "not yet supported"),
+        ("health = { http = \"/\", status = \"20-299\" }", "3:32: workloads.web.health.status", "100 to 599"),
+        ("health = { http = \"/\", status = \"300-200\" }", "3:32: workloads.web.health.status", "100 to 599"),
+        ("health = { http = \"/\", status = \"ok\" }", "3:32: workloads.web.health.status", "200-299"),
+        ("health = { http = \"/\", status = 99 }", "3:32: workloads.web.health.status", "100 to 599"),
         ("env = { A = 1 }", "3:13: workloads.web.env.A", "quotes"),
         ("env = { A = true }", "3:13: workloads.web.env.A", "quotes"),
         ("env = { A = \"${secret:x}\" }", "3:13: workloads.web.env.A", "not yet supported"),
@@ -257,6 +261,14 @@ fn sources_are_needed_once() {
         let bad = refused(text).to_string();
         assert!(bad.starts_with(&format!("f.toml:{start}")), "{bad}");
     }
+}
+
+#[test]
+fn lists_are_bounded() {
+    let hosts: Vec<String> = (0..65).map(|n| format!("\"h{n}.example.com\"")).collect();
+    assert!(refused(&web(&format!("port = 1\nhost = [{}]", hosts.join(", ")))).text.contains("at most 64"));
+    let tables = "[[workloads.web.routes]]\nhost = \"a\"\n".repeat(65);
+    assert!(refused(&web(&tables)).text.contains("at most 64"));
 }
 
 #[test]

@@ -62,7 +62,8 @@ fn table_trigger(table: &Section<'_>) -> Result<Trigger, Fault> {
     judged(trigger).map_err(|(key, why)| table.fault_below(&Fault::new(key, why)))
 }
 
-/// A trigger whose parts are well formed and can match together; otherwise the key and what is wrong with it.
+/// A trigger whose parts are well formed: a branch is for changes of branches, a tag for those of tags and images, an
+/// image for those of images; otherwise the key and what is wrong with it.
 pub(super) fn judged(trigger: Trigger) -> Result<Trigger, (&'static str, String)> {
     let Trigger { hook, repo, branch, tag, image } = &trigger;
     if hook.is_empty() {
@@ -75,13 +76,6 @@ pub(super) fn judged(trigger: Trigger) -> Result<Trigger, (&'static str, String)
     part(image, repository).map_err(|why| ("image", why))?;
     if branch.is_empty() && tag.is_empty() && image.is_empty() {
         return Err(("", "one of branch, tag and image is needed; nothing would match".to_owned()));
-    }
-    let other = !tag.is_empty() || !image.is_empty();
-    if !branch.is_empty() && other {
-        return Err((
-            "branch",
-            "a change is of a branch, of a tag or of an image; write a trigger for each".to_owned(),
-        ));
     }
     Ok(trigger)
 }

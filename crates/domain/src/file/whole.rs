@@ -59,7 +59,7 @@ pub(super) fn warnings(spec: &Spec) -> Vec<String> {
     let Source::Image(image) = &spec.source;
     let open = reference::placeholders(&image.reference).unwrap_or_default();
     if let (Some(word), true) = (open.first(), spec.triggers.is_empty()) {
-        warnings.push(format!("nothing fills {{{word}}} in the image: there is no deploy and no trigger"));
+        warnings.push(format!("nothing fills {word} in the image: there is no deploy and no trigger"));
     }
     if spec.routes.iter().any(|route| route.strip && route.path == "/") {
         warnings.push("strip has no effect on the path \"/\"".to_owned());

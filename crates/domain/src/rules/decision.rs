@@ -125,3 +125,117 @@ fn split(received: &DeliveryReceived, summary: &str, verdicts: Vec<Verdict>) -> 
     out.push(current);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::Standing;
+    use cutover_events::workload::Trigger;
+    use cutover_events::{DeliveryId, Digest, HookId, WorkloadId};
+
+    fn trigger(hook: &str, branch: &str) -> Trigger {
+        let (repo, tag, image) = ("acme/shop".into(), String::new(), String::new());
+        Trigger { hook: hook.into(), repo, branch: branch.into(), tag, image }
+    }
+
+    fn workload(number: u8, triggers: Vec<Trigger>) -> WorkloadRules {
+        WorkloadRules {
+            workload: WorkloadId([number; 16]),
+            name: format!("shop/w{number}"),
+            triggers,
+            image: "r.example.com/shop:{short_sha}".into(),
+            standing: Standing::Open,
+        }
+    }
+
+    fn push(branch: &str) -> Change {
+        Change {
+            kind: ChangeKind::Branch,
+            repo: "acme/shop".into(),
+            reference: format!("refs/heads/{branch}"),
+            sha: "2".repeat(40),
+            ..Change::default()
+        }
+    }
+
+    fn received(items: Vec<Change>) -> DeliveryReceived {
+        DeliveryReceived {
+            delivery: DeliveryId([1; 16]),
+            hook: HookId([2; 16]),
+            sender_id: "one".into(),
+            event: "push".into(),
+            body: Digest::default(),
+            items,
+            secret: 0,
+        }
+    }
+
+    fn decided(items: Vec<Change>, workloads: &[WorkloadRules]) -> Vec<DeliveryDecided> {
+        let mut next = 0_u128;
+        let mut id = || {
+            next += 1;
+            DeploymentId(next.to_be_bytes())
+        };
+        decide(&received(items), "github", workloads, &mut id)
+    }
+
+    #[test]
+    fn every_rule_of_the_hook_answers_and_the_first_match_deploys() {
+        let rules =
+            vec![trigger("github", "dev"), trigger("github", "main"), trigger("ci", "main"), trigger("github", "m*")];
+        let decided = decided(vec![push("main")], &[workload(1, rules), workload(2, vec![trigger("ci", "main")])]);
+        let seen: Vec<_> =
+            decided[0].verdicts.iter().map(|v| (v.rule, v.intent.is_some(), v.reference.as_str())).collect();
+        assert_eq!(seen, [(0, false, ""), (1, true, "r.example.com/shop:2222222"), (3, false, "")]);
+        assert_eq!(decided[0].verdicts[2].why, "rule 2 of the workload has matched before");
+        assert!(decided[0].summary.starts_with("deploys shop/w1: branch main of acme/shop is at 2222222"));
+    }
+
+    #[test]
+    fn every_item_has_its_own_intent() {
+        let decided =
+            decided(vec![push("main"), push("dev"), push("main")], &[workload(1, vec![trigger("github", "main")])]);
+        let intents: Vec<_> = decided[0].verdicts.iter().map(|v| (v.item, v.intent)).collect();
+        let id = |n: u128| Some(DeploymentId(n.to_be_bytes()));
+        assert_eq!(intents, [(0, id(1)), (1, None), (2, id(2))]);
+        assert!(decided[0].summary.starts_with("deploys 2 workloads, shop/w1 first"));
+    }
+
+    #[test]
+    fn the_summary_of_nothing_says_why() {
+        let one = [workload(1, vec![trigger("github", "main")])];
+        assert_eq!(
+            decided(vec![push("dev")], &one)[0].summary,
+            "nothing is deployed: branch is dev, the rule wants main"
+        );
+        assert_eq!(
+            decided(vec![push("dev")], &[])[0].summary,
+            "nothing is deployed: no workload has a rule for the hook github"
+        );
+        let ping = Change { kind: ChangeKind::Ping, ..Change::default() };
+        assert_eq!(decided(vec![ping], &one)[0].summary, "a test call: the hook works, nothing is deployed");
+        assert_eq!(decided(vec![Change::default()], &one)[0].summary, "an event \"push\" does not deploy");
+    }
+
+    #[test]
+    fn what_does_not_fit_into_one_event_goes_into_several() {
+        let many: Vec<_> =
+            (0..700).map(|_| workload(1, vec![trigger("github", "main"), trigger("github", "x")])).collect();
+        let events = decided(vec![push("main"), push("dev")], &many);
+        assert!(events.len() > 1);
+        let all: Vec<_> = events.iter().flat_map(|event| &event.verdicts).collect();
+        assert_eq!(all.iter().filter(|v| v.intent.is_some()).count(), 700);
+        assert_eq!(all.len(), 700 + MAX_REFUSALS);
+        assert!(events[0].summary.ends_with("; 1100 more rules did not match"), "{}", events[0].summary);
+        let sizes = events.iter().map(|event| cutover_events::Event::from(event.clone()).payload().unwrap().len());
+        assert!(sizes.max().unwrap() <= cutover_events::codec::MAX_EVENT_BYTES);
+    }
+
+    #[test]
+    fn a_reason_is_one_line_of_bounded_length() {
+        let odd = Change { repo: format!("a\u{7}{}", "x".repeat(5000)), ..push("main") };
+        let decided = decided(vec![odd], &[workload(1, vec![trigger("github", "main")])]);
+        let why = &decided[0].verdicts[0].why;
+        assert!(why.chars().count() <= MAX_WHY_CHARS && !why.chars().any(char::is_control));
+    }
+}

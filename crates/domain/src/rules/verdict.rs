@@ -154,3 +154,174 @@ fn own_repository(template: &str) -> &str {
     let last = name.rfind('/').map_or(0, |at| at + 1);
     name[last..].find(':').map_or(name, |at| &name[..last + at])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cutover_events::WorkloadId;
+
+    const SHA: &str = "2222222222222222222222222222222222222222";
+
+    fn trigger(branch: &str, tag: &str, image: &str) -> Trigger {
+        let repo = if image.is_empty() { "acme/shop" } else { "" };
+        Trigger { hook: "h".into(), repo: repo.into(), branch: branch.into(), tag: tag.into(), image: image.into() }
+    }
+
+    fn push(reference: &str) -> Change {
+        let kind = if reference.starts_with("refs/tags/") { ChangeKind::Tag } else { ChangeKind::Branch };
+        Change { kind, repo: "Acme/Shop".into(), reference: reference.into(), sha: SHA.into(), ..Change::default() }
+    }
+
+    fn image(reference: &str) -> Change {
+        Change { kind: ChangeKind::Image, image: reference.into(), ..Change::default() }
+    }
+
+    fn of(template: &str) -> WorkloadRules {
+        WorkloadRules {
+            workload: WorkloadId([1; 16]),
+            name: "shop/web".into(),
+            triggers: Vec::new(),
+            image: template.into(),
+            standing: Standing::Open,
+        }
+    }
+
+    fn ruled(template: &str, trigger: &Trigger, change: &Change) -> Result<String, String> {
+        let ruling = rule(&of(template), trigger, "push", change);
+        ruling.reference.ok_or(ruling.why)
+    }
+
+    #[test]
+    fn a_push_deploys_what_its_rule_names() {
+        let on_main = trigger("main", "", "");
+        let sha = format!("r/shop:{SHA}");
+        assert_eq!(ruled("r/shop:{sha}", &on_main, &push("refs/heads/main")), Ok(sha));
+        assert_eq!(ruled("r/shop:main", &on_main, &push("refs/heads/main")), Ok("r/shop:main".into()));
+        let releases = trigger("", "v*", "");
+        assert_eq!(ruled("r/shop:{tag}", &releases, &push("refs/tags/v1.2")), Ok("r/shop:v1.2".into()));
+        let any = Trigger { repo: String::new(), ..trigger("release/*", "", "") };
+        assert_eq!(ruled("r/shop:{branch}", &any, &push("refs/heads/release/1")), Ok("r/shop:release-1".into()));
+    }
+
+    #[test]
+    fn a_push_that_does_not_deploy_says_why() {
+        let on_main = trigger("main", "", "");
+        let main = push("refs/heads/main");
+        let other = Change { repo: "other/x".into(), ..main.clone() };
+        let gone = Change { deleted: true, sha: String::new(), ..main.clone() };
+        let bare = Change { sha: String::new(), ..main.clone() };
+        let unnamed = Change { repo: String::new(), ..main.clone() };
+        for (template, trigger, change, why) in [
+            ("r/s:{sha}", &on_main, &push("refs/heads/dev"), "branch is dev, the rule wants main"),
+            ("r/s:{sha}", &on_main, &push("refs/tags/main"), "tag is main, the rule wants branch main"),
+            ("r/s:{sha}", &on_main, &other, "repository is other/x, the rule wants acme/shop"),
+            ("r/s:{sha}", &on_main, &unnamed, "repository is not named, the rule wants acme/shop"),
+            ("r/s:{sha}", &on_main, &gone, "branch main was deleted, nothing is left to deploy"),
+            ("r/s:{sha}", &on_main, &bare, "an event \"push\" names no commit, the push beside it does"),
+            ("r/s:{tag}", &on_main, &main, "the image reference wants {tag}, and the change is a push to a branch"),
+            (
+                "r/s:{x}",
+                &on_main,
+                &main,
+                "the image reference holds \"{x}\"; known are {sha}, {short_sha}, {branch} and {tag}",
+            ),
+            (
+                "r/s:{sha}",
+                &trigger("", "", ""),
+                &main,
+                "branch is main, the rule wants nothing: it names no branch, tag or image",
+            ),
+            ("r/s:{sha}", &trigger("", "", "r/s"), &main, "branch is main, the rule wants image r/s"),
+            (
+                "r/s:{sha}",
+                &on_main,
+                &Change { kind: ChangeKind::Ping, ..Change::default() },
+                "a test call: the hook works, nothing is deployed",
+            ),
+            ("r/s:{sha}", &on_main, &Change::default(), "an event \"push\" does not deploy"),
+        ] {
+            assert_eq!(ruled(template, trigger, change), Err(why.to_owned()));
+        }
+    }
+
+    #[test]
+    fn an_image_is_taken_as_it_was_sent() {
+        let digest = format!("ghcr.io/acme/shop@sha256:{}", "a".repeat(64));
+        let rule = trigger("", "", "ghcr.io/Acme/shop");
+        for (template, sent, deployed) in [
+            ("ghcr.io/acme/shop:{tag}", "ghcr.io/acme/shop:v7", "ghcr.io/acme/shop:v7"),
+            ("ghcr.io/acme/shop:main", "ghcr.io/acme/shop:v7", "ghcr.io/acme/shop:v7"),
+            ("ghcr.io/acme/shop", "ghcr.io/acme/shop", "ghcr.io/acme/shop:latest"),
+            ("ghcr.io/acme/shop:{tag}", digest.as_str(), digest.as_str()),
+            ("mirror.local/shop:{tag}", "ghcr.io/acme/shop:v7", "mirror.local/shop:v7"),
+            ("mirror.local/shop:main", "ghcr.io/acme/shop:v7", "mirror.local/shop:main"),
+        ] {
+            assert_eq!(ruled(template, &rule, &image(sent)), Ok(deployed.to_owned()), "{template} {sent}");
+        }
+        let hub = trigger("", "", "docker.io/library/busybox");
+        assert_eq!(ruled("busybox:1", &hub, &image("busybox:2")), Ok("busybox:2".into()));
+    }
+
+    #[test]
+    fn an_image_that_does_not_deploy_says_why() {
+        let rule = trigger("", "", "ghcr.io/acme/shop");
+        let tagged = trigger("", "v*", "ghcr.io/acme/shop");
+        let digest = format!("ghcr.io/acme/shop@sha256:{}", "a".repeat(64));
+        let signature = format!("ghcr.io/acme/shop:sha256-{}.sig", "a".repeat(64));
+        for (template, trigger, sent, why) in [
+            ("a", &rule, "ghcr.io/acme/other:1", "image is ghcr.io/acme/other, the rule wants ghcr.io/acme/shop"),
+            ("a", &tagged, "ghcr.io/acme/shop:dev", "tag is dev, the rule wants v*"),
+            ("a", &tagged, "ghcr.io/acme/shop", "tag is latest, the rule wants v*"),
+            (
+                "a",
+                &trigger("main", "", ""),
+                "ghcr.io/acme/shop:1",
+                "the delivery is about the image ghcr.io/acme/shop, the rule wants branch main",
+            ),
+            (
+                "mirror/shop:{tag}",
+                &rule,
+                digest.as_str(),
+                "the image reference wants {tag}, and the delivery about an image does not tell it",
+            ),
+        ] {
+            assert_eq!(ruled(template, trigger, &image(sent)), Err(why.to_owned()));
+        }
+        assert!(
+            ruled("a", &rule, &image(&signature))
+                .unwrap_err()
+                .ends_with("is a signature beside an image, not an image")
+        );
+    }
+
+    #[test]
+    fn a_workload_at_rest_takes_nothing() {
+        let on_main = trigger("main", "", "");
+        for (standing, why) in [
+            (Standing::Stopped { by: "root".into() }, "stopped by root: start or deploy it to take deliveries again"),
+            (Standing::TornDown, "torn down: apply it to take deliveries again"),
+        ] {
+            let workload = WorkloadRules { standing, ..of("r/s:{sha}") };
+            let ruling = rule(&workload, &on_main, "push", &push("refs/heads/main"));
+            assert_eq!((ruling.reference, ruling.why.as_str()), (None, why));
+        }
+    }
+
+    #[test]
+    fn only_what_names_its_content_does_not_move() {
+        let change = push("refs/heads/main");
+        let digest = format!("r/s@sha256:{}", "a".repeat(64));
+        for (reference, moving) in [
+            (format!("r/s:{SHA}"), false),
+            ("r/s:2222222".into(), false),
+            ("r/s:main-2222222".into(), false),
+            (digest, false),
+            ("r/s:main".into(), true),
+            ("r/s".into(), true),
+            ("2222222/s:main".into(), true),
+        ] {
+            assert_eq!(moves(&change, &reference), moving, "{reference}");
+        }
+        assert!(moves(&image("r/s:v7"), "r/s:v7"));
+    }
+}

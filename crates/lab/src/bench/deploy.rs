@@ -83,6 +83,7 @@ impl<'a> Floor<'a> {
             network: &self.network,
             address: &address,
             run: &self.stand.project,
+            labels: &[],
         };
         let began = Instant::now();
         let id = self.stand.docker.start_bare(&bare).await?;

@@ -64,13 +64,11 @@ impl Round<'_> {
     /// end. The id that was accepted.
     async fn play(&self, verdict: &mut Verdict) -> Result<Option<String>> {
         let stand = self.scene.stand;
-        let (before, killed) = tokio::join!(self.deploy(&["--detach"]), async {
+        let (before, restart) = tokio::try_join!(self.deploy(&["--detach"]), async {
             tokio::time::sleep(self.instant).await;
-            stand.kill_engine().await
-        });
-        killed?;
-        let before = before?;
-        let restart = stand.start_engine().await?;
+            stand.kill_engine().await?;
+            stand.start_engine().await
+        })?;
         verdict.at_most(&format!("kill {}: restart in ms", self.number), restart.as_millis(), RESTART.as_millis());
         let began = Instant::now();
         let after = self.deploy(&[]).await?;

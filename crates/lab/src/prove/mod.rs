@@ -3,6 +3,7 @@
 mod bad;
 mod inputs;
 mod kill;
+mod neighbours;
 mod scene;
 mod swap;
 
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Bad,
     /// Bad input: one line, the right exit code, no event and no container.
     Inputs,
+    /// Two engines and strangers on one daemon: none notices the others.
+    Neighbours,
 }
 
 /// Runs one proof; the last line is `ok …` or `short …`.
@@ -49,6 +52,12 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         ),
         Command::Bad => ("prove bad".into(), on_stand(async |stand| bad::prove(&stand).await).await?),
         Command::Inputs => ("prove inputs".into(), on_stand(async |stand| inputs::prove(&stand).await).await?),
+        Command::Neighbours => {
+            let both = on_stand(async |one| on_stand(async |two| neighbours::prove(&one, &two).await).await);
+            let ((mut verdict, left), outer) = both.await?;
+            nothing_left(&mut verdict, &left);
+            ("prove neighbours".into(), (verdict, outer))
+        }
     };
     nothing_left(&mut verdict, &left);
     Ok(verdict.end(&what))

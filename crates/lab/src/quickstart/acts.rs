@@ -54,12 +54,11 @@ pub(super) async fn play(stand: &Stand) -> Result<u64> {
     for failure in &summary.failures {
         quote(failure);
     }
-    held_or(summary.failed == 0, &summary.sentence());
+    match summary.failed {
+        0 => held(&summary.sentence()),
+        _ => plain(&summary.sentence()),
+    }
     Ok(summary.failed)
-}
-
-fn held_or(holds: bool, text: &str) {
-    if holds { held(text) } else { plain(text) }
 }
 
 fn short(sha: &str) -> &str {

@@ -1,5 +1,6 @@
 //! Starting, killing and asking the processes of a stand.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -88,15 +89,23 @@ impl Stand {
 
     /// A command of the program under test, with the config of this stand; ended when it is dropped.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.command_with(&self.config(), args)
+    }
+
+    fn command_with(&self, config: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(self.binary());
-        command.arg("--config").arg(self.config()).args(args);
-        command.stdin(Stdio::null()).kill_on_drop(true);
+        command.arg("--config").arg(config).args(args).stdin(Stdio::null()).kill_on_drop(true);
         command
     }
 
     /// Runs a command to its end and returns what it said.
     pub(crate) async fn ask(&self, args: &[&str]) -> Result<Said> {
-        let output = tokio::time::timeout(COMMAND, self.command(args).output()).await;
+        self.ask_with(&self.config(), args).await
+    }
+
+    /// Runs a command with another config file.
+    pub(crate) async fn ask_with(&self, config: &Path, args: &[&str]) -> Result<Said> {
+        let output = tokio::time::timeout(COMMAND, self.command_with(config, args).output()).await;
         let output = output.map_err(|_| format!("cutover {} did not end within {COMMAND:?}", args.join(" ")))??;
         Ok(Said::new(args, &output))
     }

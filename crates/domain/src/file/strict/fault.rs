@@ -5,6 +5,8 @@ use std::ops::Range;
 
 /// A message is cut here: it is one line on somebody's terminal or in a log.
 pub const MAX_MESSAGE_CHARS: usize = 600;
+/// Characters of the name of the file that a message repeats.
+const MAX_FILE_CHARS: usize = 120;
 /// Characters of a source line that an excerpt shows: the width of a usual terminal.
 const MAX_EXCERPT_CHARS: usize = 120;
 
@@ -84,6 +86,16 @@ fn excerpt(rest: &str, column: usize) -> String {
     format!("  {shown}\n  {}^", " ".repeat(column - 1 - skipped.min(column - 1)))
 }
 
+/// The name, or the end of a long one: what is wrong must stay within the line.
+fn shown_file(file: &str) -> String {
+    let count = file.chars().count();
+    if count <= MAX_FILE_CHARS {
+        return file.to_owned();
+    }
+    let end: String = file.chars().skip(count - MAX_FILE_CHARS).collect();
+    format!("…{end}")
+}
+
 fn visible(c: char) -> char {
     if c.is_control() { ' ' } else { c }
 }
@@ -91,7 +103,7 @@ fn visible(c: char) -> char {
 impl fmt::Display for BadFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let colon = if self.key.is_empty() { "" } else { ": " };
-        let place = format!("{}:{}:{}", self.file, self.line, self.column);
+        let place = format!("{}:{}:{}", shown_file(&self.file), self.line, self.column);
         let all = format!("{place}: {}{colon}{}", self.key, self.text);
         for c in all.chars().take(MAX_MESSAGE_CHARS) {
             fmt::Write::write_char(f, visible(c))?;
@@ -128,6 +140,12 @@ mod tests {
         let bad = Fault::new("k\n".repeat(900), "t").at(7..9).locate("f", "");
         let text = bad.to_string();
         assert!(text.chars().count() <= MAX_MESSAGE_CHARS && !text.contains('\n'));
+    }
+
+    #[test]
+    fn a_long_name_of_a_file_leaves_room_for_what_is_wrong() {
+        let bad = Fault::new("key", "what is wrong").locate(&format!("{}/shop.toml", "d".repeat(4_000)), "");
+        assert!(bad.to_string().ends_with("/shop.toml:1:1: key: what is wrong"), "{bad}");
     }
 
     #[test]

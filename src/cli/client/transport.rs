@@ -1,0 +1,118 @@
+//! A connection and one request on it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{Request, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinSet;
+
+use super::{Call, CallError};
+use crate::api::request::IDEMPOTENCY_KEY;
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long an engine may take to begin its answer: longer than one request waits, and than a whole log is verified.
+const ANSWER: Duration = Duration::from_secs(180);
+
+/// Where the engine is.
+#[derive(Debug, Clone)]
+pub(in crate::cli) enum Target {
+    /// Its socket.
+    Unix(PathBuf),
+    /// Host and port.
+    Tcp(String),
+}
+
+/// An answer whose body is still coming. The connection lives as long as this does.
+pub(in crate::cli) struct Exchange {
+    pub(in crate::cli) status: StatusCode,
+    pub(in crate::cli) body: Incoming,
+    pub(super) connection: JoinSet<()>,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "{}", path.display()),
+            Self::Tcp(authority) => write!(f, "http://{authority}"),
+        }
+    }
+}
+
+impl Target {
+    /// What a person can do when nobody answers.
+    pub(super) fn hint(&self) -> &'static str {
+        match self {
+            Self::Unix(_) => "start it with `cutover serve`, or name its configuration with --config",
+            Self::Tcp(_) => "check the address, and that [api] listen is set there",
+        }
+    }
+}
+
+pub(super) async fn open(target: &Target, token: Option<&str>, call: &Call) -> Result<Exchange, CallError> {
+    match target {
+        Target::Unix(path) => {
+            let stream = in_time(UnixStream::connect(path)).await?;
+            exchange(stream, request("localhost", token, call)?).await
+        }
+        Target::Tcp(authority) => {
+            let stream = in_time(TcpStream::connect(authority.as_str())).await?;
+            exchange(stream, request(authority, token, call)?).await
+        }
+    }
+}
+
+async fn in_time<T>(connect: impl Future<Output = std::io::Result<T>>) -> Result<T, CallError> {
+    let connected = tokio::time::timeout(CONNECT, connect).await;
+    let connected = connected.map_err(|_| CallError::Unreachable("it does not answer in time".to_owned()))?;
+    connected.map_err(|e| CallError::Unreachable(plain(&e)))
+}
+
+/// Without the number that the system adds: people read this.
+fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no socket".to_owned(),
+        std::io::ErrorKind::ConnectionRefused => "nothing listens there".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied: the socket is for its user and group".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn request(host: &str, token: Option<&str>, call: &Call) -> Result<Request<Full<bytes::Bytes>>, CallError> {
+    let mut request = Request::builder().method(call.method.clone()).uri(&call.path).header(header::HOST, host);
+    request = request.header(header::ACCEPT, call.accept).header(header::USER_AGENT, USER_AGENT);
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    if let Some(key) = &call.key {
+        request = request.header(IDEMPOTENCY_KEY, key);
+    }
+    if call.body.is_some() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    let body = Full::new(call.body.clone().unwrap_or_default());
+    request.body(body).map_err(|e| CallError::Unreachable(format!("the request cannot be built: {e}")))
+}
+
+const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"));
+
+async fn exchange<S>(stream: S, request: Request<Full<bytes::Bytes>>) -> Result<Exchange, CallError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let broken = |e: hyper::Error| CallError::Broken(e.to_string());
+    let (mut sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let mut connection = JoinSet::new();
+    // What the driver meets, the request and its body meet too.
+    connection.spawn(async move { drop(driver.await) });
+    let answer = tokio::time::timeout(ANSWER, sender.send_request(request)).await;
+    let answer = answer.map_err(|_| CallError::Broken("no answer in time".to_owned()))?.map_err(broken)?;
+    let (parts, body) = answer.into_parts();
+    Ok(Exchange { status: parts.status, body, connection })
+}

@@ -1,0 +1,88 @@
+//! What is: workloads, releases, output, invariants.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Session;
+use crate::api::views::{ConfirmAsk, DoctorView, LogsView, ReleasesView, ShowView, StatusView};
+use crate::cli::client::Call;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::grammar::{Confirm, Json, Logs, Named, Show, Status};
+use crate::cli::render::{self, Paint};
+use crate::cli::values;
+
+/// Asks for a view and tells it: as JSON, or as a person reads it.
+pub(super) async fn tell<T: DeserializeOwned + Serialize>(
+    session: &mut Session,
+    call: Call,
+    json: Json,
+    render: impl FnOnce(&T, u64, Paint) -> String,
+) -> Result<T, Failure> {
+    let view: T = session.client.ask(call).await?;
+    if json.json {
+        session.output.json(&view)?;
+    } else {
+        let text = render(&view, session.now_ms(), session.output.paint());
+        session.output.text(&text)?;
+    }
+    Ok(view)
+}
+
+/// `status`.
+pub(super) async fn status(session: &mut Session, status: &Status) -> Result<Exit, Failure> {
+    match &status.name {
+        None => {
+            let call = Call::get("/api/v1/workloads");
+            tell::<StatusView>(session, call, status.json, render::status::overview).await?;
+        }
+        Some(name) => {
+            let call = Call::get(format!("/api/v1/workloads/{}", values::workload(name)?));
+            tell::<StatusView>(session, call, status.json, render::status::detail).await?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// `show`.
+pub(super) async fn show(session: &mut Session, show: &Show) -> Result<Exit, Failure> {
+    let name = values::workload(&show.name)?;
+    let revision = show.revision.map_or_else(String::new, |revision| format!("?revision={revision}"));
+    let call = Call::get(format!("/api/v1/workloads/{name}/spec{revision}"));
+    tell::<ShowView>(session, call, show.json, |view, _, _| render::spec::show(view)).await?;
+    Ok(Exit::Ok)
+}
+
+/// `releases`.
+pub(super) async fn releases(session: &mut Session, named: &Named) -> Result<Exit, Failure> {
+    let call = Call::get(format!("/api/v1/workloads/{}/releases", values::workload(&named.name)?));
+    tell::<ReleasesView>(session, call, named.json, render::lists::releases).await?;
+    Ok(Exit::Ok)
+}
+
+/// `logs`.
+pub(super) async fn logs(session: &mut Session, logs: &Logs) -> Result<Exit, Failure> {
+    let name = values::workload(&logs.name)?;
+    let call = Call::get(format!("/api/v1/workloads/{name}/logs?lines={}", logs.lines));
+    let render = |view: &LogsView, _, paint| {
+        if view.outputs.is_empty() {
+            return format!("{} has no output: nothing runs, and nothing was kept\n", view.workload);
+        }
+        view.outputs.iter().map(|output| render::deployment::output(output, paint)).collect()
+    };
+    tell::<LogsView>(session, call, logs.json, render).await?;
+    Ok(Exit::Ok)
+}
+
+/// `doctor`: 0 when all invariants hold.
+pub(super) async fn doctor(session: &mut Session, json: Json) -> Result<Exit, Failure> {
+    let call = Call::get("/api/v1/doctor");
+    let view = tell::<DoctorView>(session, call, json, |view, _, paint| render::lists::doctor(view, paint)).await?;
+    Ok(if view.ok { Exit::Ok } else { Exit::Other })
+}
+
+/// `confirm`.
+pub(super) async fn confirm(session: &mut Session, confirm: &Confirm) -> Result<Exit, Failure> {
+    let call = Call::post("/api/v1/confirm", &ConfirmAsk { cause: confirm.cause })?.once(session.key(None));
+    tell::<StatusView>(session, call, confirm.json, render::status::overview).await?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,200 @@
+//! Waiting for a deployment, across restarts of the engine, and following the log.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::client::{Call, CallError, Client};
+use super::exit::{Exit, Failure};
+use super::grammar::Goal;
+use super::output::Output;
+use super::render::progress::Progress;
+use crate::api::problem::Code;
+use crate::api::views::{DeploymentView, EventLine};
+
+/// Between two tries to reach an engine that is away.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How long an engine may be away when nobody said how long to wait: longer than a restart after a power cut.
+const AWAY: Duration = Duration::from_secs(300);
+
+/// What is waited for, how long, and whether a person watches.
+#[derive(Clone, Copy)]
+pub(super) struct Waiting {
+    pub(super) goal: Goal,
+    pub(super) timeout: Option<Duration>,
+    pub(super) quiet: Quiet,
+}
+
+/// Whether steps are told while they happen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quiet {
+    /// They are.
+    No,
+    /// They are not: a program reads.
+    Yes,
+}
+
+/// How waiting ended, when not by a failure of its own.
+pub(super) enum Reached {
+    /// The goal: live, or the end.
+    Goal(Box<DeploymentView>),
+    /// The time is over.
+    TimedOut,
+    /// A person went away.
+    Interrupted,
+}
+
+/// Waits for a deployment whose wish is the event at `position`.
+///
+/// # Errors
+/// Refused, or away for too long.
+pub(super) async fn wait(
+    client: &Client,
+    (id, position): (&str, u64),
+    waiting: Waiting,
+    output: &Output,
+) -> Result<Reached, Failure> {
+    let deadline = waiting.timeout.map(|timeout| Instant::now() + timeout);
+    let mut watch = Watch { client, id, after: position.saturating_sub(1), waiting, progress: Progress::default() };
+    tokio::select! {
+        view = watch.reached(output) => view.map(|view| Reached::Goal(Box::new(view))),
+        () = until(deadline) => Ok(Reached::TimedOut),
+        _ = tokio::signal::ctrl_c() => Ok(Reached::Interrupted),
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Watch<'a> {
+    client: &'a Client,
+    id: &'a str,
+    after: u64,
+    waiting: Waiting,
+    progress: Progress,
+}
+
+impl Watch<'_> {
+    async fn reached(&mut self, output: &Output) -> Result<DeploymentView, Failure> {
+        let mut away = Away::new(self.waiting.timeout);
+        loop {
+            let path = format!("/api/v1/events?deployment={}&after={}", self.id, self.after);
+            match self.client.events(&path).await {
+                Ok(mut frames) => {
+                    away.back();
+                    if self.read(&mut frames, output).await {
+                        return self.view().await;
+                    }
+                }
+                Err(error) => away.bear(self.client, &error)?,
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Reads until the goal (`true`), or until the connection is over.
+    async fn read(&mut self, frames: &mut super::client::Frames, output: &Output) -> bool {
+        while let Some(frame) = frames.next().await {
+            let Some(line) = line(&frame) else { continue };
+            self.after = self.after.max(line.position);
+            if let Some(text) = self.progress.tell(&line, output.paint_aside())
+                && self.waiting.quiet == Quiet::No
+            {
+                output.aside(&text);
+            }
+            if self.progress.ended() || (self.waiting.goal == Goal::Live && self.progress.live()) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The deployment as it is now; the engine may be away for a while.
+    async fn view(&self) -> Result<DeploymentView, Failure> {
+        let call = Call::get(format!("/api/v1/deployments/{}", self.id));
+        let mut away = Away::new(self.waiting.timeout);
+        loop {
+            match self.client.once(&call).await {
+                Ok(bytes) => {
+                    let not_understood =
+                        |e| Failure::new(Exit::Other, format!("the engine's answer is not understood: {e}"));
+                    return serde_json::from_slice(&bytes).map_err(not_understood);
+                }
+                Err(error) => away.bear(self.client, &error)?,
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+fn line(frame: &super::client::Frame) -> Option<EventLine> {
+    if frame.event.is_empty() { serde_json::from_str(&frame.data).ok() } else { None }
+}
+
+/// How long the engine has been away.
+struct Away {
+    since: Option<Instant>,
+    limit: Option<Duration>,
+}
+
+impl Away {
+    /// With a time to wait there is no limit of its own.
+    fn new(timeout: Option<Duration>) -> Self {
+        Self { since: None, limit: timeout.is_none().then_some(AWAY) }
+    }
+
+    fn back(&mut self) {
+        self.since = None;
+    }
+
+    /// Bears that the engine is away, or gives up.
+    fn bear(&mut self, client: &Client, error: &CallError) -> Result<(), Failure> {
+        if let CallError::Problem(problem) = error
+            && !matches!(problem.code, Code::Unavailable | Code::TooManyStreams | Code::Internal)
+        {
+            return Err(client.failure(error));
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        match self.limit {
+            Some(limit) if since.elapsed() >= limit => Err(client.failure(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Follows the log from a position on, across restarts of the engine, until a person goes away.
+///
+/// # Errors
+/// Refused, away for too long, or what `tell` refuses.
+pub(super) async fn events(
+    client: &Client,
+    (query, after): (&str, u64),
+    tell: &mut dyn FnMut(&EventLine) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let follow = async {
+        let mut after = after;
+        let mut away = Away::new(None);
+        loop {
+            match client.events(&format!("/api/v1/events?after={after}{query}")).await {
+                Ok(mut frames) => {
+                    away.back();
+                    while let Some(frame) = frames.next().await {
+                        let Some(line) = line(&frame) else { continue };
+                        after = after.max(line.position);
+                        tell(&line)?;
+                    }
+                }
+                Err(error) => away.bear(client, &error)?,
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    tokio::select! {
+        ended = follow => ended,
+        _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "")),
+    }
+}

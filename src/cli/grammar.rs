@@ -1,0 +1,433 @@
+//! The command line: commands, flags and values. Fixed, because others script against it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::values;
+use crate::api::views::{HeldWord, ProviderWord};
+
+/// Keeps web workloads running on Docker and replaces them without losing a request.
+#[derive(Parser, Debug)]
+#[command(name = "cutover", version, disable_help_subcommand = true, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Which engine, and as whom.
+#[derive(Args, Debug, Clone)]
+pub(super) struct Global {
+    /// Configuration file; without one the defaults work
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(super) config: Option<PathBuf>,
+    /// Speak to an engine over TCP, e.g. http://10.0.0.5:7070; needs a token
+    #[arg(long, value_name = "URL", global = true)]
+    pub(super) url: Option<String>,
+    /// File with the token for --url; without it CUTOVER_TOKEN is used
+    #[arg(long, value_name = "FILE", global = true, requires = "url")]
+    pub(super) token_file: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Run the engine in the foreground; starts a proxy when none answers
+    Serve,
+    /// Run the proxy in the foreground
+    Proxy,
+    /// Register or revise workloads, deploy what changed, and wait
+    Apply(Apply),
+    /// Judge workload files without an engine
+    Check(Files),
+    /// Show what an apply would do
+    Plan(Files),
+    /// Print the effective spec of a workload
+    Show(Show),
+    /// Deploy a workload and wait
+    Deploy(Deploy),
+    /// Go back to an earlier release and wait
+    Rollback(Rollback),
+    /// Replace the containers of the current release and wait
+    Restart(Wished),
+    /// End a deployment before its point of no return
+    Cancel(Deployment),
+    /// Let a parked deployment go on
+    Resume(Deployment),
+    /// Let a held engine go on as things are
+    Confirm(Confirm),
+    /// Remove a workload and wait
+    Teardown(Wished),
+    /// Show what runs
+    Status(Status),
+    /// Show what happened to a workload, and why
+    Timeline(Timeline),
+    /// Show the releases of a workload and what a rollback to each would take
+    Releases(Named),
+    /// Say why something is as it is: a workload, deployment, release or delivery
+    Explain(Explain),
+    /// Show all events of the log
+    Events(Events),
+    /// Wait for a deployment
+    Wait(Wait),
+    /// Show the output of the containers of a workload, failed ones too
+    Logs(Logs),
+    /// Sources of deliveries
+    #[command(subcommand)]
+    Hook(Hook),
+    /// Tokens for the API over TCP
+    #[command(subcommand)]
+    Token(Token),
+    /// The log itself
+    #[command(subcommand)]
+    Log(Log),
+    /// Check the invariants on the real thing
+    Doctor(Json),
+}
+
+/// For programs.
+#[derive(Args, Debug, Clone, Copy)]
+pub(super) struct Json {
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What is waited for.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// Until the route was seen on green
+    Live,
+    /// Until the deployment has ended
+    End,
+}
+
+#[derive(Args, Debug, Clone, Copy)]
+pub(super) struct Waiting {
+    /// Wait until it is live, or (the default) to the end
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "end",
+          value_name = "live|end", hide_possible_values = true, conflicts_with = "detach")]
+    wait: Option<Goal>,
+    /// Stop waiting after this time, e.g. 120s; the deployment goes on
+    #[arg(long, value_name = "TIME", value_parser = values::timeout, conflicts_with = "detach")]
+    pub(super) timeout: Option<std::time::Duration>,
+    /// Do not wait
+    #[arg(long)]
+    detach: bool,
+}
+
+impl Waiting {
+    /// What is waited for; `None` with `--detach`.
+    pub(super) fn goal(self) -> Option<Goal> {
+        if self.detach { None } else { Some(self.wait.unwrap_or(Goal::End)) }
+    }
+}
+
+/// What makes a wish happen once, and how it is told.
+#[derive(Args, Debug, Clone)]
+pub(super) struct Wish {
+    #[command(flatten)]
+    pub(super) waiting: Waiting,
+    /// The same key attaches to the same deployment instead of asking for another one
+    #[arg(long, value_name = "KEY", value_parser = values::key)]
+    pub(super) key: Option<String>,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Apply {
+    /// Workload file, folder of *.toml files, or - for stdin
+    #[arg(value_name = "FILE|DIR|-")]
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) mode: Mode,
+    #[command(flatten)]
+    pub(super) wish: Wish,
+}
+
+/// What becomes of what an apply changes.
+#[derive(Args, Debug, Clone, Copy)]
+#[group(multiple = false)]
+#[expect(clippy::struct_excessive_bools, reason = "two flags of the command line, of which at most one is given")]
+pub(super) struct Mode {
+    /// Only record
+    #[arg(long)]
+    pub(super) no_deploy: bool,
+    /// Ask the registry even where the image is here
+    #[arg(long)]
+    pub(super) pull: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Files {
+    /// Workload file, folder of *.toml files, or - for stdin
+    #[arg(value_name = "FILE|DIR|-")]
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Show {
+    /// Workload: project/name, or its name where that is unambiguous
+    pub(super) name: String,
+    /// A revision; the newest without it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) revision: Option<u32>,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Deploy {
+    /// Workload: project/name, or its name where that is unambiguous
+    pub(super) name: String,
+    /// Image reference; without it the one of the spec, or what runs
+    #[arg(long, value_name = "REF")]
+    pub(super) image: Option<String>,
+    /// Ask the registry even where the image is here
+    #[arg(long)]
+    pub(super) pull: bool,
+    #[command(flatten)]
+    pub(super) wish: Wish,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Rollback {
+    /// Workload: project/name, or its name where that is unambiguous
+    pub(super) name: String,
+    /// Release (rel_…) or deployment (dep_…); without it the release before
+    #[arg(long, value_name = "RELEASE|DEPLOYMENT", value_parser = values::rollback_to)]
+    pub(super) to: Option<String>,
+    #[command(flatten)]
+    pub(super) wish: Wish,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Wished {
+    /// Workload: project/name, or its name where that is unambiguous
+    pub(super) name: String,
+    #[command(flatten)]
+    pub(super) wish: Wish,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Deployment {
+    /// Deployment: dep_…
+    #[arg(value_parser = values::deployment)]
+    pub(super) deployment: String,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Confirm {
+    /// What is confirmed; `cutover status` shows what holds the engine
+    #[arg(value_enum)]
+    pub(super) cause: HeldWord,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Status {
+    /// Workload; all without it
+    pub(super) name: Option<String>,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Named {
+    /// Workload: project/name, or its name where that is unambiguous
+    pub(super) name: String,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+/// A part of the log.
+#[derive(Args, Debug, Clone)]
+pub(super) struct Range {
+    /// Only events after this position
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(super) after: u64,
+    /// Only events of this deployment
+    #[arg(long, value_name = "DEPLOYMENT", value_parser = values::deployment)]
+    pub(super) deployment: Option<String>,
+    /// Only events of these kinds, separated by commas
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = values::kind)]
+    pub(super) kind: Vec<String>,
+    /// Go on with what happens
+    #[arg(long, short)]
+    pub(super) follow: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Timeline {
+    /// Workload: project/name, or its name where that is unambiguous
+    pub(super) name: String,
+    #[command(flatten)]
+    pub(super) range: Range,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Events {
+    #[command(flatten)]
+    pub(super) range: Range,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Explain {
+    /// Workload, deployment (dep_…), release (rel_…) or delivery (dlv_…)
+    pub(super) about: String,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Wait {
+    /// Deployment: dep_…
+    #[arg(value_parser = values::deployment)]
+    pub(super) deployment: String,
+    /// Wait until it is live, or (the default) to the end
+    #[arg(long = "for", value_enum, value_name = "live|end", default_value = "end", hide_possible_values = true)]
+    pub(super) goal: Goal,
+    /// Stop waiting after this time, e.g. 120s; the deployment goes on
+    #[arg(long, value_name = "TIME", value_parser = values::timeout)]
+    pub(super) timeout: Option<std::time::Duration>,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Logs {
+    /// Workload: project/name, or its name where that is unambiguous
+    pub(super) name: String,
+    /// Lines of each container
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=2000))]
+    pub(super) lines: u32,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Hook {
+    /// Add a source of deliveries; its secret is printed once
+    Add(HookAdd),
+    /// Show every hook
+    List(Json),
+    /// Give a hook a new secret; the one before is accepted until the next rotation
+    Rotate(HookRotate),
+    /// Remove a hook
+    Remove(HookNamed),
+    /// Show the newest deliveries and what was decided on them
+    Deliveries(HookDeliveries),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct HookAdd {
+    /// Name, as triggers use it
+    pub(super) name: String,
+    /// How deliveries are verified and read
+    #[arg(long, value_enum, default_value = "github")]
+    pub(super) provider: ProviderWord,
+    /// For generic: the header that holds the signature
+    #[arg(long, value_name = "HEADER", value_parser = values::header)]
+    pub(super) header: Option<String>,
+    #[command(flatten)]
+    pub(super) secret: SecretFile,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct SecretFile {
+    /// File with the secret, or - for stdin; without it one is made
+    #[arg(long, value_name = "FILE|-")]
+    pub(super) secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct HookRotate {
+    /// Name or hook_…
+    pub(super) hook: String,
+    #[command(flatten)]
+    pub(super) secret: SecretFile,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct HookNamed {
+    /// Name or hook_…
+    pub(super) hook: String,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct HookDeliveries {
+    /// Name or hook_…
+    pub(super) hook: String,
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub(super) limit: u32,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Token {
+    /// Make a token; its value is printed once
+    Add(TokenAdd),
+    /// Show every token, without values
+    List(Json),
+    /// Refuse a token from here on
+    Revoke(TokenRevoke),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct TokenAdd {
+    /// Name, for people
+    pub(super) name: String,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct TokenRevoke {
+    /// Token: tok_…
+    #[arg(value_parser = values::token)]
+    pub(super) token: String,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Log {
+    /// Read the whole log and check its chain
+    Verify(LogData),
+    /// Print the whole log, a commit a line
+    Export(LogExport),
+    /// Show where the log ends
+    Head(LogData),
+}
+
+/// Which log.
+#[derive(Args, Debug)]
+pub(super) struct LogData {
+    /// Read this data folder instead of asking the engine
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct LogExport {
+    /// Only commits that end after this position
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(super) after: u64,
+    #[command(flatten)]
+    pub(super) log: LogData,
+}

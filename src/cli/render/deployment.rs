@@ -1,0 +1,115 @@
+//! How a deployment ended, for a person.
+
+use super::words::duration;
+use super::{Paint, Tone};
+use crate::api::views::{DeploymentView, Outcome, OutputView};
+
+/// Lines of a failed container's output that are shown with its failure.
+const LAST_LINES: usize = 20;
+
+/// One line for a deployment that is as it was wished.
+pub(in crate::cli) fn success(view: &DeploymentView, paint: Paint) -> String {
+    let word = match view.outcome {
+        Some(outcome) => outcome.word(),
+        None => "live",
+    };
+    let live = view.live_after_ms.map_or_else(String::new, |ms| format!(", live after {}", duration(ms)));
+    let serving = if view.serving.is_empty() { String::new() } else { format!("; {}", view.serving) };
+    format!("{} {}: {}{live}{serving}", view.workload, view.deployment_id, paint.tone(Tone::Good, word))
+}
+
+/// One line for a deployment that is not.
+pub(in crate::cli) fn failure(view: &DeploymentView) -> String {
+    let id = &view.deployment_id;
+    let reason = view.reason.as_ref().map_or("", |reason| reason.text.as_str());
+    let what = match view.outcome {
+        Some(Outcome::Failed) if view.routed_back => format!("went live, failed and was routed back: {reason}"),
+        Some(Outcome::Failed) => format!("failed before the swap: {reason}"),
+        Some(Outcome::Superseded) => {
+            format!("was superseded by {}", view.superseded_by.as_deref().unwrap_or("a newer wish"))
+        }
+        Some(Outcome::Cancelled) => "was cancelled".to_owned(),
+        Some(Outcome::Parked) => {
+            format!("is parked: {reason}; `cutover resume {id}` lets it go on, `cutover cancel {id}` ends it")
+        }
+        Some(Outcome::Succeeded) | None => "goes on".to_owned(),
+    };
+    let serving = if view.serving.is_empty() { String::new() } else { format!("; {}", view.serving) };
+    format!("{} {id} {what}{serving}", view.workload)
+}
+
+/// The last words of the container that failed; empty when nothing was kept.
+pub(in crate::cli) fn last_words(view: &DeploymentView, paint: Paint) -> String {
+    view.output.as_ref().map_or_else(String::new, |output| {
+        let skipped = output.lines.len().saturating_sub(LAST_LINES);
+        let head = format!("last output of {}:", output.container);
+        lines(&head, &output.lines[skipped..], paint)
+    })
+}
+
+/// The output of one container under a head.
+pub(in crate::cli) fn output(output: &OutputView, paint: Paint) -> String {
+    let captured = if output.time.is_empty() { String::new() } else { format!(", kept {}", output.time) };
+    let head = format!("== {} ({}{captured})", output.container, output.role);
+    lines(&head, &output.lines, paint)
+}
+
+fn lines(head: &str, lines: &[String], paint: Paint) -> String {
+    let mut text = paint.tone(Tone::Strong, head);
+    text.push('\n');
+    for line in lines {
+        let shown: String = line.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect();
+        text.push_str("  ");
+        text.push_str(&shown);
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::views::{ReasonView, Stage, WishKind};
+
+    fn ended(outcome: Outcome) -> DeploymentView {
+        DeploymentView {
+            deployment_id: "dep_1".into(),
+            workload: "shop/web".into(),
+            position: 9,
+            wish: WishKind::Deploy,
+            stage: Stage::Ended,
+            outcome: Some(outcome),
+            release: None,
+            reference: None,
+            reason: Some(ReasonView { kind: "not_ready".into(), text: "answered 500 for 60 s".into() }),
+            routed_back: false,
+            superseded_by: None,
+            live_after_ms: Some(1_600),
+            bake_ms: Some(10_000),
+            output: Some(OutputView {
+                container: "shop-web-1".into(),
+                role: "failed".into(),
+                deployment_id: "dep_1".into(),
+                time: String::new(),
+                lines: (0..30).map(|n| format!("line {n}\u{1b}[31m")).collect(),
+            }),
+            serving: "rel_0 serves on".into(),
+        }
+    }
+
+    #[test]
+    fn a_failure_names_reason_and_who_serves() {
+        let view = ended(Outcome::Failed);
+        let line = failure(&view);
+        assert_eq!(line, "shop/web dep_1 failed before the swap: answered 500 for 60 s; rel_0 serves on");
+        let words = last_words(&view, Paint::Plain);
+        assert!(words.starts_with("last output of shop-web-1:\n  line 10 [31m\n"), "{words}");
+        assert_eq!(words.lines().count(), 1 + LAST_LINES);
+    }
+
+    #[test]
+    fn a_success_tells_how_fast() {
+        let view = DeploymentView { serving: String::new(), ..ended(Outcome::Succeeded) };
+        assert_eq!(success(&view, Paint::Plain), "shop/web dep_1: succeeded, live after 1.6 s");
+    }
+}

@@ -1,0 +1,57 @@
+//! What people read: pure functions over views.
+
+pub(super) mod deployment;
+pub(super) mod hooks;
+pub(super) mod lists;
+pub(super) mod plan;
+pub(super) mod progress;
+pub(super) mod spec;
+pub(super) mod status;
+mod table;
+pub(super) mod timeline;
+mod told;
+mod words;
+
+/// Whether colours are used: with meaning only, never as decoration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Paint {
+    /// No.
+    Plain,
+    /// Yes.
+    Colour,
+}
+
+/// What a colour means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Tone {
+    /// As it should be.
+    Good,
+    /// Needs a person.
+    Bad,
+    /// On the way.
+    Moving,
+    /// Of minor interest.
+    Quiet,
+    /// A heading.
+    Strong,
+    /// Nothing special.
+    Normal,
+}
+
+impl Paint {
+    /// The text in the colour of its meaning.
+    pub(super) fn tone(self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            Tone::Good => "32",
+            Tone::Bad => "31",
+            Tone::Moving => "33",
+            Tone::Quiet => "2",
+            Tone::Strong => "1",
+            Tone::Normal => return text.to_owned(),
+        };
+        if self == Self::Plain || text.is_empty() { text.to_owned() } else { format!("\u{1b}[{code}m{text}\u{1b}[0m") }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod samples;

@@ -1,0 +1,190 @@
+//! Samples of what belongs to one deployment.
+
+use std::net::Ipv4Addr;
+
+use cutover_events::delivery::ChangeKind;
+use cutover_events::deployment::*;
+use cutover_events::plan::{Plan, PlannedStep, Step, Strategy, Template, Undo, UnitPlan, Why};
+use cutover_events::workload::{Check, Hardening, Policy};
+use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
+
+use crate::others::{DEPLOYMENT, WORKLOAD, change, health, http, limits, route, variable};
+
+const RELEASE: ReleaseId = ReleaseId([3; 16]);
+const GREEN: UnitId = UnitId([0x61; 16]);
+const BLUE: UnitId = UnitId([0xb1; 16]);
+const NEWER: DeploymentId = DeploymentId([0x33; 16]);
+
+pub(crate) fn samples() -> Vec<Event> {
+    let mut all = intents();
+    all.extend(course());
+    all.extend(swaps());
+    all.extend(ends());
+    all.extend(tending());
+    all
+}
+
+fn reason(kind: ReasonKind) -> Reason {
+    Reason { kind, text: "one line".into() }
+}
+
+fn lists() -> Lists {
+    let slot = |units| SlotRef { release: RELEASE, deployment: DEPLOYMENT, units };
+    Lists { active: Some(slot(vec![GREEN])), standby: Some(slot(vec![BLUE])), removal: vec![UnitId([0xdd; 16])] }
+}
+
+fn intents() -> Vec<Event> {
+    let asked = ImageWish::Reference { reference: "ghcr.io/acme/shop:main".into(), ask_registry: true };
+    let wishes = [
+        Wish::Deploy(asked),
+        Wish::Deploy(ImageWish::Current),
+        Wish::Rollback(None),
+        Wish::Rollback(Some(RELEASE)),
+        Wish::Restart,
+        Wish::Heal,
+        Wish::Teardown,
+    ];
+    let queued = |wish: Wish| -> Event {
+        let change = matches!(wish, Wish::Deploy(_)).then(|| change(ChangeKind::Branch));
+        let person = change.is_none();
+        IntentQueued { deployment: DEPLOYMENT, workload: WORKLOAD, wish, revision: 2, person, change }.into()
+    };
+    let mut all: Vec<Event> = wishes.into_iter().map(queued).collect();
+    all.push(IntentSuperseded { deployment: DEPLOYMENT, by: NEWER, lists: Some(lists()) }.into());
+    all.push(IntentSuperseded { deployment: DEPLOYMENT, by: NEWER, lists: None }.into());
+    all.push(IntentCancelled { deployment: DEPLOYMENT, lists: Some(Lists::default()) }.into());
+    all
+}
+
+fn steps() -> Vec<PlannedStep> {
+    [
+        (Step::Retire(BLUE), Undo::ByLists),
+        (Step::Create(GREEN), Undo::Remove(GREEN)),
+        (Step::Start(GREEN), Undo::Nothing),
+        (Step::Gate, Undo::Nothing),
+        (Step::Keep, Undo::ByLists),
+        (Step::Swap, Undo::RouteBack),
+        (Step::Settle, Undo::RouteBack),
+    ]
+    .map(|(step, undo)| PlannedStep { step, undo, timeout_ms: 60_000 })
+    .to_vec()
+}
+
+fn plan(why: Why, hardening: Hardening, check: Option<Check>) -> Plan {
+    Plan {
+        release: Some(RELEASE),
+        strategy: Strategy::BlueGreen,
+        why,
+        units: vec![UnitPlan {
+            unit: GREEN,
+            name: "cut-shop-web-61".into(),
+            replica: 0,
+            address: Ipv4Addr::new(10, 89, 0, 9),
+        }],
+        slot: vec![GREEN],
+        blue: vec![BLUE],
+        adopts: false,
+        template: Template {
+            image: "sha256:0123".into(),
+            network: "4f1c".into(),
+            env: vec![variable()],
+            command: Some(vec!["serve".into()]),
+            limits: limits(),
+            hardening,
+            port: Some(8080),
+        },
+        routes: vec![route()],
+        health: check.map(health),
+        policy: Policy::default(),
+        steps: steps(),
+    }
+}
+
+fn course() -> Vec<Event> {
+    let resolved = ReleaseResolved {
+        deployment: DEPLOYMENT,
+        release: RELEASE,
+        revision: 2,
+        reference: "ghcr.io/acme/shop:main".into(),
+        image: "sha256:0123".into(),
+        repo_digest: "ghcr.io/acme/shop@sha256:4567".into(),
+        change: Some(change(ChangeKind::Tag)),
+    };
+    let bare = Plan {
+        release: None,
+        units: vec![],
+        slot: vec![],
+        template: Template::default(),
+        ..plan(Why::Default, Hardening::Default, None)
+    };
+    let planned = |plan| DeploymentPlanned { deployment: DEPLOYMENT, plan }.into();
+    let mut all: Vec<Event> = vec![
+        DeploymentBegun { deployment: DEPLOYMENT, revision: 2 }.into(),
+        ReleaseResolved { repo_digest: String::new(), change: None, ..resolved.clone() }.into(),
+        resolved.into(),
+        planned(plan(Why::Default, Hardening::Default, Some(http()))),
+        planned(plan(Why::Asked, Hardening::Strict, Some(Check::Tcp))),
+        planned(bare),
+    ];
+    for (index, planned) in steps().into_iter().enumerate() {
+        let index = u16::try_from(index).unwrap_or(u16::MAX);
+        all.push(StepSucceeded { deployment: DEPLOYMENT, index, step: planned.step }.into());
+    }
+    let failed =
+        StepFailed { deployment: DEPLOYMENT, index: 3, step: Step::Gate, reason: reason(ReasonKind::NotReady) };
+    all.push(failed.into());
+    all
+}
+
+fn swaps() -> Vec<Event> {
+    vec![
+        SwapCommitted { deployment: DEPLOYMENT, generation: 7, from: vec![BLUE], to: vec![GREEN] }.into(),
+        SwapCommitted { deployment: DEPLOYMENT, generation: 8, from: vec![GREEN], to: vec![] }.into(),
+        Swapped { deployment: DEPLOYMENT, generation: 7, to: vec![GREEN] }.into(),
+        SwapRefused { deployment: DEPLOYMENT, generation: 8, reason: reason(ReasonKind::Unhealthy) }.into(),
+        RouteBackCommitted {
+            deployment: DEPLOYMENT,
+            generation: 8,
+            to: vec![BLUE],
+            reason: reason(ReasonKind::Restarted),
+        }
+        .into(),
+        BlueDrained { deployment: DEPLOYMENT, cut: Cut { requests: 1, upgraded: 2, streams: 300 } }.into(),
+    ]
+}
+
+fn ends() -> Vec<Event> {
+    let kinds = [
+        ReasonKind::ImageMissing,
+        ReasonKind::Unavailable,
+        ReasonKind::Refused,
+        ReasonKind::Exited,
+        ReasonKind::Restarted,
+        ReasonKind::NotReady,
+        ReasonKind::Unhealthy,
+        ReasonKind::Vanished,
+        ReasonKind::NoRelease,
+        ReasonKind::NoPlan,
+    ];
+    let failed = |kind| -> Event {
+        let routed_back = matches!(kind, ReasonKind::Exited | ReasonKind::Unhealthy);
+        DeploymentFailed { deployment: DEPLOYMENT, reason: reason(kind), routed_back, lists: lists() }.into()
+    };
+    let mut all: Vec<Event> = vec![DeploymentSucceeded { deployment: DEPLOYMENT, lists: lists() }.into()];
+    all.extend(kinds.map(failed));
+    all
+}
+
+fn tending() -> Vec<Event> {
+    let drifts = [Drift::Gone, Drift::Dead, Drift::Orphan, Drift::StandbyDead];
+    let mut all: Vec<Event> = drifts.map(|drift| DriftSeen { unit: GREEN, drift }.into()).to_vec();
+    all.extend([
+        UnitRemoved { unit: BLUE }.into(),
+        RouteReasserted { generation: 9, to: vec![GREEN] }.into(),
+        StandbyExpired { release: RELEASE }.into(),
+        WorkloadTornDown { deployment: DEPLOYMENT }.into(),
+        Parked { deployment: DEPLOYMENT, reason: reason(ReasonKind::Unavailable) }.into(),
+        Resumed { deployment: DEPLOYMENT }.into(),
+    ]);
+    all
+}

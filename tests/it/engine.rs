@@ -1,0 +1,263 @@
+//! The shell over the in-memory world: whole deployments, from the wish to the last removal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cutover::adapters::probe::MemoryProber;
+use cutover::adapters::router::MemoryRouter;
+use cutover::adapters::runtime::MemoryRuntime;
+use cutover::adapters::world::{OnStart, Program, Shared, Twin};
+use cutover::clock::Clock;
+use cutover::commands::{By, Commands};
+use cutover::execution::{Execution, Parts};
+use cutover::logs::Outputs;
+use cutover::projections::{Live, World, Written};
+use cutover::recovery;
+use cutover::secrets::Secrets;
+use cutover::store::blobs::Blobs;
+use cutover::store::{Log, MemoryLog};
+use cutover_domain::deployment::Command;
+use cutover_domain::registry::Apply;
+use cutover_domain::workload::{Teardown, Workload};
+use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
+use cutover_events::workload::{ImageSource, Policy, Route, Source, Spec};
+use cutover_events::{Cause, DeploymentId, Event, StreamId, WorkloadId};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long a test waits for what must come.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+struct Engine {
+    commands: Commands,
+    clock: Clock,
+    twin: Shared,
+    workload: WorkloadId,
+    stop: CancellationToken,
+    task: Option<JoinHandle<Option<String>>>,
+    folder: tempfile::TempDir,
+}
+
+fn spec(reference: &str, replicas: u16) -> Spec {
+    let policy = Policy {
+        gate_timeout_ms: 400,
+        liveness_ms: 0,
+        drain_ms: 100,
+        bake_ms: 50,
+        stop_timeout_ms: 100,
+        ..Policy::default()
+    };
+    Spec {
+        source: Source::Image(ImageSource {
+            reference: reference.into(),
+            pull: Default::default(),
+            platform: String::new(),
+            deploy_strategy: String::new(),
+        }),
+        routes: vec![Route { host: "app.test".into(), path: "/".into(), port: 8080, strip: false }],
+        env: Vec::new(),
+        command: None,
+        limits: Default::default(),
+        hardening: Default::default(),
+        health: None,
+        replicas,
+        triggers: Vec::new(),
+        policy,
+    }
+}
+
+impl Engine {
+    async fn begin(replicas: u16) -> Self {
+        let clock = Clock::system();
+        let log: Arc<dyn Log> = Arc::new(MemoryLog::begin(clock).await.unwrap());
+        let twin = Twin::shared();
+        twin.lock().image_here("app:1", Program::default());
+        twin.lock().image_here("app:2", Program::default());
+        let live = Arc::new(Live::default());
+        for sealed in log.read_all(1, 10).await.unwrap() {
+            let commit = &sealed.commit;
+            let (position, version) = (commit.last_position(), commit.last_version());
+            let (stream, events, at, chain) = (commit.stream, &commit.events[..], commit.at, sealed.chain);
+            live.fold(Written { stream, events, at, position, version, chain }).unwrap();
+        }
+        let commands = Commands::new(log, live);
+        let workload = WorkloadId::from_ulid(clock.ulid());
+        let (project, name) = ("default".into(), "web".into());
+        let apply = Apply { workload, project, name, spec: spec("app:1", replicas), deploy: true };
+        commands.apply(By::engine(Cause::Person), vec![apply]).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut engine = Self { commands, clock, twin, workload, stop: CancellationToken::new(), task: None, folder };
+        engine.start().await;
+        engine
+    }
+
+    async fn start(&mut self) {
+        let runtime = Arc::new(MemoryRuntime::new(self.twin.clone()));
+        let router = Arc::new(MemoryRouter::new(self.twin.clone()));
+        let seen = recovery::look(&*runtime, &*router, &self.commands).await;
+        let held = recovery::compare(&seen, &self.commands).await.unwrap();
+        assert!(held.is_empty(), "{held:?}");
+        let epoch = recovery::take_over(&self.commands, self.clock, &seen, held).await.unwrap();
+        let blobs = Blobs::open(self.folder.path().join("blobs")).unwrap();
+        let execution = Execution::new(Parts {
+            commands: self.commands.clone(),
+            runtime,
+            router,
+            prober: Arc::new(MemoryProber::new(self.twin.clone())),
+            secrets: Arc::new(Secrets::open(self.folder.path().join("secrets"), blobs).unwrap()),
+            outputs: Arc::new(Outputs::open(self.folder.path().join("output")).unwrap()),
+            world: Arc::new(World::default()),
+            clock: self.clock,
+            epoch,
+        });
+        self.stop = CancellationToken::new();
+        #[expect(clippy::disallowed_methods, reason = "the test owns the task and joins it")]
+        let task = tokio::spawn(execution.run(self.stop.clone()));
+        self.task = Some(task);
+    }
+
+    async fn end(&mut self) {
+        self.stop.cancel();
+        let ended = self.task.take().unwrap().await.unwrap();
+        assert_eq!(ended, None);
+    }
+
+    fn state(&self) -> Arc<Workload> {
+        self.commands.live().cell(self.workload).state()
+    }
+
+    async fn wish(&self, wish: Wish) -> DeploymentId {
+        let deployment = DeploymentId::from_ulid(self.clock.ulid());
+        let intent =
+            IntentQueued { deployment, workload: self.workload, wish, revision: 1, person: true, change: None };
+        self.commands.workload(self.workload, By::engine(Cause::Person), Command::Queue(intent)).await.unwrap();
+        deployment
+    }
+
+    async fn deploy(&self, reference: &str) -> DeploymentId {
+        self.wish(Wish::Deploy(ImageWish::Reference { reference: reference.into(), ask_registry: false })).await
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&Workload) -> bool) {
+        let mut head = self.commands.log().subscribe();
+        let wait = async {
+            while !holds(&self.state()) {
+                head.changed().await.unwrap();
+            }
+        };
+        if tokio::time::timeout(DEADLINE, wait).await.is_err() {
+            panic!("{what}: {:#?}\n{:?}", self.state(), self.names().await);
+        }
+    }
+
+    async fn settled(&self) {
+        let rest = |state: &Workload| state.open.is_none() && state.queue.is_empty() && state.removal.is_empty();
+        self.until("nothing is left to do", rest).await;
+    }
+
+    async fn events(&self) -> Vec<Event> {
+        let commits = self.commands.log().read(StreamId::Workload(self.workload), 1, 10_000).await.unwrap();
+        commits.into_iter().flat_map(|sealed| sealed.commit.events).collect()
+    }
+
+    async fn names(&self) -> Vec<&'static str> {
+        self.events().await.iter().map(|event| event.kind().name).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_revision_that_wants_a_deployment_is_deployed() {
+    let mut engine = Engine::begin(1).await;
+    engine.until("it runs", |state| state.active.is_some()).await;
+    engine.settled().await;
+    let names = engine.names().await;
+    let steps: Vec<_> = names.iter().filter(|name| **name != "StepSucceeded").copied().collect();
+    assert_eq!(
+        steps,
+        [
+            "IntentQueued",
+            "DeploymentBegun",
+            "ReleaseResolved",
+            "DeploymentPlanned",
+            "SwapCommitted",
+            "Swapped",
+            "DeploymentSucceeded"
+        ]
+    );
+    engine.end().await;
+}
+
+#[tokio::test]
+async fn a_second_deployment_replaces_the_first_and_removes_it() {
+    let mut engine = Engine::begin(2).await;
+    engine.until("it runs", |state| state.active.is_some()).await;
+    let before = engine.state().active.clone().unwrap();
+    let second = engine.deploy("app:2").await;
+    engine.until("the second runs", |state| state.active.as_ref().is_some_and(|slot| slot.deployment == second)).await;
+    engine.settled().await;
+    let after = engine.state().active.clone().unwrap();
+    assert_eq!(after.units.len(), 2);
+    assert!(after.units.iter().all(|unit| !before.units.contains(unit)));
+    let removed = engine.names().await.iter().filter(|name| **name == "UnitRemoved").count();
+    assert_eq!(removed, 2);
+    engine.end().await;
+}
+
+#[tokio::test]
+async fn a_version_that_exits_leaves_blue_serving_and_keeps_its_last_words() {
+    let mut engine = Engine::begin(1).await;
+    engine.until("it runs", |state| state.active.is_some()).await;
+    let blue = engine.state().active.clone();
+    let bad = Program { on_start: OnStart::Exits(3), output: "no database\n".into(), ..Program::default() };
+    engine.twin.lock().image_here("app:bad", bad);
+    engine.deploy("app:bad").await;
+    engine.until("it has failed", |state| state.releases.len() == 2 && state.open.is_none()).await;
+    engine.settled().await;
+    assert_eq!(engine.state().active, blue);
+    let failed = engine.events().await.into_iter().find_map(|event| match event {
+        Event::DeploymentFailed(e) => Some(e),
+        _ => None,
+    });
+    assert!(failed.unwrap().reason.text.contains("exit code 3"));
+    let kept = std::fs::read_dir(engine.folder.path().join("output")).unwrap().next().unwrap().unwrap();
+    assert_eq!(std::fs::read_to_string(kept.path()).unwrap(), "no database\n");
+    engine.end().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_is_started_again_goes_on_with_the_same_deployment() {
+    let mut engine = Engine::begin(1).await;
+    engine.until("it runs", |state| state.active.is_some()).await;
+    engine.twin.lock().image_here("app:slow", Program { on_start: OnStart::Silent, ..Program::default() });
+    let deployment = engine.deploy("app:2").await;
+    engine.until("it is under way", |state| state.open.is_some()).await;
+    engine.end().await;
+    engine.start().await;
+    engine.until("it is done", |state| state.active.as_ref().is_some_and(|slot| slot.deployment == deployment)).await;
+    engine.settled().await;
+    engine.end().await;
+}
+
+#[tokio::test]
+async fn a_teardown_leaves_nothing_and_frees_the_names() {
+    let mut engine = Engine::begin(1).await;
+    engine.until("it runs", |state| state.active.is_some()).await;
+    engine.wish(Wish::Teardown).await;
+    engine.until("it is torn down", |state| state.teardown == Teardown::Done).await;
+    assert_eq!(engine.state().active, None);
+    engine.end().await;
+}
+
+#[tokio::test]
+async fn a_container_that_somebody_removed_is_replaced() {
+    let mut engine = Engine::begin(1).await;
+    engine.until("it runs", |state| state.active.is_some()).await;
+    engine.settled().await;
+    let unit = engine.state().active.as_ref().unwrap().units[0];
+    engine.twin.lock().world.human_remove(unit);
+    engine.twin.lock().world.gone(unit);
+    engine.twin.lock().hint(unit);
+    engine.until("it is healed", |state| state.active.as_ref().is_some_and(|slot| slot.units[0] != unit)).await;
+    assert!(engine.names().await.contains(&"DriftSeen"));
+    engine.end().await;
+}

@@ -1,0 +1,86 @@
+//! The moment at which a request of the engine, this one's or a dead one's, changes the world: what it may never do.
+
+use cutover::adapters::world::{Answer, Request};
+use cutover_domain::observed::DockerId;
+use cutover_events::UnitId;
+
+use crate::sim::Sim;
+
+impl Sim {
+    /// A request is carried out; the invariants that concern this instant are checked around it.
+    pub(crate) fn arrive(&mut self, request: Request) -> Answer {
+        let unit = self.unit_of(request);
+        let Some(lane) = self.lane_about(request, unit) else { return self.world.perform(request) };
+        let (served, former) = (self.serves(lane), self.world.targets(self.shops[lane].id));
+        self.before(lane, request, unit);
+        let answer = self.world.perform(request);
+        self.say(|| format!("w{lane} {request:?} -> {answer:?}"));
+        if served && !self.serves(lane) && !self.may_end(lane, request) {
+            self.fail(format!("w{lane} served until {request:?} came"));
+        }
+        if let (Request::Put { to, .. }, Answer::Done) = (request, answer) {
+            let unready =
+                |unit: &UnitId| !former.contains(*unit) && !self.world.unit(*unit).is_some_and(|body| body.ready());
+            if let Some(unit) = to.iter().find(unready) {
+                self.fail(format!("w{lane} is routed to {unit}, which is missing or not ready"));
+            }
+        }
+        if matches!(request, Request::Put { .. } | Request::Fence { .. }) && answer == Answer::Done {
+            self.rises(lane);
+        }
+        self.note_drains();
+        self.hint(lane);
+        answer
+    }
+
+    fn before(&mut self, lane: usize, request: Request, unit: Option<UnitId>) {
+        match (request, unit) {
+            (Request::Stop(_) | Request::Remove(_), Some(unit)) => {
+                if self.world.targets(self.shops[lane].id).contains(unit) {
+                    self.fail(format!("w{lane} {request:?} meets {unit}, which is routed"));
+                }
+                if self.world.open(unit) > 0 {
+                    self.fail(format!("w{lane} {request:?} meets {unit}, which has open connections"));
+                }
+            }
+            (Request::Create { unit, .. }, _) if !self.runs.contains_key(&unit) => {
+                self.fail(format!("w{lane} creates {unit}, which no plan names"));
+            }
+            _ => {}
+        }
+    }
+
+    /// Only a teardown may end the service, and the route back of a first deployment, which has nowhere to go.
+    fn may_end(&self, lane: usize, request: Request) -> bool {
+        match request {
+            Request::Put { to, generation, .. } => to.is_empty() && self.watch.may_unroute(lane, generation),
+            _ => false,
+        }
+    }
+
+    fn rises(&mut self, lane: usize) {
+        let workload = self.shops[lane].id;
+        let generation = self.world.routes().find(|route| route.workload == workload).map_or(0, |r| r.generation);
+        if let Err(lie) = self.watch.router(lane, generation) {
+            self.fail(lie);
+        }
+    }
+
+    fn unit_of(&self, request: Request) -> Option<UnitId> {
+        let by_id = |id: DockerId| self.world.container(id).map(|body| body.unit);
+        match request {
+            Request::Create { unit, .. } => Some(unit),
+            Request::Start(id) | Request::SetRestart(id, _) | Request::Stop(id) | Request::Remove(id) => by_id(id),
+            Request::Put { .. } | Request::Fence { .. } => None,
+        }
+    }
+
+    fn lane_about(&self, request: Request, unit: Option<UnitId>) -> Option<usize> {
+        match request {
+            Request::Create { workload, .. } | Request::Put { workload, .. } | Request::Fence { workload, .. } => {
+                self.lane_of(workload)
+            }
+            _ => self.lane_of(self.world.unit(unit?)?.workload),
+        }
+    }
+}

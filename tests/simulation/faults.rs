@@ -1,0 +1,110 @@
+//! Faults that are moves of their own.
+
+use cutover::adapters::world::{LiveRestore, Request, TableFate};
+use cutover_events::UnitId;
+
+use crate::sim::Sim;
+use crate::swarm::Fault;
+
+/// How long Docker or the proxy is away, ms.
+const AWAY_MS: &[u64] = &[300, 2_000, 150_000];
+
+impl Sim {
+    pub(crate) fn strike(&mut self, fault: Fault) {
+        self.say(|| format!("fault {fault:?}"));
+        match fault {
+            Fault::Crash => self.crash(),
+            Fault::HumanRemove | Fault::HumanStop | Fault::Exit | Fault::Flap => self.harm(fault),
+            Fault::DaemonKept => self.daemon(LiveRestore::On),
+            Fault::DaemonLost => self.daemon(LiveRestore::Off),
+            Fault::DockerAway => self.host.docker_back_ms = self.world.now_ms() + self.random.pick(AWAY_MS),
+            Fault::RouterKept => self.router(TableFate::Kept),
+            Fault::RouterLost => self.router(TableFate::Lost),
+            Fault::RouterAway => {
+                self.world.router_stop();
+                self.host.router_back_ms = self.world.now_ms() + self.random.pick(AWAY_MS);
+            }
+            Fault::Reboot => self.reboot(),
+            Fault::Pause => self.advance(60_000),
+            _ => {}
+        }
+        self.hint_all();
+    }
+
+    fn hint_all(&mut self) {
+        for lane in 0..self.shops.len() {
+            self.hint(lane);
+        }
+    }
+
+    /// Somebody, or something, lays hands on one container.
+    fn harm(&mut self, fault: Fault) {
+        let units: Vec<UnitId> = self.world.containers().map(|body| body.unit).collect();
+        if units.is_empty() {
+            return;
+        }
+        let unit = self.random.pick(&units);
+        self.say(|| format!("{fault:?} {unit}"));
+        let id = self.world.unit(unit).map(|body| body.id);
+        match (fault, id) {
+            (Fault::HumanRemove, _) => {
+                self.world.human_remove(unit);
+            }
+            (Fault::HumanStop, Some(id)) => {
+                self.world.perform(Request::Stop(id));
+            }
+            (Fault::Exit, _) => {
+                self.world.exit(unit, 9);
+            }
+            _ => {
+                self.world.flap(unit);
+            }
+        }
+    }
+
+    fn daemon(&mut self, live_restore: LiveRestore) {
+        self.world.daemon_restart(live_restore);
+    }
+
+    fn router(&mut self, table: TableFate) {
+        self.world.router_restart(table);
+        self.host.router_back_ms = 0;
+        self.host.drains.clear();
+        if table == TableFate::Lost {
+            self.watch.router_lost();
+        }
+    }
+
+    /// Everything that runs dies at once; requests on their way are gone with their senders.
+    fn reboot(&mut self) {
+        while self.world.cancel(0).is_some() {}
+        self.host.hidden.iter().for_each(|(unit, _)| {
+            self.world.appear(*unit);
+        });
+        self.host.hidden.clear();
+        self.world.daemon_restart(LiveRestore::Off);
+        self.router(TableFate::Kept);
+        self.host.docker_back_ms = 0;
+        self.host.boots = self.host.boots.wrapping_add(1);
+        self.host.boot_ms = self.world.now_ms();
+        self.crash();
+    }
+
+    /// A request that was on its way arrives; a create may take its name before it can be inspected.
+    pub(crate) fn land(&mut self, index: usize) {
+        let create = matches!(self.world.pending().get(index), Some(Request::Create { .. }));
+        if create && self.swarm.strikes(Fault::Hidden, &mut self.random) {
+            let Some(Request::Create { unit, .. }) = self.world.pending().get(index).copied() else { return };
+            if self.world.reserve(index) {
+                self.say(|| format!("the late create of {unit} holds its name"));
+                let at = self.world.now_ms() + self.random.pick(&[10, 80, 3_000]);
+                self.host.hidden.push((unit, at));
+            }
+            return;
+        }
+        if let Some(request) = self.world.cancel(index) {
+            self.say(|| "what was late arrives".into());
+            self.arrive(request);
+        }
+    }
+}

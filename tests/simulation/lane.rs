@@ -1,0 +1,212 @@
+//! The shell in miniature: look, ask what comes next, write or do it. The same calls as in `src/execution`.
+
+use cutover_domain::deployment::{Command, Decision, Next, decide, next, probed};
+use cutover_domain::observed::{Answer, Class, Effect, Observed, Phase, Probe, Trouble};
+use cutover_domain::plan::plan;
+use cutover_domain::workload::{Open, Release, Workload};
+use cutover_events::deployment::{Drift, DriftSeen, ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
+use cutover_events::{DeploymentId, ReleaseId, UnitId};
+
+use crate::shop::{Minted, Spec};
+use crate::sim::{Held, Sim};
+use crate::swarm::Fault;
+
+/// As in the shell: a lane with an open deployment looks at least this often, ms.
+const OPEN_TICK_MS: u64 = 500;
+/// As in the shell: a lane at rest, ms.
+const REST_TICK_MS: u64 = 60_000;
+/// Between two probes, ms.
+const PROBE_MS: u64 = 100;
+/// A lane that takes more steps than this while time stands still does not wait for what it waits for.
+const SPINS: u32 = 200;
+
+impl Sim {
+    /// One step of a lane: decides, or does what it decided before.
+    pub(crate) fn step(&mut self, lane: usize) {
+        let held = match self.engine.lanes[lane].held.take() {
+            Some(held) => held,
+            None => {
+                let Some(held) = self.look(lane) else { return };
+                if self.swarm.strikes(Fault::Stale, &mut self.random) {
+                    self.engine.lanes[lane].held = Some(held);
+                    return;
+                }
+                held
+            }
+        };
+        self.engine.lanes[lane].spins += 1;
+        if self.engine.lanes[lane].spins > SPINS {
+            self.fail(format!("w{lane} goes round and round without waiting: {:?}", held.next));
+        }
+        self.engine.lanes[lane].waits = matches!(held.next, Next::Wait(_));
+        self.act(lane, held);
+    }
+
+    fn look(&mut self, lane: usize) -> Option<Held> {
+        let now = self.now();
+        if self.host.docker_back_ms > self.world.now_ms() {
+            self.engine.lanes[lane].wake_ms = now.mono_ms + OPEN_TICK_MS;
+            return None;
+        }
+        self.forget(lane);
+        let mut observed = self.observe(lane);
+        let state = &self.engine.lanes[lane].state;
+        let asked = probed(state, &observed);
+        let probes = !asked.is_empty();
+        for seen in observed.containers.iter_mut().filter(|seen| !asked.contains(&seen.unit)) {
+            seen.probe = Probe { answer: Answer::Unknown, failures: 0 };
+        }
+        let breaches = cutover_domain::invariants::seen(state, &observed);
+        let next = next(state, &observed, &now);
+        let version = state.version;
+        if let Some(breach) = breaches.first() {
+            self.fail(breach.to_string());
+        }
+        // What a probe says counts from the next look on.
+        if probes && now.mono_ms >= self.engine.lanes[lane].probed_ms {
+            self.engine.lanes[lane].probed_ms = now.mono_ms + PROBE_MS;
+            self.world.probe(self.shops[lane].id);
+        }
+        Some(Held { next, version, observed })
+    }
+
+    fn forget(&mut self, lane: usize) {
+        let open = self.engine.lanes[lane].state.open.as_ref().map(Open::id);
+        let (world, lane) = (&self.world, &mut self.engine.lanes[lane]);
+        lane.resolved = lane.resolved.filter(|(deployment, _)| Some(*deployment) == open);
+        lane.answers.resolved = lane.resolved.map(|(deployment, _)| deployment);
+        lane.answers.captured.retain(|unit| world.unit(*unit).is_some());
+    }
+
+    fn act(&mut self, lane: usize, held: Held) {
+        match held.next {
+            Next::Append(events) => {
+                if self.engine.lanes[lane].state.version == held.version {
+                    self.write(lane, events);
+                }
+            }
+            Next::Decide(decision) => self.decide(lane, decision, &held.observed),
+            Next::Do(effect) => {
+                self.lawful(lane, effect, &held.observed);
+                self.perform(lane, effect);
+            }
+            Next::Wait(until) => self.sleep(lane, until, &held.observed),
+        }
+    }
+
+    fn sleep(&mut self, lane: usize, until: Option<u64>, observed: &Observed) {
+        let mono = self.mono();
+        let state = &self.engine.lanes[lane].state;
+        let tick = if state.open.is_some() || !state.removal.is_empty() { OPEN_TICK_MS } else { REST_TICK_MS };
+        let tick = if probed(state, observed).is_empty() { tick } else { tick.min(PROBE_MS) };
+        let wake = until.unwrap_or(u64::MAX).min(mono + tick).max(mono + 1);
+        self.engine.lanes[lane].wake_ms = wake;
+    }
+
+    /// What an effect may never be, whatever comes of it.
+    fn lawful(&mut self, lane: usize, effect: Effect, observed: &Observed) {
+        if let Effect::Start(unit, _) = effect
+            && observed.seen(unit).is_none_or(|seen| seen.phase != Phase::Created)
+        {
+            self.fail(format!("w{lane} starts {unit}, which was started before"));
+        }
+    }
+
+    fn decide(&mut self, lane: usize, decision: Decision, observed: &Observed) {
+        let command = match decision {
+            Decision::Begin(deployment) => Command::Begin(deployment, self.shops[lane].specs.len() as u32),
+            Decision::Resolved => match self.resolved(lane) {
+                Some(resolved) => Command::Resolved(resolved),
+                None => return,
+            },
+            Decision::Plan => match self.plan(lane, observed) {
+                Ok(command) => command,
+                Err(kind) => {
+                    let open = self.engine.lanes[lane].state.open.as_ref().map(Open::id);
+                    let Some(open) = open else { return };
+                    return self.trouble(lane, Effect::Plan(open), (Class::Permanent, kind));
+                }
+            },
+            Decision::Heal(unit, drift) => self.heal(lane, unit, drift),
+        };
+        if let Ok(events) = decide(&self.engine.lanes[lane].state, command) {
+            self.write(lane, events);
+        }
+    }
+
+    fn heal(&mut self, lane: usize, unit: UnitId, drift: Drift) -> Command {
+        let intent = IntentQueued {
+            deployment: DeploymentId(Minted(&mut self.minted).bytes()),
+            workload: self.shops[lane].id,
+            wish: Wish::Heal,
+            revision: self.shops[lane].specs.len() as u32,
+            person: false,
+            change: None,
+        };
+        Command::Heal(DriftSeen { unit, drift }, intent)
+    }
+
+    fn resolved(&self, lane: usize) -> Option<ReleaseResolved> {
+        let (deployment, program) = self.engine.lanes[lane].resolved?;
+        Some(ReleaseResolved {
+            deployment,
+            release: ReleaseId(deployment.0),
+            revision: self.engine.lanes[lane].state.open.as_ref().map_or(0, |open| open.revision),
+            reference: format!("image:{program}"),
+            image: program.to_string(),
+            repo_digest: String::new(),
+            change: None,
+        })
+    }
+
+    fn plan(&mut self, lane: usize, observed: &Observed) -> Result<Command, ReasonKind> {
+        let state = &self.engine.lanes[lane].state;
+        let Some(open) = &state.open else { return Err(ReasonKind::NoPlan) };
+        let ask = match wished(state, open)? {
+            None => Spec::farewell(state.active.as_ref().map_or_else(Default::default, |slot| slot.plan.policy)),
+            Some(release)
+                if release.revision != open.revision && open.intent.wish == Wish::Deploy(ImageWish::Current) =>
+            {
+                return Ok(Command::Resolved(again(open, release)));
+            }
+            Some(release) => self.shops[lane].specs[release.revision as usize - 1].ask(release),
+        };
+        let made = plan(state, ask, observed, &mut Minted(&mut self.minted));
+        Ok(Command::Planned(open.id(), Box::new(made)))
+    }
+
+    pub(crate) fn trouble(&mut self, lane: usize, effect: Effect, (class, kind): (Class, ReasonKind)) {
+        let at_ms = self.mono();
+        self.say(|| format!("w{lane} {effect:?} did not happen: {class:?} {kind:?}"));
+        let answers = &mut self.engine.lanes[lane].answers;
+        let before = answers.trouble.as_ref().filter(|trouble| trouble.effect == effect);
+        let tries = before.map_or(0, |trouble| trouble.tries) + 1;
+        answers.trouble =
+            Some(Trouble { effect, class, tries, at_ms, kind, text: "as the simulation wants it".into() });
+    }
+}
+
+/// As in the shell.
+fn wished<'a>(state: &'a Workload, open: &Open) -> Result<Option<&'a Release>, ReasonKind> {
+    let current = || state.active.as_ref().and_then(|slot| state.release(slot.release));
+    let release = match &open.intent.wish {
+        Wish::Teardown => return Ok(None),
+        Wish::Deploy(_) => open.release.and_then(|id| state.release(id)).or_else(current),
+        Wish::Rollback(None) => state.previous_release(),
+        Wish::Rollback(Some(id)) => state.release(*id),
+        Wish::Restart | Wish::Heal => current(),
+    };
+    release.map(Some).ok_or(ReasonKind::NoRelease)
+}
+
+fn again(open: &Open, release: &Release) -> ReleaseResolved {
+    ReleaseResolved {
+        deployment: open.id(),
+        release: ReleaseId(open.id().0),
+        revision: open.revision,
+        reference: release.reference.to_string(),
+        image: release.image.to_string(),
+        repo_digest: release.repo_digest.to_string(),
+        change: None,
+    }
+}

@@ -1,0 +1,81 @@
+//! What people and machines ask for.
+
+use cutover_domain::deployment::{Command, decide};
+use cutover_events::DeploymentId;
+use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
+
+use crate::shop::{Minted, Program, Spec};
+use crate::sim::Sim;
+
+impl Sim {
+    /// Somebody wishes something of this workload.
+    pub(crate) fn some_wish(&mut self, lane: usize) {
+        if self.random.chance(100) {
+            let spec = Spec::drawn(&mut self.random);
+            self.shops[lane].specs.push(spec);
+        }
+        let wish = match self.random.below(100) {
+            0..=54 => {
+                let program = Program::drawn(&mut self.random);
+                self.deploy_of(program)
+            }
+            55..=62 => Wish::Deploy(ImageWish::Current),
+            63..=74 => Wish::Rollback(None),
+            75..=80 => self.some_rollback(lane),
+            81..=91 => Wish::Restart,
+            92..=94 => Wish::Teardown,
+            _ => return self.some_word(lane),
+        };
+        let person = wish == Wish::Teardown || self.random.chance(500);
+        self.wish(lane, wish, person);
+    }
+
+    pub(crate) fn deploy_of(&mut self, program: Program) -> Wish {
+        self.programs.push(program);
+        let reference = format!("image:{}", self.programs.len() - 1);
+        Wish::Deploy(ImageWish::Reference { reference, ask_registry: false })
+    }
+
+    fn some_rollback(&mut self, lane: usize) -> Wish {
+        let releases: Vec<_> = self.engine.lanes[lane].state.releases.iter().map(|release| release.id).collect();
+        Wish::Rollback((!releases.is_empty()).then(|| self.random.pick(&releases)))
+    }
+
+    /// A person cancels or resumes what there is.
+    fn some_word(&mut self, lane: usize) {
+        let state = &self.engine.lanes[lane].state;
+        let open = state.open.as_ref().map(|open| open.id());
+        let ids: Vec<_> = state.queue.iter().map(|intent| intent.deployment).chain(open).collect();
+        if ids.is_empty() {
+            return;
+        }
+        let id = self.random.pick(&ids);
+        let command = if self.random.chance(300) { Command::Resume(id) } else { Command::Cancel(id) };
+        self.command(lane, command);
+    }
+
+    /// Accepts a wish, or refuses it; gives its id.
+    pub(crate) fn wish(&mut self, lane: usize, wish: Wish, person: bool) -> Option<DeploymentId> {
+        let deployment = DeploymentId(Minted(&mut self.minted).bytes());
+        let intent = IntentQueued {
+            deployment,
+            workload: self.shops[lane].id,
+            wish,
+            revision: self.shops[lane].specs.len() as u32,
+            person,
+            change: None,
+        };
+        self.command(lane, Command::Queue(intent));
+        self.watch.accepted.contains_key(&deployment).then_some(deployment)
+    }
+
+    pub(crate) fn command(&mut self, lane: usize, command: Command) {
+        match decide(&self.engine.lanes[lane].state, command) {
+            Ok(events) => {
+                self.write(lane, events);
+            }
+            Err(rejection) => self.say(|| format!("w{lane} refused: {rejection}")),
+        }
+        self.engine.lanes[lane].wake_ms = 0;
+    }
+}
