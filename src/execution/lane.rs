@@ -152,7 +152,8 @@ impl Execution {
             Decision::Plan => match self.plan(lane, state).await {
                 Ok(command) => command,
                 Err(failed) => {
-                    self.trouble(lane, Effect::Plan, failed);
+                    let open = state.open.as_ref().map_or(DeploymentId([0; 16]), cutover_domain::workload::Open::id);
+                    self.trouble(lane, Effect::Plan(open), failed);
                     return Ok(Step::Again);
                 }
             },

@@ -99,7 +99,8 @@ impl Execution {
         sight.containers = containers;
         sight.table = table;
         let plan = state.open.as_ref().and_then(|open| open.plan.as_ref());
-        let targets = probed(state).iter().filter_map(|unit| sight.containers.iter().find(|c| c.unit == *unit));
+        let asked = probed(state, &sight.observed);
+        let targets = asked.iter().filter_map(|unit| sight.containers.iter().find(|c| c.unit == *unit));
         let targets: Vec<_> = targets.filter(|c| c.phase == Phase::Running).cloned().collect();
         sight.probes.ask(self, plan, &targets, now_ms);
         self.show(lane);

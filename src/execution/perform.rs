@@ -75,14 +75,14 @@ impl Execution {
         let _permit =
             self.effects.acquire().await.map_err(|_| Failed::for_good(ReasonKind::Unavailable, "the engine ends"))?;
         match effect {
-            Effect::Resolve => self.resolve(lane, state).await,
+            Effect::Resolve(_) => self.resolve(lane, state).await,
             Effect::Create(unit) => self.create(lane, state, unit).await,
             Effect::Start(_, id) => Ok(self.runtime.start(id).await?),
             Effect::SetRestart(_, id, restart) => Ok(self.runtime.set_restart(id, restart).await?),
             Effect::Capture(unit, id) => self.capture(lane, unit, id).await,
             Effect::Put { to, generation } => self.put(lane, state, (to, generation)).await,
             Effect::Fence { generation } => self.fence(lane, generation).await,
-            Effect::Remove(..) | Effect::Plan => Ok(()),
+            Effect::Remove(..) | Effect::Plan(_) => Ok(()),
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cutover::adapters::router::http::HttpRouter;
+use cutover::adapters::router::HttpRouter;
 use cutover::adapters::router::{Router, RouterError};
 use cutover_proxy::config::{AccessLog, Config};
 use cutover_proxy::process::{self, Serving};
