@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Mode of files that only the engine's user may read.
-const PRIVATE_FILE: u32 = 0o600;
+pub(crate) const PRIVATE_FILE: u32 = 0o600;
 /// Mode of folders that only the engine's user may enter.
 const PRIVATE_FOLDER: u32 = 0o700;
 

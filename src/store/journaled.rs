@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::feeder::Feeder;
 use super::indexed::{Indexed, decoded};
+use super::journal::{Disk, SystemDisk};
 use super::opening::{OpenError, OpenReport, Opened, open};
 use super::recent::{Found, Recent};
 use super::writer::{Pending, Refused, Writer};
@@ -45,9 +46,19 @@ impl Store {
         clock: Clock,
         fold: impl FnMut(Sealed) -> Result<(), String> + Send + 'static,
     ) -> Result<(Self, OpenReport), OpenError> {
+        Self::open_on(Box::new(SystemDisk), dir, clock, fold).await
+    }
+
+    /// [`Self::open`] on a disk that a test makes fail.
+    pub(super) async fn open_on(
+        disk: Box<dyn Disk>,
+        dir: &Path,
+        clock: Clock,
+        fold: impl FnMut(Sealed) -> Result<(), String> + Send + 'static,
+    ) -> Result<(Self, OpenReport), OpenError> {
         let folder = dir.to_owned();
         let begin = (LogId::from_ulid(clock.ulid()), clock.stamp());
-        let opened = tokio::task::spawn_blocking(move || open(&folder, begin, fold)).await;
+        let opened = tokio::task::spawn_blocking(move || open(&folder, disk, begin, fold)).await;
         let Opened { lock, journal, index, recent, head, versions, id, report } =
             opened.map_err(|error| OpenError::Io(error.to_string()))??;
         let (appends, waiting) = mpsc::unbounded_channel();
@@ -160,7 +171,8 @@ impl Log for Store {
                 }
                 found.len() >= limit
             })?;
-            merged(found, held, limit)
+            let found = merged(found, held, limit)?;
+            unbroken(from.max(1), &found).map(|()| found)
         })
         .await
     }
@@ -229,6 +241,19 @@ fn merged(mut found: Vec<Sealed>, held: Vec<Found>, limit: usize) -> Result<Vec<
     }
     found.truncate(limit);
     Ok(found)
+}
+
+/// The index lost something that the journal holds: whoever follows the log must not pass over it.
+fn unbroken(from: u64, found: &[Sealed]) -> Result<(), ReadError> {
+    let mut next = from;
+    for Sealed { commit, .. } in found {
+        if commit.position > next {
+            let text = format!("the index has no position {next}; restart the engine, it is rebuilt from the journal");
+            return Err(ReadError::Damaged(text));
+        }
+        next = commit.last_position() + 1;
+    }
+    Ok(())
 }
 
 /// The commits of a group's body, for replay.

@@ -12,6 +12,8 @@ mod memory;
 mod offline;
 mod opening;
 mod recent;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use journal::Damage;
