@@ -1,6 +1,9 @@
 //! Sealed values: nothing here enters the log but the digests of ciphertexts. One age identity for each owner; when it
 //! is destroyed, its values are unreadable for ever, and the chain of the log stays whole.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;

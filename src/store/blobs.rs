@@ -53,3 +53,21 @@ impl Blobs {
         self.dir.join(digest.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_found_by_its_digest_and_nothing_else_is_taken_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(dir.path().join("blobs")).unwrap();
+        let digest = blobs.keep(b"content").unwrap();
+        assert_eq!(blobs.keep(b"content").unwrap(), digest, "keeping it again is harmless");
+        assert_eq!(blobs.read(digest).unwrap(), b"content");
+        assert_eq!(fs::read_dir(dir.path().join("blobs")).unwrap().count(), 1, "nothing stays beside it");
+        fs::write(dir.path().join("blobs").join(digest.to_string()), b"other").unwrap();
+        assert_eq!(blobs.read(digest).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(blobs.read(Digest([1; 32])).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -84,3 +84,38 @@ pub fn remove_older(folder: &Path, age: Duration, now_ms: u64) -> io::Result<usi
     }
     Ok(gone)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_by_many_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file.age");
+        std::thread::scope(|scope| {
+            for thread in 0..8_u8 {
+                let path = &path;
+                scope.spawn(move || replace_durably(path, &[thread; 5_000]).unwrap());
+            }
+        });
+        let content = fs::read(&path).unwrap();
+        assert_eq!(content.len(), 5_000);
+        assert!(content.iter().all(|byte| *byte == content[0]), "a mixture of two");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn only_files_beyond_their_age_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let hour = Duration::from_secs(3600);
+        let now = Duration::from_secs(1_000_000_000);
+        for (name, age) in [("new", hour / 2), ("old", hour * 2)] {
+            let file = File::create(dir.path().join(name)).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH + now - age).unwrap();
+        }
+        assert_eq!(remove_older(dir.path(), hour, now.as_millis() as u64).unwrap(), 1);
+        assert!(dir.path().join("new").exists() && !dir.path().join("old").exists());
+        assert_eq!(remove_older(&dir.path().join("missing"), hour, 0).unwrap(), 0);
+    }
+}

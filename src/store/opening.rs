@@ -107,6 +107,9 @@ pub(super) fn open(
     cut(&folder, &scanned, &mut report)?;
     let head = Head { position: scanned.position, chain: scanned.chain };
     report.events = scanned.position;
+    if held == Head::default() && scanned.commits > 1 && report.rebuilt.is_none() {
+        report.rebuilt = Some("it was missing or empty".into());
+    }
     let last = scanned.last.map(|(first, body, before)| (Group { first, body, commits: Vec::new() }, before));
     let mut journal = Journal::new(&folder, scanned.number + 1, last, disk);
     match journal.repeat() {

@@ -102,6 +102,7 @@ async fn a_missing_segment_is_damage() {
     for _ in 0..3 {
         let (store, _, _) = open(dir.path()).await.unwrap();
         store.append(append("more")).await.unwrap();
+        store.append(append("and more")).await.unwrap();
     }
     let all = segments(dir.path());
     std::fs::remove_file(&all[all.len() - 2]).unwrap();
@@ -136,7 +137,8 @@ async fn export_gives_the_raw_bytes_and_touches_nothing() {
 async fn a_missing_index_is_rebuilt() {
     let (dir, before) = filled(30).await;
     std::fs::remove_dir_all(dir.path().join("log.sled")).unwrap();
-    let (store, _, _) = open(dir.path()).await.unwrap();
+    let (store, report, _) = open(dir.path()).await.unwrap();
+    assert!(report.rebuilt.is_some());
     assert_eq!(store.read(super::log_support::STREAM, 1, 99).await.unwrap(), before[1..]);
     assert_eq!(store.chain_at(17).await.unwrap(), Some(before[16].chain));
 }

@@ -100,7 +100,8 @@ fn segments(folder: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
 fn head(path: &Path, bytes: &[u8], found: &Scanned) -> Result<(), Damage> {
     let bad = |what: &str| Err(damage(path, 0, found.position + 1, what.into()));
     let sum = u32::from_le_bytes([bytes[48], bytes[49], bytes[50], bytes[51]]);
-    if bytes[..8] != MAGIC || sum != crc32c::crc32c(&bytes[..48]) {
+    if bytes[..8] != MAGIC || sum != crc32c::crc32c(&bytes[..48]) || bytes[52..HEAD_BYTES].iter().any(|byte| *byte != 0)
+    {
         return bad("the head of the segment is not valid");
     }
     let mut first = [0; 8];
