@@ -13,9 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover::clock::Clock;
-use cutover::store::Store;
-use support::{Bound, Figure, Keys, append_for, delivery, median, resident};
+use cutover::store::{Log, Store};
+use support::{Bound, Figure, Keys, delivery, median};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// Rounds of each figure, interleaved with its peer.
@@ -55,7 +56,7 @@ async fn storm(metric: &str, keys: Keys, bound: Bound) -> bool {
         let store = open(dir.path()).await;
         let watched = store.clone();
         let (done, mut over) = oneshot::channel::<()>();
-        let mut watch = tokio::task::JoinSet::new();
+        let mut watch = JoinSet::new();
         watch.spawn(async move {
             let (mut most, mut held) = (0, 0);
             loop {
@@ -70,7 +71,7 @@ async fn storm(metric: &str, keys: Keys, bound: Bound) -> bool {
         rates.push(append_for(&store, 64, LONG, keys).await);
         drop(done);
         let (most, held) = watch.join_next().await.unwrap().unwrap();
-        let events = cutover::store::Log::head(&*store).position as f64;
+        let events = store.head().position as f64;
         unapplied.push(most as f64 / MIB);
         memory.push((held as f64 - 80.0 * events) / MIB);
     }
@@ -106,7 +107,7 @@ async fn bare_file(path: &Path) -> f64 {
             file.write_all_at(&group, at).unwrap();
             file.sync_data().unwrap();
             at += group.len() as u64;
-            replies.into_iter().for_each(|reply| drop(reply.send(())));
+            replies.into_iter().for_each(|reply| reply.send(()).unwrap());
         }
     });
     let begun = Instant::now();
@@ -122,4 +123,31 @@ async fn bare_file(path: &Path) -> f64 {
     drop(appends);
     thread.join().unwrap();
     rate
+}
+
+/// Resident memory of this process, bytes.
+fn resident() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// Appends with so many writers at once, for so long; answers with events per second.
+async fn append_for(log: &Arc<impl Log>, writers: u64, time: Duration, keys: Keys) -> f64 {
+    let begun = Instant::now();
+    let salt = log.head().position << 20;
+    let mut tasks = JoinSet::new();
+    for writer in 0..writers {
+        let log = log.clone();
+        tasks.spawn(async move {
+            let mut number = salt;
+            while begun.elapsed() < time {
+                log.append(delivery(writer, number, keys)).await.unwrap();
+                number += 1;
+            }
+            number - salt
+        });
+    }
+    let events: u64 = tasks.join_all().await.iter().sum();
+    events as f64 / begun.elapsed().as_secs_f64()
 }

@@ -1,18 +1,13 @@
 //! What the benches of the log share: events as they come from a forge, lines as scripts read them.
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on has nothing to tell")]
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use cutover::store::{Append, Expected, Log};
+use cutover::store::{Append, Expected};
 use cutover_events::delivery::{Change, ChangeKind, DeliveryReceived};
 use cutover_events::{Actor, Cause, DeliveryId, Digest, HookId, Key, StreamId};
-use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 /// Whether each append carries an idempotency key.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Keys {
+pub(crate) enum Keys {
     /// None does.
     Without,
     /// Each does, a new one.
@@ -20,7 +15,7 @@ pub enum Keys {
 }
 
 /// A delivery of a push, some 300 bytes in the stored form.
-pub fn delivery(writer: u64, number: u64, keys: Keys) -> Append {
+pub(crate) fn delivery(writer: u64, number: u64, keys: Keys) -> Append {
     let mut id = [0; 16];
     id[..8].copy_from_slice(&writer.to_le_bytes());
     id[8..].copy_from_slice(&number.to_le_bytes());
@@ -49,35 +44,15 @@ pub fn delivery(writer: u64, number: u64, keys: Keys) -> Append {
     }
 }
 
-/// Appends with so many writers at once, for so long; answers with events per second.
-pub async fn append_for(log: &Arc<impl Log>, writers: u64, time: Duration, keys: Keys) -> f64 {
-    let begun = Instant::now();
-    let salt = log.head().position << 20;
-    let mut tasks = JoinSet::new();
-    for writer in 0..writers {
-        let log = log.clone();
-        tasks.spawn(async move {
-            let mut number = salt;
-            while begun.elapsed() < time {
-                log.append(delivery(writer, number, keys)).await.unwrap();
-                number += 1;
-            }
-            number - salt
-        });
-    }
-    let events: u64 = tasks.join_all().await.iter().sum();
-    events as f64 / begun.elapsed().as_secs_f64()
-}
-
 /// The middle one.
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
 /// What a figure must be: at least, or at most.
 #[derive(Clone, Copy)]
-pub enum Bound {
+pub(crate) enum Bound {
     /// At least must and goal.
     AtLeast(f64, f64),
     /// At most must and goal.
@@ -85,19 +60,19 @@ pub enum Bound {
 }
 
 /// One figure, and what it is compared with.
-pub struct Figure<'a> {
-    pub bench: &'a str,
-    pub metric: &'a str,
-    pub value: f64,
-    pub unit: &'a str,
+pub(crate) struct Figure<'a> {
+    pub(crate) bench: &'a str,
+    pub(crate) metric: &'a str,
+    pub(crate) value: f64,
+    pub(crate) unit: &'a str,
     /// What it was measured beside, and how that did.
-    pub peer: Option<(&'a str, f64)>,
-    pub bound: Bound,
+    pub(crate) peer: Option<(&'a str, f64)>,
+    pub(crate) bound: Bound,
 }
 
 impl Figure<'_> {
     /// Prints it as one line of JSON; says whether what must be met is met. With a peer the ratio counts.
-    pub fn print(&self) -> bool {
+    pub(crate) fn print(&self) -> bool {
         let ratio = self.peer.map(|(_, value)| self.value / value);
         let counts = ratio.unwrap_or(self.value);
         let ((must, goal), met): (_, fn(f64, f64) -> bool) = match self.bound {
@@ -112,11 +87,4 @@ impl Figure<'_> {
         println!("{line}");
         met(counts, must)
     }
-}
-
-/// Resident memory of this process, bytes.
-pub fn resident() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::indexed::Indexed;
+use super::journal::Group;
 use super::recent::{Fault, Recent};
 
 /// A round at most this often: large batches cost sled less than many small ones.
@@ -45,14 +46,8 @@ impl Feeder {
     fn feed(&self) -> Result<(), sled::Error> {
         let mut rounds = 0;
         while let Some(first) = self.recent.oldest(FEED_BYTES) {
-            let mut ready = Some(first);
-            while let Some(groups) = ready {
-                if !self.wait_for_room() {
-                    return Ok(());
-                }
-                self.index.apply(&groups)?;
-                self.recent.applied(groups.len());
-                ready = self.recent.ready(FEED_BYTES);
+            if !self.round(first)? {
+                return Ok(());
             }
             rounds += 1;
             if rounds % FLUSH_ROUNDS == 0 {
@@ -61,6 +56,20 @@ impl Feeder {
             self.recent.rest(FEED_EVERY);
         }
         Ok(())
+    }
+
+    /// Takes in what there is; `false` when the log was closed while there was no room for it.
+    fn round(&self, first: Vec<Arc<Group>>) -> Result<bool, sled::Error> {
+        let mut ready = Some(first);
+        while let Some(groups) = ready {
+            if !self.wait_for_room() {
+                return Ok(false);
+            }
+            self.index.apply(&groups)?;
+            self.recent.applied(groups.len());
+            ready = self.recent.ready(FEED_BYTES);
+        }
+        Ok(true)
     }
 
     /// Waits until sled has room to write; `false` when the log was closed meanwhile: the journal has everything.

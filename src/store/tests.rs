@@ -10,7 +10,7 @@ use cutover_events::{Actor, Cause, Digest, StreamId, TokenId};
 use tokio::task::JoinSet;
 
 use super::journal::{Disk, SystemDisk};
-use super::{Append, AppendError, Expected, Log, Store, verify};
+use super::{Append, AppendError, Expected, Log, Receipt, Store, verify};
 use crate::clock::Clock;
 
 const WORKS: u8 = 0;
@@ -55,6 +55,10 @@ async fn open(dir: &std::path::Path, disk: &Failing) -> Store {
     Store::open_on(Box::new(disk.clone()), dir, Clock::system(), |_| Ok(())).await.unwrap().0
 }
 
+async fn append_to(store: Arc<Store>, text: String) -> Result<Receipt, AppendError> {
+    store.append(append(&text)).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_write_or_sync_is_final() {
     for how in [SYNC_FAILS, WRITE_FAILS] {
@@ -64,8 +68,7 @@ async fn a_failed_write_or_sync_is_final() {
         disk.choose(how);
         let mut waiting = JoinSet::new();
         for number in 0..20 {
-            let store = store.clone();
-            waiting.spawn(async move { store.append(append(&format!("{number}"))).await });
+            waiting.spawn(append_to(store.clone(), number.to_string()));
         }
         let answers = waiting.join_all().await;
         assert!(answers.iter().all(|answer| matches!(answer, Err(AppendError::Poisoned(_)))), "{answers:?}");

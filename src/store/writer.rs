@@ -26,7 +26,7 @@ pub(super) struct Pending {
     pub(super) key: Option<Key>,
     pub(super) events: Vec<u8>,
     pub(super) count: u64,
-    pub(super) reply: oneshot::Sender<Result<Receipt, Refused>>,
+    pub(super) reply: oneshot::Sender<Answer>,
     pub(super) _permit: OwnedSemaphorePermit,
 }
 
@@ -38,6 +38,9 @@ pub(super) enum Refused {
     /// Everything else.
     Error(AppendError),
 }
+
+/// What becomes of an append.
+pub(super) type Answer = Result<Receipt, Refused>;
 
 /// What the thread owns.
 pub(super) struct Writer {
@@ -54,7 +57,7 @@ struct Draft {
     at: Head,
     versions: HashMap<StreamId, u64>,
     keys: HashMap<[u8; 16], u64>,
-    replies: Vec<(oneshot::Sender<Result<Receipt, Refused>>, Result<Receipt, Refused>)>,
+    replies: Vec<(oneshot::Sender<Answer>, Answer)>,
 }
 
 impl Writer {
