@@ -15,3 +15,6 @@ mod intake_listener;
 mod intake_log;
 mod intake_providers;
 mod intake_support;
+mod log_limits;
+mod log_opening;
+mod log_support;
