@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use cutover::adapters::router::Router;
 use cutover::adapters::router::HttpRouter;
+use cutover::adapters::router::Router;
 use cutover_proxy::config::Config;
 use cutover_proxy::process::{self, ProcessError, Reexec};
 use cutover_proxy::wire::{Put, RoutePolicy, Table, Witness};
