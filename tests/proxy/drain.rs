@@ -106,22 +106,20 @@ async fn a_client_that_takes_nothing_is_cut_too() {
     assert_eq!(drains(&plane).await[0].cut_requests, 1);
 }
 
+/// Answers each request; `/wait` when it is let.
+async fn blue(mut raw: Raw, mut wait: tokio::sync::watch::Receiver<bool>) {
+    while let Some((head, _)) = read_request(&mut raw).await {
+        let waits = head.contains("/wait");
+        wait.wait_for(|go| *go || !waits).await.unwrap();
+        raw.send(ok("blue")).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_that_comes_back_is_a_new_object() {
     let plane = Plane::new().await;
     let (go, wait) = tokio::sync::watch::channel(false);
-    let blue = Origin::raw(move |mut raw, _| {
-        let mut wait = wait.clone();
-        async move {
-            while let Some((head, _)) = read_request(&mut raw).await {
-                if head.contains("/wait") {
-                    wait.wait_for(|go| *go).await.unwrap();
-                }
-                raw.send(ok("blue")).await;
-            }
-        }
-    })
-    .await;
+    let blue = Origin::raw(move |raw, _| blue(raw, wait.clone())).await;
     let green = Origin::named("green").await;
     plane.route(&[("blue", blue.address)]).await;
     let mut client = plane.connect().await;
@@ -161,12 +159,12 @@ async fn without_a_target_requests_wait_for_one() {
     }
 }
 
-/// One kept-alive client in a closed loop; each answer must be whole.
-async fn load(plane: Arc<Plane>, posts: bool, stop: Arc<AtomicBool>, answered: Arc<AtomicUsize>) {
+/// One kept-alive client in a closed loop, each third posts; each answer must be whole.
+async fn load(plane: Arc<Plane>, number: usize, stop: Arc<AtomicBool>, answered: Arc<AtomicUsize>) {
     let mut client = Raw::connect(plane.address).await;
     let body = "b".repeat(500);
     while !stop.load(Ordering::Relaxed) {
-        let request = if posts {
+        let request = if number.is_multiple_of(3) {
             format!("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 500\r\n\r\n{body}")
         } else {
             "GET / HTTP/1.1\r\nHost: app.test\r\n\r\n".to_owned()
@@ -187,9 +185,7 @@ async fn swaps_under_load_fail_nothing_and_no_request_reaches_a_drained_target()
     let origin = |n: usize| {
         let (dead, late) = (Arc::clone(&dead), Arc::clone(&late));
         Origin::answering(move |_, body| {
-            if dead[n].load(Ordering::SeqCst) {
-                late.fetch_add(1, Ordering::SeqCst);
-            }
+            late.fetch_add(usize::from(dead[n].load(Ordering::SeqCst)), Ordering::SeqCst);
             ok(&format!("{}<end>", body.len()))
         })
     };
@@ -198,7 +194,7 @@ async fn swaps_under_load_fail_nothing_and_no_request_reaches_a_drained_target()
     let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut clients = JoinSet::new();
     for n in 0..8 {
-        clients.spawn(load(Arc::clone(&plane), n % 3 == 0, Arc::clone(&stop), Arc::clone(&answered)));
+        clients.spawn(load(Arc::clone(&plane), n, Arc::clone(&stop), Arc::clone(&answered)));
     }
     for n in 1..40 {
         let green = origin(n).await;

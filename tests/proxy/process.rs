@@ -24,7 +24,8 @@ fn entry_of_child_processes() {
     let Ok(settings) = std::fs::read(SETTINGS) else { return };
     let stdin = rustix::fs::fstat(std::io::stdin()).unwrap();
     if rustix::fs::FileType::from_raw_mode(stdin.st_mode) == rustix::fs::FileType::Socket {
-        drop(process::serve());
+        let code = process::serve();
+        assert_eq!(format!("{code:?}"), format!("{:?}", std::process::ExitCode::SUCCESS));
         return;
     }
     let reexec = Reexec { program: std::env::current_exe().unwrap(), args: ENTRY.map(Into::into).into() };

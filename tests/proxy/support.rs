@@ -22,9 +22,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until a condition holds, or fails the test.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let mut look = tokio::time::interval(Duration::from_millis(5));
     let look = async {
         while !holds().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            look.tick().await;
         }
     };
     tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("in vain: {what}"));
@@ -276,15 +277,7 @@ impl Origin {
         answer: impl Fn(&str, &[u8]) -> String + Send + Sync + 'static,
     ) -> Self {
         let answer = Arc::new(answer);
-        Self::raw_at(at, move |mut raw, _| {
-            let answer = Arc::clone(&answer);
-            async move {
-                while let Some((head, body)) = read_request(&mut raw).await {
-                    raw.send(answer(&head, &body)).await;
-                }
-            }
-        })
-        .await
+        Self::raw_at(at, move |raw, _| answer_all(raw, Arc::clone(&answer))).await
     }
 
     /// Answers each request with its own head and body.
@@ -299,6 +292,12 @@ impl Origin {
 
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+}
+
+async fn answer_all(mut raw: Raw, answer: Arc<impl Fn(&str, &[u8]) -> String>) {
+    while let Some((head, body)) = read_request(&mut raw).await {
+        raw.send(answer(&head, &body)).await;
     }
 }
 
