@@ -2,20 +2,23 @@
 
 use super::words::duration;
 use super::{Paint, Tone};
-use crate::api::views::{DeploymentView, Outcome, OutputView};
+use crate::api::views::{DeploymentView, Outcome, OutputView, WishKind};
 
 /// Lines of a failed container's output that are shown with its failure.
 const LAST_LINES: usize = 20;
 
 /// One line for a deployment that is as it was wished.
 pub(in crate::cli) fn success(view: &DeploymentView, paint: Paint) -> String {
+    if view.wish == WishKind::Teardown {
+        return format!("{} {}: {}", view.workload, view.deployment_id, paint.tone(Tone::Good, "torn down"));
+    }
     let word = match view.outcome {
         Some(outcome) => outcome.word(),
         None => "live",
     };
     let live = view.live_after_ms.map_or_else(String::new, |ms| format!(", live after {}", duration(ms)));
-    let serving = if view.serving.is_empty() { String::new() } else { format!("; {}", view.serving) };
-    format!("{} {}: {}{live}{serving}", view.workload, view.deployment_id, paint.tone(Tone::Good, word))
+    let word = paint.tone(Tone::Good, word);
+    format!("{} {}: {word}{live}{}", view.workload, view.deployment_id, serving(view))
 }
 
 /// One line for a deployment that is not.
@@ -73,7 +76,7 @@ fn lines(head: &str, lines: &[String], paint: Paint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::views::{ReasonView, Stage, WishKind};
+    use crate::api::views::{ReasonView, Stage};
 
     fn ended(outcome: Outcome) -> DeploymentView {
         DeploymentView {
