@@ -1,6 +1,12 @@
 //! Integration tests in one binary, a module per subject.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod api_document;
+mod api_events;
+mod api_fake;
+mod api_http;
+mod cli_commands;
+mod cli_waiting;
 mod engine;
 mod inputs;
 mod intake_decide;

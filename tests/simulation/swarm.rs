@@ -88,17 +88,6 @@ impl Swarm {
         swarm
     }
 
-    /// Only these faults, each at this rate (‰).
-    #[cfg(test)]
-    pub(crate) fn only(faults: &[Fault], rate: u16) -> Self {
-        let mut swarm = Self::default();
-        for fault in faults {
-            swarm.rates[*fault as usize] = rate;
-        }
-        swarm.moves = faults.iter().copied().filter(|fault| MOVES.contains(fault)).collect();
-        swarm
-    }
-
     /// Whether this fault strikes now.
     pub(crate) fn strikes(&self, fault: Fault, random: &mut Random) -> bool {
         let rate = u64::from(self.rates[fault as usize]);

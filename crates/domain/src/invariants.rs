@@ -31,10 +31,8 @@ impl fmt::Display for Breach {
 struct Breaches(Vec<Breach>);
 
 impl Breaches {
-    fn must(&mut self, holds: bool, sentence: &'static str) {
-        if !holds {
-            self.0.push(Breach { sentence, unit: None });
-        }
+    fn broken(&mut self, sentence: &'static str) {
+        self.0.push(Breach { sentence, unit: None });
     }
 
     fn each<'a>(&mut self, wrong: impl IntoIterator<Item = &'a UnitId>, sentence: &'static str) {
@@ -58,13 +56,23 @@ pub fn always(state: &Workload) -> Vec<Breach> {
     if let (Some(active), Some((standby, _))) = (&state.active, &state.standby) {
         found.each(active.units.iter().filter(|unit| standby.units.contains(unit)), "the standby is another slot");
     }
-    found.must(state.active.as_ref().is_none_or(|slot| !slot.units.is_empty()), "an active slot has units");
-    found.must(state.routed.generation <= state.generation, "no route is newer than the log");
-    found.must(committed(state) <= state.generation, "no commitment is newer than the log");
+    if state.active.as_ref().is_some_and(|slot| slot.units.is_empty()) {
+        found.broken("an active slot has units");
+    }
+    if state.routed.generation > state.generation {
+        found.broken("no route is newer than the log");
+    }
+    if committed(state) > state.generation {
+        found.broken("no commitment is newer than the log");
+    }
     let current = state.active.as_ref().is_none_or(|slot| state.release(slot.release).is_some_and(|r| r.proven));
-    found.must(current, "the active release is known and has been live");
+    if !current {
+        found.broken("the active release is known and has been live");
+    }
     let torn = state.teardown == Teardown::Done && (state.open.is_some() || state.active.is_some());
-    found.must(!torn, "what is torn down does not run");
+    if torn {
+        found.broken("what is torn down does not run");
+    }
     found.0
 }
 
@@ -81,8 +89,8 @@ fn committed(state: &Workload) -> u64 {
 #[must_use]
 pub fn seen(state: &Workload, observed: &Observed) -> Vec<Breach> {
     let mut found = Breaches::default();
-    if let Some(router) = &observed.router {
-        found.must(router.generation <= state.generation, "the router is not ahead of the log");
+    if observed.router.as_ref().is_some_and(|router| router.generation > state.generation) {
+        found.broken("the router is not ahead of the log");
     }
     let twins = observed.containers.windows(2).filter(|pair| pair[0].unit == pair[1].unit).map(|pair| &pair[0].unit);
     found.each(twins, "a unit has one container");
@@ -113,7 +121,7 @@ pub fn at_rest(state: &Workload, observed: &Observed) -> Vec<Breach> {
     found.each(active.iter().filter(|unit| !running(unit)), "every active container runs");
     found.each(standby.iter().filter(|unit| !running(unit)), "every standby container runs");
     match &observed.router {
-        None => found.must(false, "the router answers"),
+        None => found.broken("the router answers"),
         Some(router) => {
             found.each(
                 active.iter().filter(|unit| !router.targets.contains(unit)),
@@ -124,9 +132,13 @@ pub fn at_rest(state: &Workload, observed: &Observed) -> Vec<Breach> {
                 "the route leads to active units only",
             );
             let behind = state.active.is_some() && router.generation < state.routed.generation;
-            found.must(!behind, "the router is not behind the log");
+            if behind {
+                found.broken("the router is not behind the log");
+            }
         }
     }
-    found.must(state.teardown != Teardown::Done || observed.containers.is_empty(), "nothing is left after a teardown");
+    if state.teardown == Teardown::Done && !observed.containers.is_empty() {
+        found.broken("nothing is left after a teardown");
+    }
     found.0
 }

@@ -34,8 +34,12 @@ pub(in crate::cli) fn failure(view: &DeploymentView) -> String {
         }
         Some(Outcome::Succeeded) | None => "goes on".to_owned(),
     };
-    let serving = if view.serving.is_empty() { String::new() } else { format!("; {}", view.serving) };
-    format!("{} {id} {what}{serving}", view.workload)
+    format!("{} {id} {what}{}", view.workload, serving(view))
+}
+
+/// Who serves now.
+fn serving(view: &DeploymentView) -> String {
+    if view.serving.is_empty() { String::new() } else { format!("; serving now: {}", view.serving) }
 }
 
 /// The last words of the container that failed; empty when nothing was kept.
@@ -93,7 +97,7 @@ mod tests {
                 time: String::new(),
                 lines: (0..30).map(|n| format!("line {n}\u{1b}[31m")).collect(),
             }),
-            serving: "rel_0 serves on".into(),
+            serving: "shop:v1 (rel_0)".into(),
         }
     }
 
@@ -101,7 +105,7 @@ mod tests {
     fn a_failure_names_reason_and_who_serves() {
         let view = ended(Outcome::Failed);
         let line = failure(&view);
-        assert_eq!(line, "shop/web dep_1 failed before the swap: answered 500 for 60 s; rel_0 serves on");
+        assert_eq!(line, "shop/web dep_1 failed before the swap: answered 500 for 60 s; serving now: shop:v1 (rel_0)");
         let words = last_words(&view, Paint::Plain);
         assert!(words.starts_with("last output of shop-web-1:\n  line 10 [31m\n"), "{words}");
         assert_eq!(words.lines().count(), 1 + LAST_LINES);

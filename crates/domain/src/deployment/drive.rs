@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use cutover_events::UnitId;
 use cutover_events::deployment::{
-    BlueDrained, DeploymentFailed, DeploymentSucceeded, ImageWish, Parked, Reason, RouteBackCommitted, StepFailed,
-    StepSucceeded, SwapCommitted, SwapRefused, Swapped, Wish,
+    BlueDrained, DeploymentFailed, DeploymentSucceeded, ImageWish, Parked, Reason, RouteBackCommitted, RouteReasserted,
+    StepFailed, StepSucceeded, SwapCommitted, SwapRefused, Swapped, Wish,
 };
 use cutover_events::plan::{Plan, Step};
 
@@ -319,8 +319,7 @@ impl Look<'_> {
             return next;
         }
         if router.generation < self.state.routed.generation {
-            let generation = self.state.routed.generation;
-            return self.attempt(Effect::Put { to: Targets::Green, generation });
+            return self.route_again(plan);
         }
         let leaving = || plan.blue.iter().filter(|unit| !plan.slot.contains(unit));
         if !drained && leaving().next().is_some() {
@@ -340,6 +339,19 @@ impl Look<'_> {
         }
     }
 
+    /// The router has forgotten the route to green: what is ready of it is routed again.
+    fn route_again(self, plan: &Plan) -> Next {
+        let is_ready = |unit: &UnitId| self.observed.seen(*unit).is_some_and(|seen| ready(plan, seen));
+        let to: Vec<_> = plan.slot.iter().copied().filter(is_ready).collect();
+        let generation = self.state.routed.generation;
+        match () {
+            () if plan.slot.is_empty() => self.attempt(Effect::Put { to: Targets::Nothing, generation }),
+            () if to.is_empty() => Next::Wait(None),
+            () if same(&to, &self.state.routed.units) => self.attempt(Effect::Put { to: Targets::Active, generation }),
+            () => Next::append(RouteReasserted { generation: self.state.generation + 1, to }),
+        }
+    }
+
     /// Green while it is watched. Blue that still runs takes over again; without one, green stays as long as any of it
     /// serves, because no route is worse than a part of one.
     fn watch(self, plan: &Plan) -> Option<Next> {
@@ -347,7 +359,7 @@ impl Look<'_> {
             fresh(plan).filter_map(|unit| Some((*unit, failing(plan, self.observed, *unit)?))).collect();
         let (unit, why) = failures.first()?;
         let blue: Vec<_> = self.state.active.as_ref().map(|slot| slot.units.to_vec()).unwrap_or_default();
-        let alive: Vec<_> = blue.into_iter().filter(|unit| serves(self.observed, *unit)).collect();
+        let alive: Vec<_> = blue.into_iter().filter(|unit| self.takes_over(plan, *unit)).collect();
         if alive.is_empty() && plan.slot.iter().any(|unit| serves(self.observed, *unit)) {
             return None;
         }
@@ -360,6 +372,12 @@ impl Look<'_> {
             to: alive,
             reason: why.clone(),
         }))
+    }
+
+    /// Whether a unit of blue runs, and is not known to be ill: what a repair has kept is probed with its green.
+    fn takes_over(self, plan: &Plan, unit: UnitId) -> bool {
+        let kept = plan.slot.contains(&unit);
+        self.observed.seen(unit).is_some_and(|seen| seen.phase == Doing::Running && (!kept || ready(plan, seen)))
     }
 
     /// After RouteBackCommitted.

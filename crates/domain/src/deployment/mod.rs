@@ -13,3 +13,6 @@ pub use decide::{Command, Rejection, decide};
 pub use evolve::{CorruptLog, evolve};
 pub use gate::{ready, serves};
 pub use next::{Decision, Next, next, probed, targets};
+
+#[cfg(test)]
+mod tests;

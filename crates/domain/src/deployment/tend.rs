@@ -116,7 +116,7 @@ fn reassert(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
     let is_ready = |unit: &UnitId| observed.seen(*unit).is_some_and(|seen| ready(&slot.plan, seen));
     let to: Vec<_> = slot.units.iter().copied().filter(|unit| routed(unit) || is_ready(unit)).collect();
     let better = behind || router.targets.len() != to.len() || to.iter().any(|unit| !router.targets.contains(unit));
-    if to.is_empty() || !better {
+    if !to.iter().any(is_ready) || !better {
         return None;
     }
     let put = Effect::Put { to: Targets::Active, generation: state.routed.generation };

@@ -1,0 +1,6 @@
+//! Histories: given these events and this look at the world, that comes next.
+
+mod course;
+mod queue;
+mod repair;
+mod story;

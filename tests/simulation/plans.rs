@@ -1,0 +1,191 @@
+//! Drills: every plan that exists, disturbed at every one of its points. A new step is covered the day it is added.
+
+use cutover_events::DeploymentId;
+use cutover_events::deployment::{ImageWish, Wish};
+
+use crate::drill::{Drill, Kind};
+use crate::shop::{Program, Spec};
+use crate::sim::Sim;
+use crate::watch::End;
+
+/// What is done before the drill, and what is wished in it.
+#[derive(Clone, Copy, Debug)]
+enum Scenario {
+    DeployFirst,
+    DeployAgain,
+    DeployReplicas,
+    DeployCurrent,
+    Restart,
+    RollbackNew,
+    RollbackAdopt,
+    HealOne,
+    HealAll,
+    Teardown,
+}
+
+use Scenario::*;
+
+const ALL: [Scenario; 10] = [
+    DeployFirst,
+    DeployAgain,
+    DeployReplicas,
+    DeployCurrent,
+    Restart,
+    RollbackNew,
+    RollbackAdopt,
+    HealOne,
+    HealAll,
+    Teardown,
+];
+
+impl Scenario {
+    fn spec(self) -> Spec {
+        let mut spec = Spec::plain(match self {
+            DeployReplicas | HealOne => 3,
+            HealAll => 2,
+            _ => 1,
+        });
+        if matches!(self, RollbackAdopt | Teardown) {
+            spec.policy.standby_ms = 600_000;
+        }
+        spec
+    }
+
+    /// A world at rest, just before the wish of the scenario.
+    fn prepared(self) -> Sim {
+        let mut sim = Sim::new(7, &[self.spec()]);
+        sim.calm = true;
+        let deployments = match self {
+            DeployFirst => 0,
+            RollbackNew | RollbackAdopt | Teardown => 2,
+            _ => 1,
+        };
+        for _ in 0..deployments {
+            let wish = sim.deploy_of(Program::GOOD);
+            sim.wish(0, wish, true);
+            sim.settle();
+        }
+        if matches!(self, DeployCurrent) {
+            sim.shops[0].specs.push(Spec::plain(2));
+        }
+        let routed: Vec<_> = sim.world.targets(sim.shops[0].id).iter().collect();
+        for unit in routed {
+            sim.world.connect(unit);
+        }
+        sim
+    }
+
+    fn wish(self, sim: &mut Sim) -> Option<DeploymentId> {
+        let wish = match self {
+            DeployFirst | DeployAgain | DeployReplicas => sim.deploy_of(Program::GOOD),
+            DeployCurrent => Wish::Deploy(ImageWish::Current),
+            Restart => Wish::Restart,
+            RollbackNew | RollbackAdopt => Wish::Rollback(None),
+            Teardown => Wish::Teardown,
+            HealOne | HealAll => return self.break_down(sim),
+        };
+        Some(sim.wish(0, wish, true).expect("the wish of a scenario is accepted"))
+    }
+
+    fn break_down(self, sim: &mut Sim) -> Option<DeploymentId> {
+        let units = sim.engine.lanes[0].state.active.as_ref().map(|slot| slot.units.clone()).unwrap_or_default();
+        for unit in units.iter().take(if matches!(self, HealOne) { 1 } else { usize::MAX }) {
+            sim.world.human_remove(*unit);
+        }
+        sim.engine.lanes[0].wake_ms = 0;
+        None
+    }
+
+    /// The whole scenario under one disturbance.
+    fn run(self, kind: Kind) -> Sim {
+        let mut sim = self.prepared();
+        sim.trace = Some(Vec::new());
+        let base = sim.journal.commits().len();
+        let id = self.wish(&mut sim);
+        sim.drill = Drill::new(kind, base + usize::from(id.is_some()));
+        sim.settle();
+        while !sim.world.pending().is_empty() {
+            sim.land(0);
+            sim.engine.lanes[0].wake_ms = 0;
+            sim.settle();
+        }
+        let name = format!("{self:?} {kind:?}");
+        let trace = sim.trace.clone().unwrap_or_default().join("\n");
+        assert_eq!(sim.violation, None, "{name}\n{trace}");
+        assert!(sim.drill.struck || matches!(kind, Kind::None | Kind::Twice), "{name}: never came to it\n{trace}");
+        let mut ends = sim.watch.accepted.values().map(|accepted| accepted.end);
+        let good = ends.all(|end| end == Some(End::Succeeded));
+        assert!(good || !kind.is_harmless(), "{name}: something did not succeed\n{trace}");
+        assert!(!good || sim.serves(0) != matches!(self, Teardown), "{name}: who serves?\n{trace}");
+        sim
+    }
+}
+
+impl Kind {
+    /// What the engine must get over, so that the deployment succeeds all the same.
+    fn is_harmless(self) -> bool {
+        !matches!(self, Kind::Refuse(_) | Kind::Remove(..))
+    }
+}
+
+/// Effects and commits of the undisturbed scenario.
+fn points(scenario: Scenario) -> (usize, usize) {
+    let sim = scenario.run(Kind::None);
+    (sim.drill.effects, sim.journal.commits().len() - sim.drill.base)
+}
+
+#[test]
+fn an_undisturbed_plan_succeeds() {
+    for scenario in ALL {
+        let (effects, commits) = points(scenario);
+        assert!(effects >= 1 && commits >= 4, "{scenario:?}: {effects} effects, {commits} commits");
+    }
+}
+
+#[test]
+fn every_effect_may_be_refused() {
+    for scenario in ALL {
+        (0..points(scenario).0).for_each(|k| drop(scenario.run(Kind::Refuse(k))));
+    }
+}
+
+#[test]
+fn every_effect_may_be_repeated() {
+    ALL.into_iter().for_each(|scenario| drop(scenario.run(Kind::Twice)));
+}
+
+#[test]
+fn the_engine_may_die_at_every_effect() {
+    for scenario in ALL {
+        for k in 0..points(scenario).0 {
+            scenario.run(Kind::DieBefore(k));
+            scenario.run(Kind::DieAfter(k));
+        }
+    }
+}
+
+#[test]
+fn every_effect_may_come_after_everything_is_over() {
+    for scenario in ALL {
+        (0..points(scenario).0).for_each(|k| drop(scenario.run(Kind::Late(k))));
+    }
+}
+
+#[test]
+fn the_log_may_end_at_every_commit() {
+    for scenario in ALL {
+        for k in 0..points(scenario).1 {
+            scenario.run(Kind::CutBefore(k));
+            scenario.run(Kind::CutAfter(k));
+        }
+    }
+}
+
+#[test]
+fn people_may_remove_every_container_at_every_effect() {
+    for scenario in ALL {
+        for k in 0..points(scenario).0 {
+            (0..6).for_each(|n| drop(scenario.run(Kind::Remove(k, n))));
+        }
+    }
+}
