@@ -157,7 +157,7 @@ fn the_socket_is_for_its_user_and_group() {
         let mode = std::fs::metadata(served.folder.join("engine.sock")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o660);
         let again = cutover::api::serve::bind_unix(&served.folder.join("engine.sock"));
-        assert_eq!(again.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
+        assert!(again.is_ok(), "a socket that a dead engine left is replaced");
     });
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, Command};
 
 use crate::api_fake::{DEPLOYMENT, Fake, Served, TOKEN};
@@ -125,6 +125,11 @@ async fn a_detached_deploy_does_not_wait() {
     served.stop().await;
 }
 
+/// Reads until a line holds `told`.
+async fn line_with(err: &mut Lines<BufReader<tokio::process::ChildStderr>>, told: &str) {
+    while !err.next_line().await.unwrap().expect("the client waits").contains(told) {}
+}
+
 #[tokio::test]
 async fn a_waiting_client_survives_restarts_of_the_engine() {
     let folder = tempfile::tempdir().unwrap();
@@ -135,8 +140,7 @@ async fn a_waiting_client_survives_restarts_of_the_engine() {
     for (round, step) in [(0, "create unit_1"), (1, "start unit_1"), (2, "gate")] {
         served.fake.happen("StepSucceeded", json!({"step": step}));
         let told = format!("[{}/0]", round + 1);
-        let seen = async { while !err.next_line().await.unwrap().expect("the client waits").contains(&told) {} };
-        tokio::time::timeout(PATIENCE, seen).await.expect("the step is told once, in order");
+        tokio::time::timeout(PATIENCE, line_with(&mut err, &told)).await.expect("the step is told once, in order");
         let fake = if round == 1 { served.stop().await } else { served.kill().await };
         served = Served::start(fake, folder.path()).await;
     }

@@ -79,10 +79,10 @@ async fn until_taken(store: &impl Log) -> u64 {
     }
 }
 
+/// Is the child of the test below, which names the folder and kills it; alone it has nothing to append to.
 #[tokio::test]
-#[ignore = "is the child of nothing_acknowledged_is_lost_to_kill_nine and appends for ever"]
 async fn child_that_appends_for_ever() {
-    let dir = std::env::var_os(FOLDER).unwrap();
+    let Some(dir) = std::env::var_os(FOLDER) else { return };
     let (store, _, _) = open(Path::new(&dir)).await.unwrap();
     for number in 0_u64.. {
         let receipt = store.append(append(&number.to_string())).await.unwrap();
@@ -95,7 +95,7 @@ async fn nothing_acknowledged_is_lost_to_kill_nine() {
     let dir = tempfile::tempdir().unwrap();
     for round in 0..20 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "log_limits::child_that_appends_for_ever", "--nocapture"])
+            .args(["--exact", "log_limits::child_that_appends_for_ever", "--nocapture"])
             .env(FOLDER, dir.path())
             .stdout(Stdio::piped())
             .spawn()
