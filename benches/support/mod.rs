@@ -1,5 +1,4 @@
 //! What the benches of the log share: events as they come from a forge, lines as scripts read them.
-#![expect(clippy::unwrap_used, reason = "a bench that cannot go on has nothing to tell")]
 
 use cutover::store::{Append, Expected};
 use cutover_events::delivery::{Change, ChangeKind, DeliveryReceived};

@@ -228,6 +228,8 @@ pub(crate) struct Served {
     pub(crate) folder: PathBuf,
     pub(crate) tcp: std::net::SocketAddr,
     pub(crate) readiness: watch::Sender<Readiness>,
+    /// How many requests have arrived.
+    pub(crate) asked: watch::Receiver<usize>,
     end: CancellationToken,
     tasks: tokio::task::JoinSet<()>,
 }
@@ -236,7 +238,12 @@ impl Served {
     /// Serves `fake` below `folder`.
     pub(crate) async fn start(fake: Arc<Fake>, folder: &Path) -> Self {
         let (readiness, watched) = watch::channel(Readiness::Ready(fake.clone()));
-        let router = router(ApiState::new(watched, Clock::system()));
+        let (count, asked) = watch::channel(0);
+        let counted = axum::middleware::map_request(move |request: axum::extract::Request| {
+            count.send_modify(|requests| *requests += 1);
+            std::future::ready(request)
+        });
+        let router = router(ApiState::new(watched, Clock::system())).layer(counted);
         let end = CancellationToken::new();
         let mut tasks = tokio::task::JoinSet::new();
         let unix = serve::bind_unix(&folder.join(serve::ENGINE_SOCKET)).unwrap();
@@ -244,7 +251,7 @@ impl Served {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let tcp = listener.local_addr().unwrap();
         tasks.spawn(serve::serve_tcp(listener, router, end.clone()));
-        Self { fake, folder: folder.to_owned(), tcp, readiness, end, tasks }
+        Self { fake, folder: folder.to_owned(), tcp, readiness, asked, end, tasks }
     }
 
     /// Ends as an engine does: streams are told, connections end.

@@ -44,7 +44,7 @@ async fn ended(folder: &Path, args: &[&str]) -> Said {
 async fn heard(fake: &Fake, wishes: usize) {
     let until = async {
         while fake.askers.lock().len() < wishes {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(PATIENCE, until).await.expect("the wish arrives");
@@ -270,12 +270,13 @@ async fn a_reader_that_goes_away_is_no_failure() {
 #[tokio::test]
 async fn an_engine_that_starts_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
-    let served = Served::start(Fake::new(), folder.path()).await;
+    let mut served = Served::start(Fake::new(), folder.path()).await;
     served.readiness.send_replace(cutover::api::Readiness::Starting("reading the log"));
     let child = spawn(folder.path(), &["status", "--json"]);
     let readiness = served.readiness.clone();
     let fake: Arc<Fake> = served.fake.clone();
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    let tried = served.asked.wait_for(|requests| *requests > 1);
+    tokio::time::timeout(PATIENCE, tried).await.expect("the client tries again").unwrap();
     readiness.send_replace(cutover::api::Readiness::Ready(fake));
     assert_eq!(said(child).await.code, Some(0));
     served.stop().await;

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::exit::{Exit, Failure};
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use crate::{server, telemetry};
 
 /// Threads of the engine: its work waits for Docker and the disk.
@@ -17,7 +17,7 @@ pub(crate) const CHILD: &str = "proxy-child";
 
 /// `serve`: until SIGTERM or SIGINT; an engine that cannot go on ends with an error, to be started again.
 pub(super) fn serve(config: &Config) -> Result<Exit, Failure> {
-    telemetry::init(&config.log);
+    log(config);
     tracing::info!("configuration:\n{config}");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Exit::Other, format!("no threads can be started: {error}")))?;
@@ -49,7 +49,7 @@ pub(super) fn serve(config: &Config) -> Result<Exit, Failure> {
 
 /// `proxy`: until SIGTERM or SIGINT.
 pub(super) fn proxy(config: &Config) -> Result<Exit, Failure> {
-    telemetry::init(&config.log);
+    log(config);
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(Exit::Other, format!("this program cannot find itself: {error}")))?;
     let reexec = Reexec { program, args: vec![OsString::from(CHILD)] };
@@ -61,4 +61,12 @@ pub(super) fn proxy(config: &Config) -> Result<Exit, Failure> {
         ..cutover_proxy::config::Config::default()
     };
     run(&data_plane, &reexec).map(|()| Exit::Ok).map_err(|error| Failure::new(Exit::Other, error.to_string()))
+}
+
+fn log(config: &Config) {
+    let format = match config.log.format {
+        LogFormat::Text => telemetry::Format::Text,
+        LogFormat::Json => telemetry::Format::Json,
+    };
+    telemetry::init(format, &config.log.level);
 }
