@@ -25,7 +25,7 @@ use grammar::Cli;
 #[must_use]
 pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == commands::CHILD) {
-        crate::telemetry::init(&crate::config::Config::default().log);
+        crate::telemetry::init(crate::telemetry::Format::Text, "info");
         return cutover_proxy::process::serve();
     }
     let cli = match Cli::try_parse() {
