@@ -21,8 +21,10 @@ use tokio::time::Instant;
 
 /// Rounds of each figure, interleaved with its peer.
 const ROUNDS: usize = 3;
-/// One round with one writer.
-const SHORT: Duration = Duration::from_secs(5);
+/// Slices of one writer on either, in turn: a disk shared with others changes its speed within seconds.
+const SLICES: usize = 30;
+/// One slice with one writer.
+const SHORT: Duration = Duration::from_millis(500);
 /// One round with 64 writers: long enough for sled to fall behind, if it does.
 const LONG: Duration = Duration::from_secs(30);
 const MIB: f64 = 1024.0 * 1024.0;
@@ -34,12 +36,13 @@ fn main() -> ExitCode {
 
 async fn measure() -> bool {
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        let dir = tempfile::tempdir_in(".").unwrap();
-        bare.push(bare_file(&dir.path().join("bare")).await);
-        let store = open(dir.path()).await;
+    let dir = tempfile::tempdir_in(".").unwrap();
+    let store = open(dir.path()).await;
+    for slice in 0..SLICES {
+        bare.push(bare_file(&dir.path().join(format!("bare-{slice}"))).await);
         ours.push(append_for(&store, 1, SHORT, Keys::Without).await);
     }
+    drop(store);
     let peer = Some(("a bare file with the same group commit", median(bare)));
     let bound = Bound::AtLeast(0.85, 0.95);
     let one = Figure { bench: "append", metric: "1 writer", value: median(ours), unit: "events/s", peer, bound };
