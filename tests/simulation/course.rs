@@ -7,6 +7,7 @@ use crate::shop::{Program, Spec};
 use crate::sim::Sim;
 use crate::swarm::Swarm;
 use crate::watch::End;
+use crate::wishes::By;
 
 /// More moves than this between two deployments: the run does not get on.
 const MOVES_PER_DEPLOYMENT: u64 = 5_000;
@@ -15,12 +16,12 @@ const CALM_MOVES: u64 = 4_000;
 
 impl Sim {
     /// A run by chance alone, up to this many deployments.
-    pub(crate) fn drawn(seed: u64, deployments: u64, traced: bool) -> Self {
+    pub(crate) fn drawn(seed: u64, deployments: u64, trace: Option<Vec<String>>) -> Self {
         let mut random = crate::random::Random::new(seed);
         let lanes = 1 + random.index(3);
         let specs: Vec<_> = (0..lanes).map(|_| Spec::drawn(&mut random)).collect();
         let mut sim = Self::new(random.next(), &specs);
-        sim.trace = traced.then(Vec::new);
+        sim.trace = trace;
         sim.swarm = Swarm::drawn(&mut random);
         let faults = format!("{:?}", sim.swarm);
         sim.say(|| format!("{faults} {specs:?}"));
@@ -213,7 +214,7 @@ impl Sim {
         for lane in 0..self.shops.len() {
             let teardown = self.random.chance(300);
             let wish = if teardown { Wish::Teardown } else { self.deploy_of(Program::GOOD) };
-            let Some(id) = self.wish(lane, wish, true) else { continue };
+            let Some(id) = self.wish(lane, wish, By::Person) else { continue };
             self.settle();
             if self.violation.is_none() && self.watch.accepted[&id].end != Some(End::Succeeded) {
                 self.fail(format!("w{lane}: in calm times {id} ended {:?}", self.watch.accepted[&id].end));

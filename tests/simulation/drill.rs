@@ -39,17 +39,15 @@ impl Drill {
     }
 
     pub(crate) fn dies_before(&mut self, commits: usize) -> bool {
-        matches!(self.kind, Kind::CutBefore(k) if commits == self.base + k) && self.strike(true)
+        matches!(self.kind, Kind::CutBefore(k) if commits == self.base + k) && self.strike()
     }
 
     pub(crate) fn dies_after(&mut self, commits: usize) -> bool {
-        matches!(self.kind, Kind::CutAfter(k) if commits == self.base + k + 1) && self.strike(true)
+        matches!(self.kind, Kind::CutAfter(k) if commits == self.base + k + 1) && self.strike()
     }
 
-    /// True once, when the point is reached.
-    pub(crate) fn strike(&mut self, reached: bool) -> bool {
-        let strikes = reached && !self.struck;
-        self.struck |= strikes;
-        strikes
+    /// True once.
+    pub(crate) fn strike(&mut self) -> bool {
+        !std::mem::replace(&mut self.struck, true)
     }
 }

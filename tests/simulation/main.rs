@@ -34,8 +34,9 @@ fn given(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-fn run(seed: u64, traced: bool) -> Result<Sim, String> {
-    let ran = catch_unwind(AssertUnwindSafe(|| Sim::drawn(seed, PER_RUN, traced)));
+/// One run; with a trace when a list to write it to is given.
+fn run(seed: u64, trace: Option<Vec<String>>) -> Result<Sim, String> {
+    let ran = catch_unwind(AssertUnwindSafe(|| Sim::drawn(seed, PER_RUN, trace)));
     ran.map_err(|panic| match panic.downcast_ref::<String>() {
         Some(text) => format!("panicked: {text}"),
         None => "panicked".into(),
@@ -43,7 +44,7 @@ fn run(seed: u64, traced: bool) -> Result<Sim, String> {
 }
 
 fn told(seed: u64) -> String {
-    let again = run(seed, true);
+    let again = run(seed, Some(Vec::new()));
     let lines = again.ok().and_then(|sim| sim.trace).unwrap_or_default();
     let from = lines.len().saturating_sub(given("CUTOVER_SIM_LINES").unwrap_or(150) as usize);
     lines[from..].join("\n")
@@ -53,7 +54,7 @@ fn told(seed: u64) -> String {
 fn every_invariant_holds_whatever_happens() {
     if let Some(seed) = given("CUTOVER_SIM_SEED") {
         println!("{}", told(seed));
-        let ran = run(seed, false);
+        let ran = run(seed, None);
         assert_eq!(ran.map(|sim| sim.violation), Ok(None), "seed {seed}");
         return;
     }
@@ -62,7 +63,7 @@ fn every_invariant_holds_whatever_happens() {
     let mut seed = first;
     let (mut begun, mut kinds) = (0, BTreeMap::<&str, u64>::new());
     while begun < wanted {
-        match run(seed, false).map(|sim| (sim.violation.clone(), sim.watch)) {
+        match run(seed, None).map(|sim| (sim.violation.clone(), sim.watch)) {
             Ok((None, watch)) => {
                 begun += watch.begun;
                 watch.kinds.into_iter().for_each(|(kind, count)| *kinds.entry(kind).or_default() += count);

@@ -122,21 +122,21 @@ impl Sim {
                 (!harmless).then(|| self.fail(format!("w{lane} {request:?} is not idempotent: {again:?}")));
                 Some(Ok(()))
             }
-            Kind::Refuse(at) if self.drill.strike(k == at) => Some(Err((Class::Permanent, ReasonKind::Refused))),
-            Kind::DieBefore(at) if self.drill.strike(k == at) => {
+            Kind::Refuse(at) if k == at && self.drill.strike() => Some(Err((Class::Permanent, ReasonKind::Refused))),
+            Kind::DieBefore(at) if k == at && self.drill.strike() => {
                 self.crash();
                 Some(Err(AWAY))
             }
-            Kind::DieAfter(at) if self.drill.strike(k == at) => {
+            Kind::DieAfter(at) if k == at && self.drill.strike() => {
                 self.arrive(request);
                 self.crash();
                 Some(Err(AWAY))
             }
-            Kind::Late(at) if self.drill.strike(k == at) => {
+            Kind::Late(at) if k == at && self.drill.strike() => {
                 self.world.send(request);
                 Some(Err(AWAY))
             }
-            Kind::Remove(at, n) if self.drill.strike(k == at) => {
+            Kind::Remove(at, n) if k == at && self.drill.strike() => {
                 let unit = self.world.containers().nth(n).map(|body| body.unit);
                 if let Some(unit) = unit {
                     self.say(|| format!("a person removes {unit}"));

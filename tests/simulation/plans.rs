@@ -7,6 +7,7 @@ use crate::drill::{Drill, Kind};
 use crate::shop::{Program, Spec};
 use crate::sim::Sim;
 use crate::watch::End;
+use crate::wishes::By;
 
 /// What is done before the drill, and what is wished in it.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +63,7 @@ impl Scenario {
         };
         for _ in 0..deployments {
             let wish = sim.deploy_of(Program::GOOD);
-            sim.wish(0, wish, true);
+            sim.wish(0, wish, By::Person);
             sim.settle();
         }
         if matches!(self, DeployCurrent) {
@@ -84,7 +85,7 @@ impl Scenario {
             Teardown => Wish::Teardown,
             HealOne | HealAll => return self.break_down(sim),
         };
-        Some(sim.wish(0, wish, true).expect("the wish of a scenario is accepted"))
+        Some(sim.wish(0, wish, By::Person).expect("the wish of a scenario is accepted"))
     }
 
     fn break_down(self, sim: &mut Sim) -> Option<DeploymentId> {

@@ -85,13 +85,18 @@ impl Watch {
                 let twice = e.plan.units.iter().find(|unit| !self.planned.insert(unit.unit));
                 twice.map_or(Ok(()), |unit| Err(format!("w{lane} plans {} a second time", unit.unit)))
             }
-            Event::SwapCommitted(e) => self.raise(lane, e.generation, e.to.is_empty()),
-            Event::SwapRefused(e) => self.raise(lane, e.generation, false),
-            Event::RouteBackCommitted(e) => {
-                let first = state.active.is_none();
-                self.raise(lane, e.generation, e.to.is_empty() && first)
+            Event::SwapCommitted(e) => {
+                self.farewell(lane, e.generation, &e.to);
+                self.raise(lane, e.generation)
             }
-            Event::RouteReasserted(e) => self.raise(lane, e.generation, false),
+            Event::RouteBackCommitted(e) => {
+                if state.active.is_none() {
+                    self.farewell(lane, e.generation, &e.to);
+                }
+                self.raise(lane, e.generation)
+            }
+            Event::SwapRefused(e) => self.raise(lane, e.generation),
+            Event::RouteReasserted(e) => self.raise(lane, e.generation),
             _ => Ok(()),
         }
     }
@@ -165,11 +170,15 @@ impl Watch {
         if right { Ok(()) } else { Err(format!("w{lane}: {id} succeeded, and {active:?} runs")) }
     }
 
-    fn raise(&mut self, lane: usize, generation: u64, farewell: bool) -> Result<(), String> {
-        let story = &mut self.stories[lane];
-        if farewell {
-            story.farewells.insert(generation);
+    /// From this generation on the route may lead nowhere.
+    fn farewell(&mut self, lane: usize, generation: u64, to: &[UnitId]) {
+        if to.is_empty() {
+            self.stories[lane].farewells.insert(generation);
         }
+    }
+
+    fn raise(&mut self, lane: usize, generation: u64) -> Result<(), String> {
+        let story = &mut self.stories[lane];
         if generation <= story.generation {
             return Err(format!("w{lane} gives out generation {generation} after {}", story.generation));
         }

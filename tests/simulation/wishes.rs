@@ -7,6 +7,13 @@ use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
 use crate::shop::{Minted, Program, Spec};
 use crate::sim::Sim;
 
+/// Who wishes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    Person,
+    Machine,
+}
+
 impl Sim {
     /// Somebody wishes something of this workload.
     pub(crate) fn some_wish(&mut self, lane: usize) {
@@ -27,7 +34,7 @@ impl Sim {
             _ => return self.some_word(lane),
         };
         let person = wish == Wish::Teardown || self.random.chance(500);
-        self.wish(lane, wish, person);
+        self.wish(lane, wish, if person { By::Person } else { By::Machine });
     }
 
     pub(crate) fn deploy_of(&mut self, program: Program) -> Wish {
@@ -55,14 +62,14 @@ impl Sim {
     }
 
     /// Accepts a wish, or refuses it; gives its id.
-    pub(crate) fn wish(&mut self, lane: usize, wish: Wish, person: bool) -> Option<DeploymentId> {
+    pub(crate) fn wish(&mut self, lane: usize, wish: Wish, by: By) -> Option<DeploymentId> {
         let deployment = DeploymentId(Minted(&mut self.minted).bytes());
         let intent = IntentQueued {
             deployment,
             workload: self.shops[lane].id,
             wish,
             revision: self.shops[lane].specs.len() as u32,
-            person,
+            person: by == By::Person,
             change: None,
         };
         self.command(lane, Command::Queue(intent));

@@ -1,6 +1,6 @@
 //! The only place that turns a class of failure into a delay.
 
-use crate::observed::Trouble;
+use crate::observed::{Effect, Trouble};
 
 /// First delay after an effect that did not happen, ms: Docker answers most calls within it.
 const FIRST_MS: u64 = 50;
@@ -18,6 +18,19 @@ pub fn next_try(trouble: &Trouble) -> u64 {
     trouble.at_ms.saturating_add(doubled(FIRST_MS, trouble.tries, LONGEST_MS))
 }
 
+/// When an effect that nobody waits for may be tried, after the newest trouble. Another effect's trouble holds it up for
+/// a moment too: two that fail in turn would each wipe out what is remembered of the other, and never wait.
+#[must_use]
+pub fn not_before(trouble: &Trouble, effect: Effect) -> u64 {
+    if trouble.effect == effect { next_try(trouble) } else { soonest(trouble) }
+}
+
+/// When anything else may be tried after a trouble.
+#[must_use]
+pub fn soonest(trouble: &Trouble) -> u64 {
+    trouble.at_ms.saturating_add(FIRST_MS)
+}
+
 /// How long after `failed` repairs in a row the next one waits, ms.
 #[must_use]
 pub fn heal_delay(failed: u32) -> u64 {
@@ -30,7 +43,24 @@ fn doubled(first: u64, tries: u32, longest: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use cutover_events::deployment::ReasonKind;
+
     use super::*;
+    use crate::observed::{Class, Targets};
+
+    fn trouble(effect: Effect, tries: u32) -> Trouble {
+        let (class, kind) = (Class::Transient, ReasonKind::Unavailable);
+        Trouble { effect, class, tries, at_ms: 1_000, kind, text: "no".into() }
+    }
+
+    #[test]
+    fn an_effect_is_tried_again_later_each_time_and_another_one_soon() {
+        let (fence, put) = (Effect::Fence { generation: 1 }, Effect::Put { to: Targets::Active, generation: 1 });
+        assert_eq!(not_before(&trouble(fence, 1), fence), 1_050);
+        assert_eq!(not_before(&trouble(fence, 3), fence), 1_200);
+        assert_eq!(not_before(&trouble(fence, 99), fence), 6_000);
+        assert_eq!(not_before(&trouble(fence, 99), put), 1_050);
+    }
 
     #[test]
     fn repairs_wait_longer_up_to_a_quarter_of_an_hour() {

@@ -195,6 +195,9 @@ fn commit(state: &mut Workload, event: &Event, (id, generation): (DeploymentId, 
 }
 
 fn swapped(state: &mut Workload, event: &Event, e: &Swapped, at: Mark) -> Evolved {
+    if e.generation != state.generation {
+        return corrupt(event, format!("has generation {}, but {} was committed", e.generation, state.generation));
+    }
     state.routed = Routed { generation: state.generation, units: e.to.as_slice().into() };
     on_open(state, event, e.deployment, |open| match open.phase {
         Phase::RoutingBack(..) | Phase::Fencing(_, _, Toward::Blue) => (),

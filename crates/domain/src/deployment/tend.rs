@@ -36,8 +36,8 @@ fn may_go(seen: &Seen, observed: &Observed) -> bool {
 }
 
 fn waits(effect: Effect, observed: &Observed, now: &Now) -> bool {
-    let trouble = observed.answers.trouble.as_ref().filter(|trouble| trouble.effect == effect);
-    trouble.is_some_and(|trouble| retry::next_try(trouble) > now.mono_ms)
+    let trouble = observed.answers.trouble.as_ref();
+    trouble.is_some_and(|trouble| retry::not_before(trouble, effect) > now.mono_ms)
 }
 
 /// The standby: its end, and its policy.
@@ -129,10 +129,12 @@ fn reassert(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
 /// When something here becomes due by itself, on the monotonic clock.
 pub(super) fn due(state: &Workload, observed: &Observed, now: &Now) -> Option<u64> {
     let standby = state.standby.as_ref().map(|(slot, since)| now.deadline(*since, slot.plan.policy.standby_ms));
-    let trouble = observed.answers.trouble.as_ref().map(retry::next_try);
+    let trouble = observed.answers.trouble.as_ref();
+    let another = trouble.map(retry::soonest);
+    let trouble = trouble.map(retry::next_try);
     let heal = (state.heals.failed > 0).then(|| now.deadline(state.heals.last, retry::heal_delay(state.heals.failed)));
     let down =
         observed.containers.iter().map(|seen| seen.down_ms).filter(|down| (1..DEAD_AFTER_MS).contains(down)).max();
     let dead = down.map(|down| now.mono_ms + DEAD_AFTER_MS - down);
-    [standby, trouble, heal, dead].into_iter().flatten().filter(|at| *at > now.mono_ms).min()
+    [standby, trouble, another, heal, dead].into_iter().flatten().filter(|at| *at > now.mono_ms).min()
 }

@@ -288,6 +288,7 @@ fn a_trouble_of_an_earlier_deployment_is_none_of_the_next() {
     story.step();
     story.wish(2, deploy(), By::Person);
     story.step();
+    story.now.mono_ms += 50;
     assert_eq!(story.next(), Next::Do(Effect::Resolve(dep(2))));
 }
 
@@ -315,6 +316,7 @@ fn a_teardown_unroutes_drains_and_leaves_nothing() {
     story.go_until(|story| matches!(story.state.open.as_ref().map(|open| &open.phase), Some(Phase::Fencing(..))));
     story.step();
     assert_eq!(story.appends(), ["SwapCommitted"]);
+    story.now.mono_ms += 50;
     story.go_on();
     assert_eq!(story.state.teardown, Teardown::Done);
     assert!(story.seen.containers.is_empty() && story.router().targets.is_empty());
