@@ -7,21 +7,18 @@ use std::time::Duration;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use crate::clock::Clock;
-use crate::logs::{KEEP_OUTPUT, Outputs};
+use crate::logs::Outputs;
 use crate::store::files;
 
 /// Between two rounds: ages are counted in days, so a round every ten minutes is early enough.
 const ROUND: Duration = Duration::from_secs(600);
-/// How long raw bodies of deliveries are kept: longer than any sender offers to send one again (facts: webhooks §7).
-const KEEP_BODIES: Duration = Duration::from_secs(30 * 24 * 3600);
-
 /// What is removed by age.
 #[derive(Clone, Debug)]
 pub struct Housekeeping {
-    /// Raw bodies of deliveries.
-    pub bodies: PathBuf,
-    /// Last output of containers that failed.
-    pub outputs: Arc<Outputs>,
+    /// Raw bodies of deliveries, and how long they are kept.
+    pub bodies: (PathBuf, Duration),
+    /// Last output of containers that failed, and how long it is kept.
+    pub outputs: (Arc<Outputs>, Duration),
     /// Time.
     pub clock: Clock,
 }
@@ -30,8 +27,8 @@ impl Housekeeping {
     /// One round.
     pub fn round(&self) {
         let now_ms = self.clock.stamp().wall_ms;
-        let gone = files::remove_older(&self.bodies, KEEP_BODIES, now_ms);
-        let outputs = self.outputs.remove_older(KEEP_OUTPUT, now_ms);
+        let gone = files::remove_older(&self.bodies.0, self.bodies.1, now_ms);
+        let outputs = self.outputs.0.remove_older(self.outputs.1, now_ms);
         match (gone, outputs) {
             (Ok(bodies), Ok(outputs)) if bodies + outputs > 0 => {
                 tracing::info!(bodies, outputs, "removed by age");

@@ -17,7 +17,6 @@ use super::{auth, layers, routes};
 pub const PREFIX: &str = "/api/v1";
 
 /// The router of the whole API.
-#[must_use]
 pub fn router(state: ApiState) -> Router {
     let (router, _) = parts(state.clone()).split_for_parts();
     router

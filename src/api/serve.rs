@@ -31,16 +31,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Who may speak to the engine without a token: its user and its group.
 const SOCKET_MODE: u32 = 0o660;
 
-/// A unix socket at this path, in place of one that nobody listens on any more.
+/// A unix socket at this path, in place of an earlier one: whoever holds the lock of the data folder is the only one
+/// who may listen there, and a process that is just being started can keep a dead one's socket open for a moment.
 ///
 /// # Errors
-/// The path cannot be bound, or somebody listens on it.
+/// The path cannot be bound.
 pub fn bind_unix(path: &Path) -> std::io::Result<UnixListener> {
-    if path.exists() {
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(std::io::Error::new(std::io::ErrorKind::AddrInUse, "another engine listens on this socket"));
-        }
-        std::fs::remove_file(path)?;
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => (),
     }
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE))?;

@@ -81,18 +81,21 @@ struct Watch<'a> {
 impl Watch<'_> {
     async fn reached(&mut self, output: &Output) -> Result<DeploymentView, Failure> {
         let mut away = Away::new(self.waiting.timeout);
-        loop {
-            let path = format!("/api/v1/events?deployment={}&after={}", self.id, self.after);
-            match self.client.events(&path).await {
-                Ok(mut frames) => {
-                    away.back();
-                    if self.read(&mut frames, output).await {
-                        return self.view().await;
-                    }
-                }
-                Err(error) => away.bear(self.client, &error)?,
-            }
+        while !self.connection(&mut away, output).await? {
             tokio::time::sleep(PAUSE).await;
+        }
+        self.view().await
+    }
+
+    /// Reads one connection: whether the goal was reached before it was over.
+    async fn connection(&mut self, away: &mut Away, output: &Output) -> Result<bool, Failure> {
+        let path = format!("/api/v1/events?deployment={}&after={}", self.id, self.after);
+        match self.client.events(&path).await {
+            Ok(mut frames) => {
+                away.back();
+                Ok(self.read(&mut frames, output).await)
+            }
+            Err(error) => away.bear(self.client, &error).map(|()| false),
         }
     }
 
@@ -166,27 +169,22 @@ impl Away {
     }
 }
 
+/// What is told of each event that is followed.
+type Tell<'a> = &'a mut dyn FnMut(&EventLine) -> Result<(), Failure>;
+
 /// Follows the log from a position on, across restarts of the engine, until a person goes away.
 ///
 /// # Errors
 /// Refused, away for too long, or what `tell` refuses.
-pub(super) async fn events(
-    client: &Client,
-    (query, after): (&str, u64),
-    tell: &mut dyn FnMut(&EventLine) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+pub(super) async fn events(client: &Client, (query, after): (&str, u64), tell: Tell<'_>) -> Result<(), Failure> {
     let follow = async {
         let mut after = after;
         let mut away = Away::new(None);
         loop {
             match client.events(&format!("/api/v1/events?after={after}{query}")).await {
-                Ok(mut frames) => {
+                Ok(frames) => {
                     away.back();
-                    while let Some(frame) = frames.next().await {
-                        let Some(line) = line(&frame) else { continue };
-                        after = after.max(line.position);
-                        tell(&line)?;
-                    }
+                    after = pass_on(frames, after, &mut *tell).await?;
                 }
                 Err(error) => away.bear(client, &error)?,
             }
@@ -197,4 +195,14 @@ pub(super) async fn events(
         ended = follow => ended,
         _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "")),
     }
+}
+
+/// Tells the events of one connection; where it was over.
+async fn pass_on(mut frames: super::client::Frames, mut after: u64, tell: Tell<'_>) -> Result<u64, Failure> {
+    while let Some(frame) = frames.next().await {
+        let Some(line) = line(&frame) else { continue };
+        after = after.max(line.position);
+        tell(&line)?;
+    }
+    Ok(after)
 }

@@ -110,7 +110,7 @@ pub(super) struct Waiting {
           value_name = "live|end", hide_possible_values = true, conflicts_with = "detach")]
     wait: Option<Goal>,
     /// Stop waiting after this time, e.g. 120s; the deployment goes on
-    #[arg(long, value_name = "TIME", value_parser = values::timeout, conflicts_with = "detach")]
+    #[arg(long, allow_hyphen_values = true, value_name = "TIME", value_parser = values::timeout, conflicts_with = "detach")]
     pub(super) timeout: Option<std::time::Duration>,
     /// Do not wait
     #[arg(long)]
@@ -130,7 +130,7 @@ pub(super) struct Wish {
     #[command(flatten)]
     pub(super) waiting: Waiting,
     /// The same key attaches to the same deployment instead of asking for another one
-    #[arg(long, value_name = "KEY", value_parser = values::key)]
+    #[arg(long, allow_hyphen_values = true, value_name = "KEY", value_parser = values::key)]
     pub(super) key: Option<String>,
     #[command(flatten)]
     pub(super) json: Json,
@@ -174,7 +174,7 @@ pub(super) struct Show {
     /// Workload: project/name, or its name where that is unambiguous
     pub(super) name: String,
     /// A revision; the newest without it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, allow_hyphen_values = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) revision: Option<u32>,
     #[command(flatten)]
     pub(super) json: Json,
@@ -185,7 +185,7 @@ pub(super) struct Deploy {
     /// Workload: project/name, or its name where that is unambiguous
     pub(super) name: String,
     /// Image reference; without it the one of the spec, or what runs
-    #[arg(long, value_name = "REF")]
+    #[arg(long, allow_hyphen_values = true, value_name = "REF")]
     pub(super) image: Option<String>,
     /// Ask the registry even where the image is here
     #[arg(long)]
@@ -199,7 +199,7 @@ pub(super) struct Rollback {
     /// Workload: project/name, or its name where that is unambiguous
     pub(super) name: String,
     /// Release (rel_…) or deployment (dep_…); without it the release before
-    #[arg(long, value_name = "RELEASE|DEPLOYMENT", value_parser = values::rollback_to)]
+    #[arg(long, allow_hyphen_values = true, value_name = "RELEASE|DEPLOYMENT", value_parser = values::rollback_to)]
     pub(super) to: Option<String>,
     #[command(flatten)]
     pub(super) wish: Wish,
@@ -251,13 +251,13 @@ pub(super) struct Named {
 #[derive(Args, Debug, Clone)]
 pub(super) struct Range {
     /// Only events after this position
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, allow_hyphen_values = true, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(super) after: u64,
     /// Only events of this deployment
-    #[arg(long, value_name = "DEPLOYMENT", value_parser = values::deployment)]
+    #[arg(long, allow_hyphen_values = true, value_name = "DEPLOYMENT", value_parser = values::deployment)]
     pub(super) deployment: Option<String>,
     /// Only events of these kinds, separated by commas
-    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = values::kind)]
+    #[arg(long, allow_hyphen_values = true, value_name = "KIND", value_delimiter = ',', value_parser = values::kind)]
     pub(super) kind: Vec<String>,
     /// Go on with what happens
     #[arg(long, short)]
@@ -299,7 +299,7 @@ pub(super) struct Wait {
     #[arg(long = "for", value_enum, value_name = "live|end", default_value = "end", hide_possible_values = true)]
     pub(super) goal: Goal,
     /// Stop waiting after this time, e.g. 120s; the deployment goes on
-    #[arg(long, value_name = "TIME", value_parser = values::timeout)]
+    #[arg(long, allow_hyphen_values = true, value_name = "TIME", value_parser = values::timeout)]
     pub(super) timeout: Option<std::time::Duration>,
     #[command(flatten)]
     pub(super) json: Json,
@@ -310,8 +310,11 @@ pub(super) struct Logs {
     /// Workload: project/name, or its name where that is unambiguous
     pub(super) name: String,
     /// Lines of each container
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=2000))]
+    #[arg(long, allow_hyphen_values = true, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=2000))]
     pub(super) lines: u32,
+    /// Only the last words that were kept of this deployment's container
+    #[arg(long, allow_hyphen_values = true, value_name = "DEPLOYMENT", value_parser = values::deployment)]
+    pub(super) deployment: Option<String>,
     #[command(flatten)]
     pub(super) json: Json,
 }
@@ -338,7 +341,7 @@ pub(super) struct HookAdd {
     #[arg(long, value_enum, default_value = "github")]
     pub(super) provider: ProviderWord,
     /// For generic: the header that holds the signature
-    #[arg(long, value_name = "HEADER", value_parser = values::header)]
+    #[arg(long, allow_hyphen_values = true, value_name = "HEADER", value_parser = values::header)]
     pub(super) header: Option<String>,
     #[command(flatten)]
     pub(super) secret: SecretFile,
@@ -347,7 +350,7 @@ pub(super) struct HookAdd {
 #[derive(Args, Debug)]
 pub(super) struct SecretFile {
     /// File with the secret, or - for stdin; without it one is made
-    #[arg(long, value_name = "FILE|-")]
+    #[arg(long, allow_hyphen_values = true, value_name = "FILE|-")]
     pub(super) secret_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) json: Json,
@@ -372,7 +375,7 @@ pub(super) struct HookDeliveries {
     /// Name or hook_…
     pub(super) hook: String,
     /// How many
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    #[arg(long, allow_hyphen_values = true, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
     pub(super) limit: u32,
     #[command(flatten)]
     pub(super) json: Json,
@@ -417,7 +420,7 @@ pub(super) enum Log {
 #[derive(Args, Debug)]
 pub(super) struct LogData {
     /// Read this data folder instead of asking the engine
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, allow_hyphen_values = true, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
     #[command(flatten)]
     pub(super) json: Json,
@@ -426,7 +429,7 @@ pub(super) struct LogData {
 #[derive(Args, Debug)]
 pub(super) struct LogExport {
     /// Only commits that end after this position
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, allow_hyphen_values = true, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(super) after: u64,
     #[command(flatten)]
     pub(super) log: LogData,

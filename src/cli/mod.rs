@@ -24,6 +24,10 @@ use grammar::Cli;
 /// Runs the command of this process's arguments and returns its exit code; nothing is left running.
 #[must_use]
 pub fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|first| first == commands::CHILD) {
+        crate::telemetry::init(crate::telemetry::Format::Text, "info");
+        return cutover_proxy::process::serve();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return answered(&error),

@@ -57,20 +57,20 @@ impl Output {
 
     /// How results are painted.
     pub(super) fn paint(&self) -> Paint {
-        paint(std::io::stdout().is_terminal())
+        paint(&std::io::stdout())
     }
 
     /// How what stands beside results is painted.
     pub(super) fn paint_aside(&self) -> Paint {
-        paint(std::io::stderr().is_terminal())
+        paint(&std::io::stderr())
     }
 }
 
 /// Colours only on a terminal that takes them, and not against the person's wish (<https://no-color.org>).
-fn paint(terminal: bool) -> Paint {
+fn paint(stream: &impl IsTerminal) -> Paint {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    if terminal && !unwanted && !dumb { Paint::Colour } else { Paint::Plain }
+    if stream.is_terminal() && !unwanted && !dumb { Paint::Colour } else { Paint::Plain }
 }
 
 fn written(error: &std::io::Error) -> Failure {

@@ -55,22 +55,18 @@ pub(super) const TOP: &[&str] = &["data_dir", "api", "proxy", "hooks", "docker",
 pub(super) fn of_section(name: &str) -> Option<&'static [&'static str]> {
     Some(match name {
         "api" | "proxy" => &["listen"],
-        "hooks" => &["host", "max_body"],
+        "hooks" => &["host"],
         "docker" => &["socket"],
-        "limits" => &["deployments", "keep_bodies", "keep_output"],
+        "limits" => &["effects", "keep_bodies", "keep_output"],
         "log" => &["format", "level"],
         _ => return None,
     })
 }
 
-/// Deployments at a time: each holds an open listing of Docker and its probes.
-const MAX_DEPLOYMENTS: i64 = 64;
+/// Effects on Docker at a time: beyond it only the daemon's queue grows.
+const MAX_EFFECTS: i64 = 64;
 /// Bytes of a path that sockets are made below: Linux takes 107 for a socket, and ours have up to 17 more.
 const MAX_DATA_DIR_BYTES: usize = 90;
-/// Least a delivery may have: below, pushes with a few commits would not fit.
-const MIN_BODY_BYTES: u64 = 64 << 10;
-/// Most a delivery may have: one is held in memory while it is verified.
-const MAX_BODY_BYTES: u64 = 64 << 20;
 const HOUR_MS: u64 = 60 * 60 * 1000;
 const YEAR_MS: u64 = 365 * 24 * HOUR_MS;
 
@@ -112,21 +108,6 @@ pub(super) const KEYS: &[Key] = &[
         },
     },
     Key {
-        path: "hooks.max_body",
-        doc: "Size of one delivery, 64KiB to 64MiB. 25MiB is the most that GitHub sends.",
-        value: Value::Text {
-            set: |c, text| {
-                let bytes = quantity::bytes(text)?;
-                if !(MIN_BODY_BYTES..=MAX_BODY_BYTES).contains(&bytes) {
-                    return Err(format!("{} is out of range; allowed is 64KiB to 64MiB", quoted(text)));
-                }
-                c.hooks.max_body_bytes = bytes;
-                Ok(())
-            },
-            get: |c| quantity::show_bytes(c.hooks.max_body_bytes),
-        },
-    },
-    Key {
         path: "docker.socket",
         doc: "Path (absolute) of Docker's socket.",
         value: Value::Text {
@@ -138,14 +119,14 @@ pub(super) const KEYS: &[Key] = &[
         },
     },
     Key {
-        path: "limits.deployments",
-        doc: "Deployments that run at the same time (1 to 64), each of another workload; on two cores more than 4 only\n\
-              wait for one another.",
+        path: "limits.effects",
+        doc: "Effects on Docker that run at the same time (1 to 64), each of another workload; on two cores more than 4\n\
+              only wait for one another.",
         value: Value::Number {
             low: 1,
-            high: MAX_DEPLOYMENTS,
-            set: |c, number| c.limits.deployments = u16::try_from(number).unwrap_or(1),
-            get: |c| c.limits.deployments.into(),
+            high: MAX_EFFECTS,
+            set: |c, number| c.limits.effects = u16::try_from(number).unwrap_or(1),
+            get: |c| c.limits.effects.into(),
         },
     },
     Key {

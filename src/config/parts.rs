@@ -41,8 +41,6 @@ pub struct Proxy {
 pub struct Hooks {
     /// The host that `/hooks/` is answered on; `None`: every host, unless a workload holds the path there.
     pub host: Option<String>,
-    /// Bytes of one delivery.
-    pub max_body_bytes: u64,
 }
 
 /// Docker.
@@ -55,8 +53,8 @@ pub struct Docker {
 /// What is bounded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Deployments that run at the same time, each of another workload.
-    pub deployments: u16,
+    /// Effects on Docker that run at the same time.
+    pub effects: u16,
     /// How long the bodies of deliveries are kept, ms.
     pub keep_bodies_ms: u64,
     /// How long the last output of failed containers is kept, ms.
@@ -89,10 +87,8 @@ const STATE_HOME: &str = ".local/state";
 const ROOT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 80);
 /// Where others serve: they may not have port 80, and what a user tries out is not for the network.
 const USER_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
-/// The largest delivery that GitHub sends.
-const MAX_BODY_BYTES: u64 = 25 << 20;
-/// On two cores, more than this only wait for one another.
-const DEPLOYMENTS: u16 = 4;
+/// On two cores more effects on Docker only wait for one another (facts: docker §3).
+const EFFECTS: u16 = 4;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// Long enough to look at last month's delivery.
 const KEEP_BODIES_MS: u64 = 30 * DAY_MS;
@@ -106,9 +102,9 @@ impl Default for Config {
             data_dir: PathBuf::from(ROOT_DATA_DIR),
             api: Api::default(),
             proxy: Proxy { listen: vec![ROOT_LISTEN] },
-            hooks: Hooks { host: None, max_body_bytes: MAX_BODY_BYTES },
+            hooks: Hooks { host: None },
             docker: Docker { socket: PathBuf::from("/var/run/docker.sock") },
-            limits: Limits { deployments: DEPLOYMENTS, keep_bodies_ms: KEEP_BODIES_MS, keep_output_ms: KEEP_OUTPUT_MS },
+            limits: Limits { effects: EFFECTS, keep_bodies_ms: KEEP_BODIES_MS, keep_output_ms: KEEP_OUTPUT_MS },
             log: Log { format: LogFormat::Text, level: "info".to_owned() },
         }
     }

@@ -44,13 +44,13 @@ fn every_key_is_known_to_its_section() {
 #[test]
 fn what_is_printed_means_the_same() {
     let given = "data_dir = \"/srv/cut over\"\napi.listen = \"[::1]:7070\"\nproxy.listen = [\"0.0.0.0:80\", \"[::]:80\"]\n\
-                 [hooks]\nhost = \"Hooks.example.com\"\nmax_body = \"1MiB\"\n[docker]\nsocket = \"/run/d.sock\"\n\
-                 [limits]\ndeployments = 2\nkeep_bodies = \"1d\"\nkeep_output = \"36h\"\n[log]\nformat = \"json\"\n\
+                 [hooks]\nhost = \"Hooks.example.com\"\n[docker]\nsocket = \"/run/d.sock\"\n\
+                 [limits]\neffects = 2\nkeep_bodies = \"1d\"\nkeep_output = \"36h\"\n[log]\nformat = \"json\"\n\
                  level = \"warn,cutover::store=debug\"\n";
     let config = text(given).unwrap();
     assert_eq!(config.data_dir, PathBuf::from("/srv/cut over"));
     assert_eq!(config.hooks.host.as_deref(), Some("hooks.example.com"));
-    assert_eq!((config.limits.deployments, config.log.format), (2, LogFormat::Json));
+    assert_eq!((config.limits.effects, config.log.format), (2, LogFormat::Json));
     assert_eq!(text(&config.to_string()), Ok(config));
     assert_eq!(text("proxy.listen = \"0.0.0.0:80\""), Ok(Config::default()));
 }
@@ -59,15 +59,12 @@ fn what_is_printed_means_the_same() {
 fn later_places_overrule_earlier_ones() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.toml");
-    std::fs::write(&file, "[log]\nlevel = \"warn\"\nformat = \"json\"\n[limits]\ndeployments = 3\n").unwrap();
-    let environment = [("CUTOVER_LOG__LEVEL", "debug"), ("CUTOVER_LIMITS__DEPLOYMENTS", "5"), ("PATH", "/bin")];
+    std::fs::write(&file, "[log]\nlevel = \"warn\"\nformat = \"json\"\n[limits]\neffects = 3\n").unwrap();
+    let environment = [("CUTOVER_LOG__LEVEL", "debug"), ("CUTOVER_LIMITS__EFFECTS", "5"), ("PATH", "/bin")];
     let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let flags = [("limits.deployments", "7".to_owned())];
+    let flags = [("limits.effects", "7".to_owned())];
     let config = Config::default().with(Some(&file), environment.into_iter(), &flags).unwrap();
-    assert_eq!(
-        (config.limits.deployments, config.log.level.as_str(), config.log.format),
-        (7, "debug", LogFormat::Json)
-    );
+    assert_eq!((config.limits.effects, config.log.level.as_str(), config.log.format), (7, "debug", LogFormat::Json));
 }
 
 #[test]
@@ -82,7 +79,7 @@ fn variables_are_read_like_keys() {
     let cases = [
         (("CUTOVER_PROXY__LISTENS", "x"), "CUTOVER_PROXY__LISTEN?"),
         (("CUTOVER_ZZZ__QQQ", "x"), "CUTOVER_DATA_DIR"),
-        (("CUTOVER_LIMITS__DEPLOYMENTS", "0"), "1 to 64"),
+        (("CUTOVER_LIMITS__EFFECTS", "0"), "1 to 64"),
         (("CUTOVER_API__LISTEN", "7070"), "127.0.0.1:7070"),
     ];
     for (pair, word) in cases {
@@ -106,8 +103,7 @@ fn faults_have_a_place_a_key_and_what_is_allowed() {
         ("[log]\nformat = \"jsn\"", "c.toml:2:10: log.format: ", "\"json\""),
         ("[log]\nlevel = \"loud\"", "c.toml:2:9: log.level: ", "\"debug\""),
         ("[hooks]\nhost = \"a b\"", "c.toml:2:8: hooks.host: ", "DNS name"),
-        ("[hooks]\nmax_body = \"1GiB\"", "c.toml:2:12: hooks.max_body: ", "64MiB"),
-        ("[limits]\ndeployments = -1", "c.toml:2:15: limits.deployments: ", "1 to 64"),
+        ("[limits]\neffects = -1", "c.toml:2:11: limits.effects: ", "1 to 64"),
         ("[limits]\nkeep_output = \"1s\"", "c.toml:2:15: limits.keep_output: ", "1h to 365d"),
         ("[limits", "c.toml:1:", "not valid TOML"),
     ];

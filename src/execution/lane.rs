@@ -6,7 +6,7 @@ use std::time::Duration;
 use cutover_domain::deployment::{Command, Decision, Next, next};
 use cutover_domain::observed::{Class, Effect, Now, Trouble};
 use cutover_events::deployment::{Drift, DriftSeen, IntentQueued, ReasonKind, ReleaseResolved, Wish};
-use cutover_events::{Cause, DeploymentId, UnitId, WorkloadId};
+use cutover_events::{Cause, DeploymentId, Event, UnitId, WorkloadId};
 use tokio_util::sync::CancellationToken;
 
 use super::Execution;
@@ -82,7 +82,14 @@ impl Execution {
         let now = Now { boot: self.clock.boot(), mono_ms: self.clock.mono_ms(), engine_start_ms: self.started_ms };
         let asked = next(&state, &lane.sight.observed, &now);
         match asked {
-            Next::Append(events) => self.written(self.commands.advance(lane.id, &state, events).await.map(drop)),
+            Next::Append(events) => {
+                let over = events.iter().any(|event| matches!(event, Event::WorkloadTornDown(_)));
+                let step = self.written(self.commands.advance(lane.id, &state, events).await.map(drop));
+                if over {
+                    self.leftovers.notify_one();
+                }
+                step
+            }
             Next::Decide(decision) => self.decide(lane, &state, decision).await,
             Next::Do(effect) => {
                 self.effect(lane, &state, effect).await;

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cutover_events::{LogId, WorkloadId};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -29,9 +29,6 @@ use crate::commands::Commands;
 use crate::logs::Outputs;
 use crate::projections::World;
 use crate::secrets::Secrets;
-
-/// Effects on Docker that run side by side: on two cores more of them only add latency (facts: docker §3).
-const EFFECTS_AT_ONCE: usize = 4;
 
 /// What the shell works with.
 pub struct Execution {
@@ -58,6 +55,7 @@ pub struct Execution {
     /// When this engine started, `CLOCK_MONOTONIC`, ms.
     pub started_ms: u64,
     effects: Semaphore,
+    leftovers: Notify,
     poisoned: watch::Sender<Option<String>>,
 }
 
@@ -81,6 +79,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Position of this engine's EngineStarted.
     pub epoch: u64,
+    /// Effects on Docker that run side by side: more than cores only adds latency (facts: docker §3).
+    pub effects_at_once: usize,
 }
 
 impl Execution {
@@ -100,7 +100,8 @@ impl Execution {
             clock: parts.clock,
             epoch: parts.epoch,
             started_ms: parts.clock.mono_ms(),
-            effects: Semaphore::new(EFFECTS_AT_ONCE),
+            effects: Semaphore::new(parts.effects_at_once),
+            leftovers: Notify::new(),
             poisoned: watch::Sender::new(None),
         })
     }

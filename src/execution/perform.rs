@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cutover_domain::deployment;
 use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
 use cutover_domain::workload::Workload;
 use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
@@ -186,7 +187,8 @@ impl Execution {
 
     async fn put(&self, lane: &Lane, state: &Workload, (to, generation): (Targets, u64)) -> Result<(), Failed> {
         let Some(table) = &lane.sight.table else { return Ok(()) };
-        let (plan, units) = targets(state, lane, to);
+        let units = deployment::targets(state, to);
+        let plan = plan_of(state, to, units);
         let target = |unit: &UnitId| {
             let address = lane.sight.address(*unit)?;
             Some(wire::Target { unit: unit.to_string(), address: address.into() })
@@ -230,17 +232,15 @@ impl Execution {
     }
 }
 
-/// Which plan and units a route write is about.
-fn targets<'a>(state: &'a Workload, lane: &Lane, to: Targets) -> (Option<&'a Plan>, Vec<UnitId>) {
+/// The plan whose routes, probe and policy a route write carries: that of the slot which it leads to.
+fn plan_of<'a>(state: &'a Workload, to: Targets, units: &[UnitId]) -> Option<&'a Plan> {
     let green = state.open.as_ref().and_then(|open| open.plan.as_deref());
-    let active = state.active.as_ref();
-    let running = |unit: &&UnitId| cutover_domain::deployment::serves(&lane.sight.observed, **unit);
+    let active = state.active.as_ref().map(|slot| &*slot.plan);
     match to {
-        Targets::Nothing => (green.or(active.map(|slot| &*slot.plan)), Vec::new()),
-        Targets::Green => (green, green.map(|plan| plan.slot.clone()).unwrap_or_default()),
-        Targets::Blue | Targets::Active => {
-            let units = active.map(|slot| slot.units.iter().filter(running).copied().collect());
-            (active.map(|slot| &*slot.plan), units.unwrap_or_default())
+        Targets::Nothing | Targets::Green => green.or(active),
+        Targets::Blue => active,
+        Targets::Active => {
+            green.filter(|plan| !units.is_empty() && units.iter().all(|unit| plan.slot.contains(unit))).or(active)
         }
     }
 }

@@ -34,6 +34,7 @@ impl Execution {
                     Some(Hint::LookAtAll) => self.wake_all(),
                     None => hints = self.runtime.clone().hints(self.log),
                 },
+                () = self.leftovers.notified() => self.tidy_up().await,
                 () = tokio::time::sleep(Duration::from_millis(LOOK_MS)) => {
                     self.look_at_all(&mut before).await;
                     self.tidy_up().await;

@@ -6,9 +6,6 @@ use std::time::Duration;
 
 use cutover_events::UnitId;
 
-/// How long outputs are kept (design §7).
-pub const KEEP_OUTPUT: Duration = Duration::from_secs(7 * 24 * 3600);
-
 /// The folder `output/` of the data folder.
 #[derive(Clone, Debug)]
 pub struct Outputs {

@@ -1,6 +1,9 @@
 //! Sealed values: nothing here enters the log but the digests of ciphertexts. One age identity for each owner; when it
 //! is destroyed, its values are unreadable for ever, and the chain of the log stays whole.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -54,7 +57,7 @@ impl Secrets {
     /// # Errors
     /// The folder cannot be made or closed to others.
     pub fn open(dir: PathBuf, blobs: Blobs) -> io::Result<Self> {
-        fs::create_dir_all(&dir)?;
+        files::make_folder(&dir)?;
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
         Ok(Self { dir, blobs, making: Mutex::default() })
     }
@@ -148,6 +151,5 @@ fn make(path: &Path) -> Result<Identity, SecretsError> {
     let identity = Identity::generate();
     let text = Zeroizing::new(format!("{}\n", identity.to_string().expose_secret()));
     files::replace_durably(path, text.as_bytes())?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(identity)
 }

@@ -8,6 +8,7 @@ mod proxy;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -84,7 +85,12 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServeErr
     tasks.spawn(serve::serve_unix(socket, listener::router(Arc::new(intake)), stop.clone()));
     drop(engine.readiness.send_replace(Readiness::Ready(engine.backend)));
     tracing::info!(data_dir = %dir.display(), "the engine is ready");
-    let housekeeping = Housekeeping { bodies: dir.join("bodies"), outputs: engine.outputs, clock };
+    let (keep_bodies, keep_output) = (config.limits.keep_bodies_ms, config.limits.keep_output_ms);
+    let housekeeping = Housekeeping {
+        bodies: (dir.join("bodies"), Duration::from_millis(keep_bodies)),
+        outputs: (engine.outputs, Duration::from_millis(keep_output)),
+        clock,
+    };
     let mut scheduler = housekeeping.schedule().await.map_err(|error| ServeError::Ended(error.to_string()))?;
     let ended = tokio::select! {
         ended = engine.lanes => ended,
@@ -197,6 +203,7 @@ async fn assemble(
         world: world.clone(),
         clock,
         epoch,
+        effects_at_once: usize::from(config.limits.effects),
     });
     let (head, head_seen) = watch::channel(commands.log().head().position);
     tasks.spawn(follow(commands.log().subscribe(), head, stop.clone()));

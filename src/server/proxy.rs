@@ -62,7 +62,7 @@ fn answers(socket: &Path) -> bool {
 fn start(config: &Config) {
     let Ok(program) = std::env::current_exe() else { return };
     let mut command = Command::new(program);
-    command.arg("proxy").envs(config.for_proxy()).stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
+    command.arg("proxy").envs(config.for_proxy()).stdin(Stdio::null()).stdout(access_log(config)).process_group(0);
     match command.spawn() {
         Ok(mut child) => {
             let reaper = std::thread::Builder::new().name("proxy-reaper".into());
@@ -72,4 +72,12 @@ fn start(config: &Config) {
         }
         Err(error) => tracing::error!(%error, "the proxy cannot be started"),
     }
+}
+
+/// Where a proxy that has no terminal writes its access log: `proxy/access.log`, or nowhere.
+fn access_log(config: &Config) -> Stdio {
+    let folder = config.data_dir.join("proxy");
+    let open = std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::OpenOptions::new().create(true).append(true).open(folder.join("access.log")));
+    open.map_or_else(|_| Stdio::null(), Stdio::from)
 }

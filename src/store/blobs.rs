@@ -20,7 +20,7 @@ impl Blobs {
     /// # Errors
     /// The folder cannot be made.
     pub fn open(dir: PathBuf) -> io::Result<Self> {
-        fs::create_dir_all(&dir)?;
+        files::make_folder(&dir)?;
         Ok(Self { dir })
     }
 
@@ -31,7 +31,10 @@ impl Blobs {
     pub fn keep(&self, content: &[u8]) -> io::Result<Digest> {
         let digest = Digest::of(content);
         let path = self.path(digest);
-        if !path.exists() {
+        if path.exists() {
+            // Whoever wrote it may not have made its name durable yet.
+            files::sync_folder(&self.dir)?;
+        } else {
             files::replace_durably(&path, content)?;
         }
         Ok(digest)
@@ -48,5 +51,23 @@ impl Blobs {
 
     fn path(&self, digest: Digest) -> PathBuf {
         self.dir.join(digest.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_found_by_its_digest_and_nothing_else_is_taken_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(dir.path().join("blobs")).unwrap();
+        let digest = blobs.keep(b"content").unwrap();
+        assert_eq!(blobs.keep(b"content").unwrap(), digest, "keeping it again is harmless");
+        assert_eq!(blobs.read(digest).unwrap(), b"content");
+        assert_eq!(fs::read_dir(dir.path().join("blobs")).unwrap().count(), 1, "nothing stays beside it");
+        fs::write(dir.path().join("blobs").join(digest.to_string()), b"other").unwrap();
+        assert_eq!(blobs.read(digest).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(blobs.read(Digest([1; 32])).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -100,10 +100,8 @@ impl Indexed {
         };
         for entry in self.db.range(start..=keys::group(u64::MAX)) {
             let (_, body) = entry.map_err(unreadable)?;
-            for sealed in decoded(&body) {
-                if enough(sealed?) {
-                    return Ok(());
-                }
+            if give(&body, enough)? {
+                break;
             }
         }
         Ok(())
@@ -126,6 +124,16 @@ impl Indexed {
     pub(super) fn chain_at(&self, position: u64) -> Result<Option<Digest>, ReadError> {
         Ok(self.commit_at(position)?.map(|sealed| sealed.chain))
     }
+}
+
+/// Gives the commits of a group until it is enough; says whether it was.
+fn give(body: &[u8], enough: &mut dyn FnMut(Sealed) -> bool) -> Result<bool, ReadError> {
+    for sealed in decoded(body) {
+        if enough(sealed?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The commits of the body of a group.

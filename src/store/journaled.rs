@@ -2,32 +2,29 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
 use cutover_events::{Digest, Event, Key, LogId, Sealed, StreamId, codec};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use super::feeder::Feeder;
 use super::indexed::{Indexed, decoded};
+use super::journal::{Disk, SystemDisk};
 use super::opening::{OpenError, OpenReport, Opened, open};
 use super::recent::{Found, Recent};
 use super::writer::{Pending, Refused, Writer};
 use super::{Append, AppendError, Head, Log, ReadError, Receipt, keys};
 use crate::clock::Clock;
 
-/// Appends that wait for the writer at once, a count: with 64 KiB each they hold 256 MiB at worst, 2 MiB usually.
-const WAITING: usize = 4_096;
-/// A round of the feeder at most this often: large batches cost sled less than many small ones.
-const FEED_EVERY: Duration = Duration::from_millis(50);
-/// One batch of the feeder, bytes: a large one holds gigabytes (facts: storage).
-const FEED_BYTES: usize = 64 * 1024;
-/// Rounds of the feeder between two flushes of sled.
-const FLUSH_ROUNDS: u32 = 40;
+/// Appends that wait for the writer hold at most this many KiB together: some 16,000 small ones or 16 of the largest.
+const WAITING_KIB: usize = 16 * 1024;
 
 /// Journal and sled behind the port. Dropping it ends its threads.
 pub struct Store {
-    appends: mpsc::UnboundedSender<Pending>,
+    /// `None` only while it is dropped.
+    appends: Option<mpsc::UnboundedSender<Pending>>,
+    threads: Vec<JoinHandle<()>>,
     room: Arc<Semaphore>,
     index: Indexed,
     recent: Arc<Recent>,
@@ -49,9 +46,19 @@ impl Store {
         clock: Clock,
         fold: impl FnMut(Sealed) -> Result<(), String> + Send + 'static,
     ) -> Result<(Self, OpenReport), OpenError> {
+        Self::open_on(Box::new(SystemDisk), dir, clock, fold).await
+    }
+
+    /// [`Self::open`] on a disk that a test makes fail.
+    pub(super) async fn open_on(
+        disk: Box<dyn Disk>,
+        dir: &Path,
+        clock: Clock,
+        fold: impl FnMut(Sealed) -> Result<(), String> + Send + 'static,
+    ) -> Result<(Self, OpenReport), OpenError> {
         let folder = dir.to_owned();
         let begin = (LogId::from_ulid(clock.ulid()), clock.stamp());
-        let opened = tokio::task::spawn_blocking(move || open(&folder, begin, fold)).await;
+        let opened = tokio::task::spawn_blocking(move || open(&folder, disk, begin, fold)).await;
         let Opened { lock, journal, index, recent, head, versions, id, report } =
             opened.map_err(|error| OpenError::Io(error.to_string()))??;
         let (appends, waiting) = mpsc::unbounded_channel();
@@ -59,14 +66,15 @@ impl Store {
         let recent = Arc::new(recent);
         let writer = Writer { journal, index: index.clone(), recent: recent.clone(), head: head_sender, versions };
         let (feed, fed) = (index.clone(), recent.clone());
-        thread::Builder::new().name("log-writer".into()).spawn(move || writer.run(waiting)).map_err(OpenError::from)?;
-        thread::Builder::new()
-            .name("log-feeder".into())
-            .spawn(move || run_feeder(&feed, &fed))
-            .map_err(OpenError::from)?;
-        let room = Arc::new(Semaphore::new(WAITING));
+        let feeder = Feeder::new(feed, fed, dir);
+        let threads = vec![
+            thread::Builder::new().name("log-feeder".into()).spawn(move || feeder.run())?,
+            thread::Builder::new().name("log-writer".into()).spawn(move || writer.run(waiting))?,
+        ];
+        let room = Arc::new(Semaphore::new(WAITING_KIB));
         let dir = dir.to_owned();
-        let store = Self { appends, room, index, recent, head: head_receiver, id, clock, _lock: lock, dir };
+        let (appends, head) = (Some(appends), head_receiver);
+        let store = Self { appends, threads, room, index, recent, head, id, clock, _lock: lock, dir };
         Ok((store, report))
     }
 
@@ -74,6 +82,12 @@ impl Store {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Bytes of commits that are durable and that the index has not taken in yet.
+    #[must_use]
+    pub fn unapplied_bytes(&self) -> usize {
+        self.recent.bytes()
     }
 
     async fn blocking<T: Send + 'static>(
@@ -92,12 +106,25 @@ impl Store {
     }
 }
 
+/// What was appended is in the index when this is over, and only then another process may open the folder.
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.appends = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the log panicked");
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl Log for Store {
     async fn append(&self, append: Append) -> Result<Receipt, AppendError> {
         let events = codec::encode_events(&append.events)?;
         let gone = || AppendError::Poisoned("the writer has ended".into());
-        let permit = self.room.clone().acquire_owned().await.map_err(|_| gone())?;
+        let weight = (events.len() / 1024 + 1).min(WAITING_KIB) as u32;
+        let permit = self.room.clone().acquire_many_owned(weight).await.map_err(|_| gone())?;
         let (reply, answer) = oneshot::channel();
         let pending = Pending {
             stream: append.stream,
@@ -111,7 +138,7 @@ impl Log for Store {
             reply,
             _permit: permit,
         };
-        self.appends.send(pending).map_err(|_| gone())?;
+        self.appends.as_ref().ok_or_else(gone)?.send(pending).map_err(|_| gone())?;
         match answer.await.map_err(|_| gone())? {
             Ok(receipt) => Ok(receipt),
             Err(Refused::Duplicate(position)) => {
@@ -123,7 +150,7 @@ impl Log for Store {
 
     async fn read(&self, stream: StreamId, from: u64, limit: usize) -> Result<Vec<Sealed>, ReadError> {
         self.blocking(move |index, recent| {
-            let held = recent.of_stream(stream, from);
+            let held = recent.of_stream(stream, from, limit);
             let mut found = Vec::new();
             for position in index.of_stream(stream, from, limit)? {
                 let sealed = index.commit_at(position)?;
@@ -136,7 +163,7 @@ impl Log for Store {
 
     async fn read_all(&self, from: u64, limit: usize) -> Result<Vec<Sealed>, ReadError> {
         self.blocking(move |index, recent| {
-            let held = recent.since(from);
+            let held = recent.since(from, limit);
             let mut found = Vec::new();
             index.commits_from(from, &mut |sealed| {
                 if sealed.commit.last_position() >= from {
@@ -144,7 +171,8 @@ impl Log for Store {
                 }
                 found.len() >= limit
             })?;
-            merged(found, held, limit)
+            let found = merged(found, held, limit)?;
+            unbroken(from.max(1), &found).map(|()| found)
         })
         .await
     }
@@ -165,8 +193,8 @@ impl Log for Store {
         if position == 0 || position > self.head().position {
             return Ok(None);
         }
-        self.blocking(move |index, recent| match recent.chain_at(position) {
-            Some(chain) => Ok(Some(chain)),
+        self.blocking(move |index, recent| match recent.at(position) {
+            Some((group, at)) => Ok(Some(group.commits[at].chain)),
             None => index.chain_at(position),
         })
         .await
@@ -187,10 +215,9 @@ impl Log for Store {
 
 /// The commit that holds a position, from memory or sled.
 fn at(index: &Indexed, recent: &Recent, position: u64) -> Result<Option<Sealed>, ReadError> {
-    let held = recent.since(position).into_iter().next();
-    match held.map(|found| sealed(&found)).transpose()? {
-        Some(sealed) if sealed.commit.position <= position => Ok(Some(sealed)),
-        _ => index.commit_at(position),
+    match recent.at(position) {
+        Some(found) => sealed(&found).map(Some),
+        None => index.commit_at(position),
     }
 }
 
@@ -216,30 +243,17 @@ fn merged(mut found: Vec<Sealed>, held: Vec<Found>, limit: usize) -> Result<Vec<
     Ok(found)
 }
 
-/// Takes groups from memory into sled for as long as the writer lives.
-fn run_feeder(index: &Indexed, recent: &Recent) {
-    let mut rounds = 0;
-    while let Some(mut groups) = recent.oldest(FEED_BYTES) {
-        loop {
-            if let Err(error) = index.apply(&groups) {
-                tracing::error!(%error, "the index cannot be written; a restart rebuilds it from the journal");
-                recent.close();
-                return;
-            }
-            recent.applied(groups.len());
-            match recent.ready(FEED_BYTES) {
-                Some(more) => groups = more,
-                None => break,
-            }
+/// The index lost something that the journal holds: whoever follows the log must not pass over it.
+fn unbroken(from: u64, found: &[Sealed]) -> Result<(), ReadError> {
+    let mut next = from;
+    for Sealed { commit, .. } in found {
+        if commit.position > next {
+            let text = format!("the index has no position {next}; restart the engine, it is rebuilt from the journal");
+            return Err(ReadError::Damaged(text));
         }
-        rounds += 1;
-        if rounds % FLUSH_ROUNDS == 0
-            && let Err(error) = index.flush()
-        {
-            tracing::warn!(%error, "the index could not be flushed");
-        }
-        recent.rest(FEED_EVERY);
+        next = commit.last_position() + 1;
     }
+    Ok(())
 }
 
 /// The commits of a group's body, for replay.

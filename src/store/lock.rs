@@ -26,7 +26,10 @@ pub(super) fn take(dir: &Path) -> Result<Lock, NotLocked> {
     let path = dir.join("lock");
     let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = open.map_err(NotLocked::Io)?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        if error != rustix::io::Errno::WOULDBLOCK {
+            return Err(NotLocked::Io(error.into()));
+        }
         let mut holder = String::new();
         file.read_to_string(&mut holder).map_err(NotLocked::Io)?;
         return Err(NotLocked::HeldBy(holder.trim().to_owned()));
@@ -36,6 +39,9 @@ pub(super) fn take(dir: &Path) -> Result<Lock, NotLocked> {
         file.rewind()?;
         writeln!(file, "{}", std::process::id())
     };
-    write().map_err(NotLocked::Io)?;
-    Ok(Lock { _file: file })
+    match write() {
+        // A full disk keeps nobody from starting: the lock holds, only the number is missing.
+        Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(NotLocked::Io(error)),
+        _ => Ok(Lock { _file: file }),
+    }
 }

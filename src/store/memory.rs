@@ -1,5 +1,7 @@
 //! The log in memory: the twin of the default one, for tests, under the same contract.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use cutover_events::engine::LogBegun;
 use cutover_events::{Actor, Cause, Commit, Digest, Key, LogId, Sealed, StreamId, codec};
@@ -11,10 +13,18 @@ use crate::clock::Clock;
 
 /// Every commit in memory, in the stored form.
 pub struct MemoryLog {
-    commits: Mutex<Vec<Sealed>>,
+    state: Mutex<State>,
     head: watch::Sender<Head>,
     id: LogId,
     clock: Clock,
+}
+
+#[derive(Default)]
+struct State {
+    commits: Vec<Sealed>,
+    versions: HashMap<StreamId, u64>,
+    /// What a key is looked up by, to the index of its commit.
+    keys: HashMap<Vec<u8>, usize>,
 }
 
 impl MemoryLog {
@@ -24,7 +34,7 @@ impl MemoryLog {
     /// Only a bug in the codec.
     pub async fn begin(clock: Clock) -> Result<Self, AppendError> {
         let id = LogId::from_ulid(clock.ulid());
-        let log = Self { commits: Mutex::default(), head: watch::Sender::new(Head::default()), id, clock };
+        let log = Self { state: Mutex::default(), head: watch::Sender::new(Head::default()), id, clock };
         let begun = Append {
             stream: StreamId::Engine,
             expected: Expected::Exact(0),
@@ -38,26 +48,19 @@ impl MemoryLog {
     }
 
     fn select(&self, limit: usize, fits: impl Fn(&Commit) -> bool) -> Vec<Sealed> {
-        self.commits.lock().iter().filter(|sealed| fits(&sealed.commit)).take(limit).cloned().collect()
+        self.state.lock().commits.iter().filter(|sealed| fits(&sealed.commit)).take(limit).cloned().collect()
     }
-}
-
-/// Whether a commit was written under a key: what a client asked for is not part of it.
-fn under(commit: &Commit, stream: StreamId, key: &Key) -> bool {
-    commit.stream == stream && commit.key.as_ref().is_some_and(|used| used.lookup(stream) == key.lookup(stream))
 }
 
 #[async_trait]
 impl Log for MemoryLog {
     async fn append(&self, append: Append) -> Result<Receipt, AppendError> {
-        let mut commits = self.commits.lock();
-        if let Some(key) = &append.key
-            && let Some(original) = commits.iter().find(|sealed| under(&sealed.commit, append.stream, key))
-        {
-            return Err(AppendError::Duplicate { original: Box::new(original.clone()) });
+        let mut state = self.state.lock();
+        let key = append.key.as_ref().map(|key| key.lookup(append.stream));
+        if let Some(index) = key.as_ref().and_then(|key| state.keys.get(key)) {
+            return Err(AppendError::Duplicate { original: Box::new(state.commits[*index].clone()) });
         }
-        let of_stream = commits.iter().rev().find(|sealed| sealed.commit.stream == append.stream);
-        let version = of_stream.map_or(0, |sealed| sealed.commit.last_version());
+        let version = state.versions.get(&append.stream).copied().unwrap_or(0);
         if let Expected::Exact(expected) = append.expected
             && expected != version
         {
@@ -78,7 +81,10 @@ impl Log for MemoryLog {
         let chain = codec::chain(head.chain, &body);
         let (position, at) = (commit.last_position(), commit.at);
         let receipt = Receipt { position, version: commit.last_version(), chain, at };
-        commits.push(Sealed { commit, body, chain });
+        state.versions.insert(commit.stream, commit.last_version());
+        let index = state.commits.len();
+        state.keys.extend(key.map(|key| (key, index)));
+        state.commits.push(Sealed { commit, body, chain });
         self.head.send_replace(Head { position, chain });
         Ok(receipt)
     }
@@ -109,6 +115,7 @@ impl Log for MemoryLog {
     }
 
     async fn find(&self, stream: StreamId, key: &Key) -> Result<Option<Sealed>, ReadError> {
-        Ok(self.select(1, |commit| under(commit, stream, key)).pop())
+        let state = self.state.lock();
+        Ok(state.keys.get(&key.lookup(stream)).map(|index| state.commits[*index].clone()))
     }
 }

@@ -1,6 +1,7 @@
 //! The log: journal and sled behind one small port.
 
 pub mod blobs;
+mod feeder;
 pub mod files;
 mod indexed;
 pub mod journal;
@@ -11,6 +12,8 @@ mod memory;
 mod offline;
 mod opening;
 mod recent;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use journal::Damage;

@@ -11,7 +11,7 @@ use cutover_events::engine::LogBegun;
 use cutover_events::{Actor, Cause, Commit, Digest, LogId, Sealed, Stamp, StreamId, codec};
 
 use super::indexed::Indexed;
-use super::journal::{Damage, Group, Journal, JournalError, Placed, Scanned, SystemDisk, entries, scan};
+use super::journal::{Damage, Disk, Group, Journal, JournalError, Placed, Scanned, entries, scan};
 use super::journaled::{minted, replay};
 use super::lock::{self, Lock, NotLocked};
 use super::recent::Recent;
@@ -80,11 +80,12 @@ impl From<ReadError> for OpenError {
 /// Opens the log in `dir`, giving every commit to `fold`; a new log begins with this id.
 pub(super) fn open(
     dir: &Path,
+    disk: Box<dyn Disk>,
     (log, at): (LogId, Stamp),
     mut fold: impl FnMut(Sealed) -> Result<(), String>,
 ) -> Result<Opened, OpenError> {
     let folder = dir.join("journal");
-    fs::create_dir_all(&folder)?;
+    files::make_folder(&folder)?;
     let lock = lock::take(dir).map_err(|error| match error {
         NotLocked::HeldBy(pid) => OpenError::Held { pid },
         NotLocked::Io(error) => error.into(),
@@ -106,9 +107,17 @@ pub(super) fn open(
     cut(&folder, &scanned, &mut report)?;
     let head = Head { position: scanned.position, chain: scanned.chain };
     report.events = scanned.position;
-    let mut journal = Journal::new(&folder, scanned.number + 1, Box::new(SystemDisk));
-    if let Some((first, body, before)) = scanned.last {
-        repeat(&mut journal, Group { first, body, commits: Vec::new() }, before)?;
+    if held == Head::default() && scanned.commits > 1 && report.rebuilt.is_none() {
+        report.rebuilt = Some("it was missing or empty".into());
+    }
+    let last = scanned.last.map(|(first, body, before)| (Group { first, body, commits: Vec::new() }, before));
+    let mut journal = Journal::new(&folder, scanned.number + 1, last, disk);
+    match journal.repeat() {
+        Ok(()) => {}
+        Err(JournalError::NoRoom) => {
+            tracing::warn!("no room is left for the log: it can be read, and appends wait for room");
+        }
+        Err(JournalError::Failed(error)) => return Err(error.into()),
     }
     let Reader { index, versions, id, .. } = reader;
     let recent = Recent::default();
@@ -147,19 +156,6 @@ impl Opened {
         self.head = Head { position: 1, chain };
         self.versions.insert(StreamId::Engine, 1);
         Ok(sealed)
-    }
-}
-
-/// The last group once more, synced: only that one can have been left unsynced by a failed sync whose pages stayed in
-/// memory. Without room for it the log opens all the same; appends are refused until there is some.
-fn repeat(journal: &mut Journal, group: Group, before: Digest) -> Result<(), OpenError> {
-    match journal.write(&group, before) {
-        Ok(()) => Ok(()),
-        Err(JournalError::NoRoom) => {
-            tracing::warn!("no room is left for the log: it can be read, and appends wait for room");
-            Ok(())
-        }
-        Err(JournalError::Failed(error)) => Err(error.into()),
     }
 }
 

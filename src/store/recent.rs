@@ -4,13 +4,14 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover_events::{Digest, StreamId};
+use cutover_events::StreamId;
 use parking_lot::{Condvar, Mutex};
 
 use super::journal::{Group, Placed};
 
-/// Unapplied groups hold at most this many bytes; past it the writer waits for the feeder (issue figures).
-const MAX_BYTES: usize = 32 * 1024 * 1024;
+/// Unapplied groups hold at most this many bytes; past it the writer waits for the feeder: a burst of a minute or so
+/// passes, and memory stays small.
+pub(super) const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// Groups that sled lacks, oldest first.
 #[derive(Debug, Default)]
@@ -27,18 +28,48 @@ struct State {
     keys: HashMap<[u8; 16], u64>,
     bytes: usize,
     closed: bool,
+    fault: Option<Fault>,
+}
+
+/// Why sled takes nothing in: then nothing may be appended, since memory must stay bounded.
+#[derive(Clone, Debug)]
+pub(super) enum Fault {
+    /// Too little space is left on the disk; goes away by itself.
+    NoRoom,
+    /// Final for this process.
+    Failed(String),
 }
 
 /// A commit that was found in memory.
 pub(super) type Found = (Arc<Group>, usize);
 
 impl Recent {
-    /// Adds a durable group; waits while too much is held.
+    /// Waits until a group of `bytes` may be added, or never may be.
+    pub(super) fn wait_for_space(&self, bytes: usize) -> Result<(), Fault> {
+        let mut state = self.state.lock();
+        loop {
+            match &state.fault {
+                Some(fault) => return Err(fault.clone()),
+                None if state.bytes == 0 || state.bytes + bytes <= MAX_BYTES => return Ok(()),
+                None => self.less.wait(&mut state),
+            }
+        }
+    }
+
+    /// Bytes that sled lacks.
+    pub(super) fn bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+
+    /// Says why sled takes nothing in, or that it does again.
+    pub(super) fn set_fault(&self, fault: Option<Fault>) {
+        self.state.lock().fault = fault;
+        self.less.notify_all();
+    }
+
+    /// Adds a durable group.
     pub(super) fn push(&self, group: Group) {
         let mut state = self.state.lock();
-        while state.bytes >= MAX_BYTES && !state.closed {
-            self.less.wait(&mut state);
-        }
         state.bytes += cost(&group);
         let keys = group.commits.iter().filter_map(|commit| Some((commit.key?, commit.position)));
         let keys: Vec<_> = keys.collect();
@@ -65,12 +96,13 @@ impl Recent {
         (!state.groups.is_empty()).then(|| first(&state, bytes))
     }
 
-    /// Lets groups gather for a while; over at once when closed.
-    pub(super) fn rest(&self, pause: Duration) {
+    /// Lets groups gather for a while; over at once when closed, which it answers.
+    pub(super) fn rest(&self, pause: Duration) -> bool {
         let mut state = self.state.lock();
         if !state.closed {
             self.closing.wait_for(&mut state, pause);
         }
+        state.closed
     }
 
     /// Forgets the oldest `count` groups: sled holds them.
@@ -90,36 +122,34 @@ impl Recent {
         self.state.lock().closed = true;
         self.more.notify_all();
         self.closing.notify_all();
-        self.less.notify_all();
     }
 
     pub(super) fn key(&self, key: &[u8; 16]) -> Option<u64> {
         self.state.lock().keys.get(key).copied()
     }
 
-    /// Commits of a stream whose last version is at least `from`.
-    pub(super) fn of_stream(&self, stream: StreamId, from: u64) -> Vec<Found> {
-        self.select(|commit| commit.stream == stream && commit.last_version >= from)
+    /// Commits of a stream whose last version is at least `from`, at most `limit`.
+    pub(super) fn of_stream(&self, stream: StreamId, from: u64, limit: usize) -> Vec<Found> {
+        self.select(0, limit, |commit| commit.stream == stream && commit.last_version >= from)
     }
 
-    /// Commits whose last position is at least `from`.
-    pub(super) fn since(&self, from: u64) -> Vec<Found> {
-        self.select(|commit| commit.last >= from)
+    /// Commits whose last position is at least `from`, at most `limit`.
+    pub(super) fn since(&self, from: u64, limit: usize) -> Vec<Found> {
+        self.select(from, limit, |commit| commit.last >= from)
     }
 
-    /// The chain value after the commit that holds a position.
-    pub(super) fn chain_at(&self, position: u64) -> Option<Digest> {
-        let found = self.select(|commit| commit.position <= position && position <= commit.last);
-        found.first().map(|(group, index)| group.commits[*index].chain)
+    /// The commit that holds a position.
+    pub(super) fn at(&self, position: u64) -> Option<Found> {
+        self.since(position, 1).pop().filter(|(group, index)| group.commits[*index].position <= position)
     }
 
-    fn select(&self, fits: impl Fn(&Placed) -> bool) -> Vec<Found> {
+    fn select(&self, from: u64, limit: usize, fits: impl Fn(&Placed) -> bool) -> Vec<Found> {
         let state = self.state.lock();
-        let commits = state.groups.iter().flat_map(|group| (0..group.commits.len()).map(move |index| (group, index)));
-        commits
-            .filter(|(group, index)| fits(&group.commits[*index]))
-            .map(|(group, index)| (group.clone(), index))
-            .collect()
+        let start = state.groups.partition_point(|group| group.commits.last().is_none_or(|last| last.last < from));
+        let groups = state.groups.range(start..);
+        let commits = groups.flat_map(|group| (0..group.commits.len()).map(move |index| (group, index)));
+        let fitting = commits.filter(|(group, index)| fits(&group.commits[*index])).take(limit);
+        fitting.map(|(group, index)| (group.clone(), index)).collect()
     }
 }
 
@@ -137,6 +167,6 @@ fn first(state: &State, bytes: usize) -> Vec<Arc<Group>> {
 }
 
 /// Bytes that a group holds in memory.
-fn cost(group: &Group) -> usize {
+pub(super) fn cost(group: &Group) -> usize {
     group.body.len() + group.commits.len() * (size_of::<Placed>() + 32)
 }

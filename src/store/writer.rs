@@ -1,6 +1,7 @@
 //! The writer: one thread that places, chains, writes and syncs. All appends that wait at that moment are one group.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use cutover_events::codec::{self, Context, Placed as Place};
@@ -9,11 +10,11 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::indexed::Indexed;
 use super::journal::{Group, Journal, JournalError, Placed};
-use super::recent::Recent;
-use super::{AppendError, Expected, Head, Receipt, keys};
+use super::recent::{Fault, Recent, cost};
+use super::{AppendError, Expected, Head, ReadError, Receipt, keys};
 
-/// A group holds at most about this many bytes: its sync must not take long.
-const GROUP_BYTES: usize = 4 * 1024 * 1024;
+/// A group is closed when it holds this many bytes: its sync must not take long, and one commit more is 1 MiB at most.
+const GROUP_BYTES: usize = 1024 * 1024;
 
 /// An append that waits, encoded as far as that goes without its place.
 pub(super) struct Pending {
@@ -25,7 +26,7 @@ pub(super) struct Pending {
     pub(super) key: Option<Key>,
     pub(super) events: Vec<u8>,
     pub(super) count: u64,
-    pub(super) reply: oneshot::Sender<Result<Receipt, Refused>>,
+    pub(super) reply: oneshot::Sender<Answer>,
     pub(super) _permit: OwnedSemaphorePermit,
 }
 
@@ -37,6 +38,9 @@ pub(super) enum Refused {
     /// Everything else.
     Error(AppendError),
 }
+
+/// What becomes of an append.
+pub(super) type Answer = Result<Receipt, Refused>;
 
 /// What the thread owns.
 pub(super) struct Writer {
@@ -53,12 +57,22 @@ struct Draft {
     at: Head,
     versions: HashMap<StreamId, u64>,
     keys: HashMap<[u8; 16], u64>,
-    replies: Vec<(oneshot::Sender<Result<Receipt, Refused>>, Result<Receipt, Refused>)>,
+    replies: Vec<(oneshot::Sender<Answer>, Answer)>,
 }
 
 impl Writer {
-    /// Runs until every sender is gone. After a failed write or sync every append is refused.
+    /// Runs until every sender is gone. After a failed write or sync every append is refused; after a panic the channel
+    /// is closed, which refuses them too.
     pub(super) fn run(mut self, mut appends: mpsc::UnboundedReceiver<Pending>) {
+        let recent = self.recent.clone();
+        let ended = catch_unwind(AssertUnwindSafe(|| self.write_all(&mut appends)));
+        if ended.is_err() {
+            tracing::error!("the writer of the log panicked; the engine must be restarted");
+        }
+        recent.close();
+    }
+
+    fn write_all(&mut self, appends: &mut mpsc::UnboundedReceiver<Pending>) {
         let mut poisoned: Option<String> = None;
         while let Some(first) = appends.blocking_recv() {
             if let Some(why) = &poisoned {
@@ -75,7 +89,6 @@ impl Writer {
             }
             poisoned = self.finish(draft, head);
         }
-        self.recent.close();
     }
 
     /// Places an append into the draft, or notes why not.
@@ -83,9 +96,17 @@ impl Writer {
         let version =
             draft.versions.get(&pending.stream).or_else(|| self.versions.get(&pending.stream)).copied().unwrap_or(0);
         let key = pending.key.as_ref().map(|key| keys::lookup(key, pending.stream));
-        if let Some(position) = key.and_then(|key| self.used(&key, draft)) {
-            draft.replies.push((pending.reply, Err(Refused::Duplicate(position))));
-            return;
+        match key.map_or(Ok(None), |key| self.used(&key, draft)) {
+            Ok(None) => {}
+            Ok(Some(position)) => {
+                draft.replies.push((pending.reply, Err(Refused::Duplicate(position))));
+                return;
+            }
+            Err(error) => {
+                let error = AppendError::Poisoned(error.to_string());
+                draft.replies.push((pending.reply, Err(Refused::Error(error))));
+                return;
+            }
         }
         if let Expected::Exact(expected) = pending.expected
             && expected != version
@@ -102,15 +123,25 @@ impl Writer {
         }
     }
 
-    fn used(&self, key: &[u8; 16], draft: &Draft) -> Option<u64> {
+    /// The position that a key wrote. A key that cannot be looked up is not taken for a new one.
+    fn used(&self, key: &[u8; 16], draft: &Draft) -> Result<Option<u64>, ReadError> {
         let known = draft.keys.get(key).copied().or_else(|| self.recent.key(key));
-        known.or_else(|| self.index.key(key).unwrap_or_default())
+        known.map_or_else(|| self.index.key(key), |position| Ok(Some(position)))
+    }
+
+    /// Writes and syncs a group once sled has taken in enough of those before it.
+    fn write(&mut self, group: &Group, before: Digest) -> Result<(), JournalError> {
+        match self.recent.wait_for_space(cost(group)) {
+            Ok(()) => self.journal.write(group, before),
+            Err(Fault::NoRoom) => Err(JournalError::NoRoom),
+            Err(Fault::Failed(why)) => Err(JournalError::Failed(std::io::Error::other(why))),
+        }
     }
 
     /// Writes and syncs the draft, then answers; gives why the log is poisoned, if it is.
     fn finish(&mut self, draft: Draft, before: Head) -> Option<String> {
         let Draft { group, at, versions, replies, .. } = draft;
-        let written = if group.commits.is_empty() { Ok(()) } else { self.journal.write(&group, before.chain) };
+        let written = if group.commits.is_empty() { Ok(()) } else { self.write(&group, before.chain) };
         let (error, poisoned) = match written {
             Ok(()) => (None, None),
             Err(JournalError::NoRoom) => (Some(AppendError::NoRoom), None),
@@ -125,12 +156,13 @@ impl Writer {
             self.head.send_replace(at);
         }
         for (reply, answer) in replies {
+            // What was decided on commits of this group does not hold when they were not written.
             let answer = match (&error, answer) {
-                (Some(error), Ok(_)) => Err(Refused::Error(error.clone())),
-                (Some(error), Err(Refused::Duplicate(position))) if position > before.position => {
-                    Err(Refused::Error(error.clone()))
+                (Some(_), Err(Refused::Duplicate(position))) if position <= before.position => {
+                    Err(Refused::Duplicate(position))
                 }
-                (_, answer) => answer,
+                (Some(error), _) => Err(Refused::Error(error.clone())),
+                (None, answer) => answer,
             };
             // Whoever asked may be gone; what was written stays written.
             drop(reply.send(answer));

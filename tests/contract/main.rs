@@ -4,6 +4,8 @@
 #[path = "../support/docker.rs"]
 mod docker;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod router;
 #[cfg(test)]
 mod runtime;

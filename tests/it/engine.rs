@@ -109,6 +109,7 @@ impl Engine {
             world: Arc::new(World::default()),
             clock: self.clock,
             epoch,
+            effects_at_once: 4,
         });
         self.stop = CancellationToken::new();
         #[expect(clippy::disallowed_methods, reason = "the test owns the task and joins it")]

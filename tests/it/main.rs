@@ -1,6 +1,12 @@
 //! Integration tests in one binary, a module per subject.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod api_document;
+mod api_events;
+mod api_fake;
+mod api_http;
+mod cli_commands;
+mod cli_waiting;
 mod engine;
 mod inputs;
 mod intake_decide;
@@ -9,3 +15,6 @@ mod intake_listener;
 mod intake_log;
 mod intake_providers;
 mod intake_support;
+mod log_limits;
+mod log_opening;
+mod log_support;

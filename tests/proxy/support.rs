@@ -18,30 +18,31 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 /// Patience of every wait in these tests.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until a condition holds, or fails the test.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let mut look = tokio::time::interval(Duration::from_millis(5));
     let look = async {
         while !holds().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            look.tick().await;
         }
     };
     tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("in vain: {what}"));
 }
 
 /// A data plane with its own folder.
-pub struct Plane {
-    pub folder: Arc<TempDir>,
-    pub serving: Serving,
-    pub router: HttpRouter,
-    pub address: SocketAddr,
-    pub boot: String,
+pub(crate) struct Plane {
+    pub(crate) folder: Arc<TempDir>,
+    pub(crate) serving: Serving,
+    pub(crate) router: HttpRouter,
+    pub(crate) address: SocketAddr,
+    pub(crate) boot: String,
     generation: AtomicUsize,
 }
 
 /// Settings with an access log in the folder.
-pub fn config(folder: &Path) -> Config {
+pub(crate) fn config(folder: &Path) -> Config {
     Config {
         folder: folder.join("proxy"),
         hooks_socket: folder.join("hooks.sock"),
@@ -51,15 +52,15 @@ pub fn config(folder: &Path) -> Config {
 }
 
 impl Plane {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         Self::on(Arc::new(tempfile::tempdir().unwrap()), change).await
     }
 
-    pub async fn on(folder: Arc<TempDir>, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn on(folder: Arc<TempDir>, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = config(folder.path());
         change(&mut config);
         let router = HttpRouter::new(config.folder.join("admin.sock"));
@@ -71,7 +72,7 @@ impl Plane {
     }
 
     /// A write with the next generation: host `app.test`, all paths.
-    pub fn write(&self, targets: &[(&str, SocketAddr)]) -> Put {
+    pub(crate) fn write(&self, targets: &[(&str, SocketAddr)]) -> Put {
         let port = targets.first().map_or(9, |(_, address)| address.port());
         let generation = u64::try_from(self.generation.fetch_add(1, Ordering::SeqCst)).unwrap() + 1;
         Put {
@@ -89,24 +90,24 @@ impl Plane {
         }
     }
 
-    pub async fn put(&self, put: &Put) {
+    pub(crate) async fn put(&self, put: &Put) {
         self.router.put(put).await.unwrap();
     }
 
     /// Routes `app.test` to these targets. All must have the same port.
-    pub async fn route(&self, targets: &[(&str, SocketAddr)]) {
+    pub(crate) async fn route(&self, targets: &[(&str, SocketAddr)]) {
         self.put(&self.write(targets)).await;
     }
 
-    pub async fn refusal(&self, put: &Put) -> RefusedCode {
+    pub(crate) async fn refusal(&self, put: &Put) -> RefusedCode {
         refused(self.router.put(put).await)
     }
 
-    pub async fn table(&self) -> Table {
+    pub(crate) async fn table(&self) -> Table {
         self.router.table().await.unwrap()
     }
 
-    pub fn fence(&self, generation: u64) -> Fence {
+    pub(crate) fn fence(&self, generation: u64) -> Fence {
         Fence {
             workload: "wl_app".into(),
             log: "log_1".into(),
@@ -116,23 +117,23 @@ impl Plane {
         }
     }
 
-    pub async fn connect(&self) -> Raw {
+    pub(crate) async fn connect(&self) -> Raw {
         Raw::connect(self.address).await
     }
 
     /// One request on a connection of its own, to the end of the answer.
-    pub async fn get(&self, path: &str) -> String {
+    pub(crate) async fn get(&self, path: &str) -> String {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n")).await
     }
 
     /// Raw bytes on a connection of its own; everything until its end.
-    pub async fn ask(&self, request: &str) -> String {
+    pub(crate) async fn ask(&self, request: &str) -> String {
         let mut raw = self.connect().await;
         raw.send(request).await;
         raw.rest().await
     }
 
-    pub async fn access_log(&self, lines: usize) -> Vec<serde_json::Value> {
+    pub(crate) async fn access_log(&self, lines: usize) -> Vec<serde_json::Value> {
         let path = self.folder.path().join("access.log");
         let read = || std::fs::read_to_string(&path).unwrap_or_default();
         until("the lines of the access log", || std::future::ready(read().lines().count() >= lines)).await;
@@ -140,80 +141,106 @@ impl Plane {
     }
 }
 
-pub fn refused(outcome: Result<(), RouterError>) -> RefusedCode {
+pub(crate) fn refused(outcome: Result<(), RouterError>) -> RefusedCode {
     match outcome {
         Err(RouterError::Refused(refused)) => refused.code,
         other => panic!("not refused: {other:?}"),
     }
 }
 
-pub fn route(host: &str, path: &str, port: u16) -> Route {
+pub(crate) fn route(host: &str, path: &str, port: u16) -> Route {
     Route { host: host.into(), path: path.into(), port, strip: false }
 }
 
-pub fn target(unit: &str, at: SocketAddr) -> Target {
+pub(crate) fn target(unit: &str, at: SocketAddr) -> Target {
     Target { unit: unit.into(), address: at.ip() }
 }
 
-pub fn probe(port: u16, path: Option<&str>) -> Probe {
+pub(crate) fn probe(port: u16, path: Option<&str>) -> Probe {
     Probe { port, path: path.map(Into::into), host: String::new(), low: 200, high: 299, timeout_ms: 2_000 }
 }
 
-/// A raw connection.
-pub struct Raw(pub TcpStream);
+/// A raw connection, with what was read and not yet asked for.
+pub(crate) struct Raw {
+    pub(crate) stream: TcpStream,
+    held: Vec<u8>,
+}
 
 impl Raw {
-    pub async fn connect(address: SocketAddr) -> Self {
-        Self(TcpStream::connect(address).await.unwrap())
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::of(TcpStream::connect(address).await.unwrap())
     }
 
-    pub async fn send(&mut self, text: impl AsRef<[u8]>) {
-        self.0.write_all(text.as_ref()).await.unwrap();
+    pub(crate) fn of(stream: TcpStream) -> Self {
+        Self { stream, held: Vec::new() }
     }
 
-    /// Reads until the text has come.
-    pub async fn expect(&mut self, wanted: &str) -> String {
-        let mut got = Vec::new();
-        let reading = async {
-            while !String::from_utf8_lossy(&got).contains(wanted) {
-                let n = self.0.read_buf(&mut got).await.unwrap_or(0);
-                assert!(n > 0, "ended before {wanted:?}: {:?}", String::from_utf8_lossy(&got));
+    /// Sends what it can: whoever has gone away is noticed by what is read.
+    pub(crate) async fn send(&mut self, text: impl AsRef<[u8]>) {
+        drop(self.stream.write_all(text.as_ref()).await);
+    }
+
+    /// Reads more; whether there was any.
+    async fn more(&mut self) -> bool {
+        let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.held)).await;
+        let held = || String::from_utf8_lossy(&self.held);
+        let Ok(read) = read else { panic!("nothing comes after {:?}", held()) };
+        read.is_ok_and(|n| n > 0)
+    }
+
+    /// Everything up to the end of this text.
+    pub(crate) async fn expect(&mut self, wanted: &str) -> String {
+        let found = |held: &[u8]| held.windows(wanted.len()).position(|part| part == wanted.as_bytes());
+        let end = loop {
+            if let Some(at) = found(&self.held) {
+                break at + wanted.len();
             }
+            assert!(self.more().await, "ended before {wanted:?}: {:?}", String::from_utf8_lossy(&self.held));
         };
-        let in_time = tokio::time::timeout(PATIENCE, reading).await.is_ok();
-        let got = String::from_utf8_lossy(&got).into_owned();
-        assert!(in_time, "{wanted:?} does not come: {got:?}");
-        got
+        let got: Vec<u8> = self.held.drain(..end).collect();
+        String::from_utf8_lossy(&got).into_owned()
     }
 
     /// Everything until the end or a reset.
-    pub async fn rest(&mut self) -> String {
-        let mut got = Vec::new();
-        let reading = async { while self.0.read_buf(&mut got).await.is_ok_and(|n| n > 0) {} };
-        let in_time = tokio::time::timeout(PATIENCE, reading).await.is_ok();
-        let got = String::from_utf8_lossy(&got).into_owned();
-        assert!(in_time, "the connection stays open: {got:?}");
-        got
+    pub(crate) async fn rest(&mut self) -> String {
+        while self.more().await {}
+        String::from_utf8_lossy(&std::mem::take(&mut self.held)).into_owned()
     }
 
-    /// Whether the other end has closed; waits for it.
-    pub async fn closes(&mut self) -> bool {
-        let mut byte = [0];
-        let read = tokio::time::timeout(PATIENCE, self.0.read(&mut byte)).await.expect("it stays open");
-        !matches!(read, Ok(n) if n > 0)
+    /// This many bytes, or `None` at the end.
+    async fn exactly(&mut self, len: usize) -> Option<Vec<u8>> {
+        while self.held.len() < len {
+            if !self.more().await {
+                return None;
+            }
+        }
+        Some(self.held.drain(..len).collect())
+    }
+
+    /// Everything up to the end of this text, or `None` at the end of the connection.
+    async fn up_to(&mut self, wanted: &[u8]) -> Option<Vec<u8>> {
+        loop {
+            if let Some(at) = self.held.windows(wanted.len()).position(|part| part == wanted) {
+                return Some(self.held.drain(..at + wanted.len()).collect());
+            }
+            // An idle connection may stay open for as long as the test wants.
+            if self.stream.read_buf(&mut self.held).await.unwrap_or(0) == 0 {
+                return None;
+            }
+        }
     }
 }
 
 /// An origin whose connections are served by a function of the test.
-pub struct Origin {
-    pub address: SocketAddr,
-    pub connections: Arc<AtomicUsize>,
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
+    pub(crate) connections: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
 impl Origin {
     /// Serves each connection with `serve`, which gets its number too.
-    pub async fn raw<F, S>(serve: F) -> Self
+    pub(crate) async fn raw<F, S>(serve: F) -> Self
     where
         F: Fn(Raw, usize) -> S + Send + 'static,
         S: Future<Output = ()> + Send + 'static,
@@ -221,7 +248,7 @@ impl Origin {
         Self::raw_at("127.0.0.1:0".parse().unwrap(), serve).await
     }
 
-    pub async fn raw_at<F, S>(at: SocketAddr, serve: F) -> Self
+    pub(crate) async fn raw_at<F, S>(at: SocketAddr, serve: F) -> Self
     where
         F: Fn(Raw, usize) -> S + Send + 'static,
         S: Future<Output = ()> + Send + 'static,
@@ -233,95 +260,68 @@ impl Origin {
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut open = JoinSet::new();
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                open.spawn(serve(Raw(stream), count.fetch_add(1, Ordering::SeqCst)));
-                while open.try_join_next().is_some() {}
+            while let Ok((stream, _)) = listener.accept().await {
+                open.spawn(serve(Raw::of(stream), count.fetch_add(1, Ordering::SeqCst)));
             }
         });
         Self { address, connections, _tasks: tasks }
     }
 
     /// Answers each request with `answer(head, body)`, kept alive.
-    pub async fn answering(answer: impl Fn(&str, &[u8]) -> String + Send + Sync + 'static) -> Self {
+    pub(crate) async fn answering(answer: impl Fn(&str, &[u8]) -> String + Send + Sync + 'static) -> Self {
         Self::answering_at("127.0.0.1:0".parse().unwrap(), answer).await
     }
 
-    pub async fn answering_at(at: SocketAddr, answer: impl Fn(&str, &[u8]) -> String + Send + Sync + 'static) -> Self {
+    pub(crate) async fn answering_at(
+        at: SocketAddr,
+        answer: impl Fn(&str, &[u8]) -> String + Send + Sync + 'static,
+    ) -> Self {
         let answer = Arc::new(answer);
-        Self::raw_at(at, move |mut raw, _| {
-            let answer = Arc::clone(&answer);
-            async move {
-                while let Some((head, body)) = read_request(&mut raw).await {
-                    let text = answer(&head, &body);
-                    if raw.0.write_all(text.as_bytes()).await.is_err() {
-                        return;
-                    }
-                }
-            }
-        })
-        .await
+        Self::raw_at(at, move |raw, _| answer_all(raw, Arc::clone(&answer))).await
     }
 
     /// Answers each request with its own head and body.
-    pub async fn echo() -> Self {
+    pub(crate) async fn echo() -> Self {
         Self::answering(|head, body| ok(&format!("{head}{}", String::from_utf8_lossy(body)))).await
     }
 
     /// Answers each request with a name.
-    pub async fn named(name: &'static str) -> Self {
+    pub(crate) async fn named(name: &'static str) -> Self {
         Self::answering(move |_, _| ok(name)).await
     }
 
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }
 
-pub fn ok(body: &str) -> String {
+async fn answer_all(mut raw: Raw, answer: Arc<impl Fn(&str, &[u8]) -> String>) {
+    while let Some((head, body)) = read_request(&mut raw).await {
+        raw.send(answer(&head, &body)).await;
+    }
+}
+
+pub(crate) fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 /// One request: its head with the empty line, and its body, chunks decoded. `None` at the end of the connection.
-pub async fn read_request(raw: &mut Raw) -> Option<(String, Vec<u8>)> {
-    let mut got = Vec::new();
-    let end = loop {
-        if let Some(at) = got.windows(4).position(|part| part == b"\r\n\r\n") {
-            break at + 4;
-        }
-        if raw.0.read_buf(&mut got).await.unwrap_or(0) == 0 {
-            return None;
-        }
-    };
-    let head = String::from_utf8_lossy(&got[..end]).into_owned();
-    let mut body = got[end..].to_vec();
+pub(crate) async fn read_request(raw: &mut Raw) -> Option<(String, Vec<u8>)> {
+    let head = String::from_utf8_lossy(&raw.up_to(b"\r\n\r\n").await?).into_owned();
     let lower = head.to_ascii_lowercase();
-    if lower.contains("transfer-encoding: chunked") {
-        while !body.ends_with(b"0\r\n\r\n") && !String::from_utf8_lossy(&body).contains("\r\n0\r\n") {
-            if raw.0.read_buf(&mut body).await.unwrap_or(0) == 0 {
-                return None;
-            }
-        }
-        return Some((head, dechunk(&body)));
+    if !lower.contains("transfer-encoding: chunked") {
+        let length = lower.split("content-length: ").nth(1).and_then(|rest| rest.split('\r').next()?.parse().ok());
+        let body = raw.exactly(length.unwrap_or(0)).await?;
+        return Some((head, body));
     }
-    let length = lower.split("content-length: ").nth(1).and_then(|rest| rest.split('\r').next()?.parse().ok());
-    while body.len() < length.unwrap_or(0) {
-        if raw.0.read_buf(&mut body).await.unwrap_or(0) == 0 {
-            return None;
-        }
-    }
-    Some((head, body))
-}
-
-fn dechunk(mut text: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
-    while let Some(at) = text.windows(2).position(|part| part == b"\r\n") {
-        let size = usize::from_str_radix(std::str::from_utf8(&text[..at]).unwrap(), 16).unwrap_or(0);
+    loop {
+        let size = raw.up_to(b"\r\n").await?;
+        let size = usize::from_str_radix(String::from_utf8_lossy(&size).trim(), 16).unwrap();
+        body.extend(raw.exactly(size).await?);
+        raw.exactly(2).await?;
         if size == 0 {
-            break;
+            return Some((head, body));
         }
-        body.extend_from_slice(&text[at + 2..at + 2 + size]);
-        text = &text[at + 4 + size..];
     }
-    body
 }

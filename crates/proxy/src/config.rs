@@ -124,13 +124,23 @@ impl Default for Config {
 impl Config {
     /// Whether a peer's forwarding headers are believed.
     #[must_use]
-    pub fn trusts(&self, peer: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|network| network.contains(peer))
+    pub fn trust(&self, peer: IpAddr) -> Trust {
+        let listed = self.trusted_proxies.iter().any(|network| network.contains(peer));
+        if listed { Trust::Listed } else { Trust::Stranger }
     }
 }
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whose word on where a request came from counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Anybody: what it says is replaced.
+    Stranger,
+    /// A listed proxy: what it says is kept, and our peer added.
+    Listed,
 }
 
 /// Addresses with a common prefix, written `10.0.0.0/8` or as one address.

@@ -44,12 +44,14 @@ async fn one(probe: &Probe, address: SocketAddr) -> Result<(), String> {
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|e| e.to_string())?;
-    let answer = async { sender.send_request(request).await };
+    let mut answer = std::pin::pin!(sender.send_request(request));
     let answer = tokio::select! {
-        answer = answer => answer.map_err(|e| e.to_string())?,
-        // The answer comes through the connection: when that ends first there is none.
-        ended = connection => return Err(ended.err().map_or_else(|| "closed".to_owned(), |e| e.to_string())),
+        biased;
+        answer = &mut answer => answer,
+        // An answer with `Connection: close` may come with the end of its connection.
+        _ = connection => answer.await,
     };
+    let answer = answer.map_err(|e| e.to_string())?;
     let status = answer.status().as_u16();
     if (probe.low..=probe.high).contains(&status) {
         Ok(())

@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use async_trait::async_trait;
 use cutover_events::{RouterBoot, UnitId, WorkloadId};
-use cutover_proxy::wire::{Drain, Entry, Fence, Put, PutRefused, RefusedCode, Table, TargetStatus};
+use cutover_proxy::wire::{Drain, Entry, Fence, Put, PutRefused, RefusedCode, Table, TargetStatus, Witness};
 
 use super::{Router, RouterError};
-use crate::adapters::world::{Answer, Request, Route, Shared, Twin, Units};
+use crate::adapters::world::{Answer, Request, Route, RouteText, Shared, Twin, Units};
 
 /// The process id that the table names: no process of the host is meant.
 const PID: u32 = 1;
@@ -38,16 +38,32 @@ fn parse<T: std::str::FromStr<Err = cutover_events::BadId>>(text: &str) -> Resul
     text.parse().map_err(|bad: cutover_events::BadId| refused(RefusedCode::Invalid, bad.to_string()))
 }
 
-fn check_log(twin: &Twin, log: &str) -> Result<(), RouterError> {
-    match &twin.table_log {
-        Some(own) if own != log => Err(refused(RefusedCode::OtherLog, format!("this table belongs to {own}"))),
-        _ => Ok(()),
+/// The first write claims the table.
+fn owner(twin: &Twin) -> Option<String> {
+    twin.world.routes().find_map(|route| twin.route_texts.get(&route.workload)).map(|text| text.log.clone())
+}
+
+fn newest_witness(twin: &Twin) -> Option<Witness> {
+    let texts = twin.world.routes().filter_map(|route| twin.route_texts.get(&route.workload));
+    texts.map(|text| &text.witness).max_by_key(|witness| witness.position).cloned()
+}
+
+fn check_there(twin: &Twin) -> Result<(), RouterError> {
+    let there = twin.world.router_answers();
+    there.then_some(()).ok_or_else(|| RouterError::Unavailable("the proxy is not there".to_owned()))
+}
+
+fn check_writer(twin: &Twin, log: &str, request: Request) -> Result<(), RouterError> {
+    check_there(twin)?;
+    if let Some(own) = owner(twin).filter(|own| own != log) {
+        return Err(refused(RefusedCode::OtherLog, format!("this table belongs to {own}")));
     }
+    twin.world.refusal(request).map_or(Ok(()), |code| Err(refused(code, format!("refused: {code:?}"))))
 }
 
 fn check_claims(twin: &Twin, workload: WorkloadId, put: &Put) -> Result<(), RouterError> {
-    let others = twin.route_texts.iter().filter(|(whose, _)| **whose != workload);
-    for route in others.flat_map(|(_, text)| &text.routes) {
+    let others = twin.world.routes().map(|route| route.workload).filter(|other| *other != workload);
+    for route in others.filter_map(|other| twin.route_texts.get(&other)).flat_map(|text| &text.routes) {
         if put.routes.iter().any(|wanted| wanted.host == route.host && wanted.path == route.path) {
             let text = format!("{}{} belongs to another workload", route.host, route.path);
             return Err(refused(RefusedCode::Claimed, text));
@@ -67,16 +83,16 @@ fn effect(twin: &mut Twin, request: Request) -> Result<(), RouterError> {
 
 fn status(twin: &Twin, unit: UnitId) -> TargetStatus {
     let address = twin.details.get(&unit).map_or(Ipv4Addr::UNSPECIFIED, |details| details.create.address);
-    let in_flight = u64::from(twin.world.open(unit));
+    let in_flight = u64::from(twin.world.open_to_target(unit));
     TargetStatus { unit: unit.to_string(), address: IpAddr::V4(address), in_flight, upgraded: 0 }
 }
 
 fn entry(twin: &Twin, route: &Route) -> Entry {
-    let text = twin.route_texts.get(&route.workload).cloned().unwrap_or_default();
+    let text = twin.route_texts.get(&route.workload);
     let drains = twin.world.drains().filter(|drain| drain.workload == route.workload);
     let draining = drains.map(|drain| Drain {
         unit: drain.unit.to_string(),
-        in_flight: u64::from(twin.world.open(drain.unit)),
+        in_flight: u64::from(drain.open),
         upgraded: 0,
         done: drain.done,
         cut_requests: drain.cut.requests,
@@ -85,9 +101,9 @@ fn entry(twin: &Twin, route: &Route) -> Entry {
     });
     Entry {
         workload: route.workload.to_string(),
-        name: text.name,
+        name: text.map_or_else(|| route.workload.to_string(), |text| text.name.clone()),
         generation: route.generation,
-        routes: text.routes,
+        routes: text.map(|text| text.routes.clone()).unwrap_or_default(),
         targets: route.targets.iter().map(|unit| status(twin, unit)).collect(),
         draining: draining.collect(),
     }
@@ -97,14 +113,12 @@ fn entry(twin: &Twin, route: &Route) -> Entry {
 impl Router for MemoryRouter {
     async fn table(&self) -> Result<Table, RouterError> {
         let twin = self.twin.lock();
-        if !twin.world.router_answers() {
-            return Err(RouterError::Unavailable("the proxy is not there".to_owned()));
-        }
+        check_there(&twin)?;
         Ok(Table {
             router_boot: twin.world.router_boot().to_string(),
             pid: PID,
-            log: twin.table_log.clone(),
-            witness: twin.table_witness.clone(),
+            log: owner(&twin),
+            witness: newest_witness(&twin),
             listen: Vec::new(),
             entries: twin.world.routes().map(|route| entry(&twin, route)).collect(),
         })
@@ -116,26 +130,26 @@ impl Router for MemoryRouter {
         let boot: RouterBoot = parse(&put.router_boot)?;
         let units = put.targets.iter().map(|target| parse(&target.unit)).collect::<Result<Vec<UnitId>, _>>()?;
         let to = Units::of(&units).map_err(|many| refused(RefusedCode::Invalid, many.to_string()))?;
-        check_log(&twin, &put.log)?;
-        check_claims(&twin, workload, put)?;
         let request = Request::Put { workload, to, generation: put.generation, boot, epoch: put.writer_epoch };
-        let result = effect(&mut twin, request);
-        if twin.world.targets(workload) == to {
-            let text = twin.route_texts.entry(workload).or_default();
-            text.name.clone_from(&put.name);
-            text.routes.clone_from(&put.routes);
-            twin.table_log = Some(put.log.clone());
-            twin.table_witness = Some(put.witness.clone());
-        }
-        result
+        check_writer(&twin, &put.log, request)?;
+        check_claims(&twin, workload, put)?;
+        let text = RouteText {
+            name: put.name.clone(),
+            routes: put.routes.clone(),
+            log: put.log.clone(),
+            witness: put.witness.clone(),
+            probed: put.probe.is_some(),
+        };
+        twin.sent_texts.insert((workload, put.generation), text);
+        effect(&mut twin, request)
     }
 
     async fn fence(&self, fence: &Fence) -> Result<(), RouterError> {
         let mut twin = self.twin.lock();
         let workload: WorkloadId = parse(&fence.workload)?;
         let boot: RouterBoot = parse(&fence.router_boot)?;
-        check_log(&twin, &fence.log)?;
         let request = Request::Fence { workload, generation: fence.generation, boot, epoch: fence.writer_epoch };
+        check_writer(&twin, &fence.log, request)?;
         effect(&mut twin, request)
     }
 }

@@ -44,8 +44,7 @@ impl MemoryRuntime {
         let mut twin = self.twin.lock();
         check(&twin)?;
         let other = |details: &Details| details.create.name == container.name && details.create.unit != container.unit;
-        let held =
-            twin.details.values().any(|details| other(details) && twin.world.unit(details.create.unit).is_some());
+        let held = twin.details.values().any(|details| other(details) && twin.world.holds(details.create.unit));
         if held || twin.foreign_names.contains(&container.name) {
             return Err(RuntimeError::NameTaken(container.name.clone()));
         }
@@ -53,10 +52,12 @@ impl MemoryRuntime {
             return Err(RuntimeError::ImageMissing(format!("the image {} is not here", container.image)));
         }
         let held_by_other_log = twin.details.get(&container.unit).is_some_and(|details| details.log != log);
-        if held_by_other_log && twin.world.unit(container.unit).is_some() {
+        if held_by_other_log && twin.world.holds(container.unit) {
             return Err(RuntimeError::NameTaken(container.name.clone()));
         }
-        twin.details.insert(container.unit, Details { log, create: container.clone() });
+        if !twin.world.holds(container.unit) {
+            twin.details.insert(container.unit, Details { log, create: container.clone() });
+        }
         let request = Request::Create {
             workload: container.workload,
             unit: container.unit,

@@ -212,6 +212,12 @@ impl World {
         self.containers.iter().find(|body| body.unit == unit && body.visible)
     }
 
+    /// Whether the name of a unit is taken by its container, be it one that cannot be inspected yet.
+    #[must_use]
+    pub fn holds(&self, unit: UnitId) -> bool {
+        self.containers.iter().any(|body| body.unit == unit)
+    }
+
     /// Every container that can be listed, in the order of creation.
     pub fn containers(&self) -> impl Iterator<Item = &Body> {
         self.containers.iter().filter(|body| body.visible)

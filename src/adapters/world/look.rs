@@ -54,8 +54,12 @@ impl World {
     fn router_seen(&self, workload: WorkloadId) -> RouterSeen {
         let drains = || self.drains().filter(|drain| drain.workload == workload);
         let targets: Vec<_> = self.targets(workload).iter().collect();
-        let mut busy: Vec<_> = targets.iter().copied().filter(|unit| self.open(*unit) > 0).collect();
-        busy.extend(drains().filter(|drain| !drain.done).map(|drain| drain.unit));
+        let mut busy: Vec<_> = targets.iter().copied().filter(|unit| self.open_to_target(*unit) > 0).collect();
+        for drain in drains().filter(|drain| !drain.done) {
+            if !busy.contains(&drain.unit) {
+                busy.push(drain.unit);
+            }
+        }
         let cut = drains().fold(Cut::default(), |sum, drain| Cut {
             requests: sum.requests + drain.cut.requests,
             upgraded: sum.upgraded + drain.cut.upgraded,

@@ -16,7 +16,7 @@ mod twin;
 pub use containers::{Body, LiveRestore, Serving};
 pub use request::{Answer, Request, TooManyUnits, Units};
 pub use router::{DrainBody, Route, TableFate};
-pub(crate) use twin::Details;
+pub(crate) use twin::{Details, RouteText};
 pub use twin::{Fault, OnStart, Program, Shared, Twin};
 
 use cutover_events::{RouterBoot, UnitId};
@@ -64,7 +64,7 @@ impl World {
             Request::SetRestart(id, restart) => self.set_restart(id, restart),
             Request::Stop(id) => self.stop(id),
             Request::Remove(id) => self.remove(id),
-            Request::Put { .. } | Request::Fence { .. } => self.route(request),
+            Request::Put { .. } | Request::Fence { .. } => self.route(request, router::Probing::Asked),
         }
     }
 

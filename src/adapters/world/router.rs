@@ -24,10 +24,19 @@ pub struct DrainBody {
     pub workload: WorkloadId,
     /// The former target.
     pub unit: UnitId,
+    /// Requests that were open when its place was taken, and are still.
+    pub open: u32,
     /// Whether nothing is open any more.
     pub done: bool,
     /// What was cut.
     pub cut: Cut,
+}
+
+/// Whether new targets are asked before they are routed to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Probing {
+    Asked,
+    NotAsked,
 }
 
 /// Whether the proxy knows its table after a restart.
@@ -46,7 +55,7 @@ pub(super) struct RouterState {
     epoch: u64,
     routes: Vec<Route>,
     drains: Vec<DrainBody>,
-    /// Open requests, by unit; a unit without any is not here.
+    /// Open requests to targets, by unit; a unit without any is not here. Those to former targets are in their drains.
     open: Vec<(UnitId, u32)>,
 }
 
@@ -84,71 +93,83 @@ impl RouterState {
         &mut self.routes[at]
     }
 
-    fn open(&self, unit: UnitId) -> u32 {
-        self.open.iter().find(|(one, _)| *one == unit).map_or(0, |(_, count)| *count)
-    }
-
+    /// Takes what is open to a target.
     fn close(&mut self, unit: UnitId) -> u32 {
-        let count = self.open(unit);
+        let count = self.open.iter().find(|(one, _)| *one == unit).map_or(0, |(_, count)| *count);
         self.open.retain(|(one, _)| *one != unit);
         count
     }
 
-    fn end_drain(&mut self, unit: UnitId, cut: Cut) -> bool {
-        let Some(drain) = self.drains.iter_mut().find(|drain| drain.unit == unit && !drain.done) else {
-            return false;
-        };
-        drain.done = true;
-        drain.cut = cut;
-        true
+    fn end_drains(&mut self, unit: UnitId, counted: impl Fn(u32) -> u32) -> bool {
+        let mut ended = false;
+        for drain in self.drains.iter_mut().filter(|drain| drain.unit == unit && !drain.done) {
+            ended = true;
+            drain.done = true;
+            drain.cut.requests += counted(drain.open);
+            drain.open = 0;
+        }
+        ended
     }
 
-    /// Writes the entry; former targets drain, and those without an open request are drained at once.
+    /// Writes the entry. Former targets drain, those without an open request are drained at once; a unit that comes back
+    /// while it drains is a new target, and its drain goes on.
     fn write(&mut self, workload: WorkloadId, to: Units, generation: u64) {
         let route = self.entry(workload);
         let former = std::mem::replace(&mut route.targets, to);
         route.generation = generation;
-        self.drains.retain(|drain| drain.workload != workload || !(drain.done || to.contains(drain.unit)));
+        self.drains.retain(|drain| drain.workload != workload || !drain.done);
         for unit in former.iter().filter(|unit| !to.contains(*unit)) {
-            let done = self.open(unit) == 0;
-            self.drains.push(DrainBody { workload, unit, done, cut: Cut::default() });
+            let open = self.close(unit);
+            self.drains.push(DrainBody { workload, unit, open, done: open == 0, cut: Cut::default() });
         }
     }
 }
 
 /// What the proxy does.
 impl World {
-    pub(super) fn route(&mut self, request: Request) -> Answer {
+    pub(super) fn route(&mut self, request: Request, probing: Probing) -> Answer {
         if self.router.away == Away::Yes {
             return Answer::Unavailable;
         }
+        if let Some(code) = self.refusal(request) {
+            return Answer::Refused(code);
+        }
+        let (Request::Put { workload, generation, epoch, .. } | Request::Fence { workload, generation, epoch, .. }) =
+            request
+        else {
+            return Answer::NotFound;
+        };
+        if let Request::Put { to, .. } = request {
+            let former = self.targets(workload);
+            let unready = |unit: UnitId| !former.contains(unit) && !self.unit(unit).is_some_and(super::Body::ready);
+            if probing == Probing::Asked && to.iter().any(unready) {
+                return Answer::Refused(RefusedCode::Probe);
+            }
+            self.router.write(workload, to, generation);
+        } else {
+            self.router.entry(workload).generation = generation;
+        }
+        self.router.epoch = epoch;
+        Answer::Done
+    }
+
+    /// Whether the writer has the right to this write: the first thing that the proxy looks at.
+    #[must_use]
+    pub fn refusal(&self, request: Request) -> Option<RefusedCode> {
         match request {
-            Request::Put { workload, to, generation, boot, epoch } => {
-                if let Some(code) = self.router.refusal(workload, generation, boot, epoch) {
-                    return Answer::Refused(code);
-                }
-                let former = self.targets(workload);
-                let unready = |unit: UnitId| !former.contains(unit) && !self.unit(unit).is_some_and(super::Body::ready);
-                if to.iter().any(unready) {
-                    return Answer::Refused(RefusedCode::Probe);
-                }
-                self.router.epoch = epoch;
-                self.router.write(workload, to, generation);
-                Answer::Done
+            Request::Put { workload, generation, boot, epoch, .. }
+            | Request::Fence { workload, generation, boot, epoch } => {
+                self.router.refusal(workload, generation, boot, epoch)
             }
-            Request::Fence { workload, generation, boot, epoch } => {
-                if let Some(code) = self.router.refusal(workload, generation, boot, epoch) {
-                    return Answer::Refused(code);
-                }
-                self.router.epoch = epoch;
-                self.router.entry(workload).generation = generation;
-                Answer::Done
-            }
-            Request::Create { .. }
-            | Request::Start(_)
-            | Request::SetRestart(..)
-            | Request::Stop(_)
-            | Request::Remove(_) => Answer::NotFound,
+            _ => None,
+        }
+    }
+
+    /// As [`World::perform`], for a write that asks no target before it is routed to.
+    pub fn perform_unprobed(&mut self, request: Request) -> Answer {
+        match request {
+            Request::Put { .. } => self.route(request, Probing::NotAsked),
+            other => self.perform(other),
         }
     }
 
@@ -168,10 +189,17 @@ impl World {
         self.router.drains.iter()
     }
 
-    /// Requests open to a unit.
+    /// Requests open to a unit, as a target and as a former one.
     #[must_use]
     pub fn open(&self, unit: UnitId) -> u32 {
-        self.router.open(unit)
+        self.open_to_target(unit)
+            + self.drains().filter(|drain| drain.unit == unit).map(|drain| drain.open).sum::<u32>()
+    }
+
+    /// Requests open to a unit as a target.
+    #[must_use]
+    pub fn open_to_target(&self, unit: UnitId) -> u32 {
+        self.router.open.iter().find(|(one, _)| *one == unit).map_or(0, |(_, count)| *count)
     }
 
     /// Whether the proxy answers.
@@ -199,22 +227,17 @@ impl World {
     /// Every request open to a unit ends well; its drain, if it drains, is over.
     pub fn drained(&mut self, unit: UnitId) -> bool {
         let ended = self.router.close(unit) > 0;
-        self.router.end_drain(unit, Cut::default()) || ended
+        self.router.end_drains(unit, |_| 0) || ended
     }
 
-    /// The drain of a unit reaches its deadline: what is open is cut and counted.
+    /// The drain of a unit reaches its deadline: what is open to the former target is cut and counted.
     pub fn cut(&mut self, unit: UnitId) -> bool {
-        let drains = self.router.drains.iter().any(|drain| drain.unit == unit && !drain.done);
-        drains && {
-            let requests = self.router.close(unit);
-            self.router.end_drain(unit, Cut { requests, ..Cut::default() })
-        }
+        self.router.end_drains(unit, |open| open)
     }
 
     /// The other end of every connection to a unit is gone.
     pub(super) fn hang_up(&mut self, unit: UnitId) {
-        self.router.close(unit);
-        self.router.end_drain(unit, Cut::default());
+        self.drained(unit);
     }
 
     /// The proxy ends; requests to it fail until it starts again.

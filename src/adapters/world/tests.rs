@@ -150,6 +150,24 @@ fn a_former_target_is_busy_until_it_is_drained_or_cut() {
 }
 
 #[test]
+fn a_unit_that_comes_back_while_it_drains_is_a_new_target() {
+    let mut world = World::new();
+    ready(&mut world, 1);
+    ready(&mut world, 2);
+    world.perform(put(&world, &[1], 1));
+    assert!(world.connect(unit(1)));
+    world.perform(put(&world, &[2], 2));
+    world.perform(put(&world, &[1], 3));
+    assert!(world.connect(unit(1)));
+    assert_eq!((world.open(unit(1)), world.open_to_target(unit(1))), (2, 1));
+    assert_eq!(world.observed(SHOP, 9).router.unwrap().busy, [unit(1)]);
+    assert!(world.cut(unit(1)));
+    assert_eq!((world.open(unit(1)), world.observed(SHOP, 9).router.unwrap().cut.requests), (1, 1));
+    assert!(world.drained(unit(1)));
+    assert!(world.observed(SHOP, 9).router.unwrap().busy.is_empty());
+}
+
+#[test]
 fn a_look_is_sorted_and_knows_time_probes_and_witnesses() {
     let mut world = World::new();
     created(&mut world, 7);

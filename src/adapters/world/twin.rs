@@ -60,11 +60,15 @@ pub(crate) struct Details {
     pub(crate) create: CreateContainer,
 }
 
-/// What the entry of a workload says in words.
-#[derive(Clone, Debug, Default)]
+/// What a write to the proxy says in words.
+#[derive(Clone, Debug)]
 pub(crate) struct RouteText {
     pub(crate) name: String,
     pub(crate) routes: Vec<wire::Route>,
+    pub(crate) log: String,
+    pub(crate) witness: wire::Witness,
+    /// Whether new targets are asked before they are routed to.
+    pub(crate) probed: bool,
 }
 
 /// A world and its texts.
@@ -81,9 +85,10 @@ pub struct Twin {
     pub(crate) programs: BTreeMap<String, Program>,
     pub(crate) networks: Vec<(LogId, Network)>,
     pub(crate) networks_made: u8,
+    /// Of the entries, by workload.
     pub(crate) route_texts: BTreeMap<WorkloadId, RouteText>,
-    pub(crate) table_log: Option<String>,
-    pub(crate) table_witness: Option<wire::Witness>,
+    /// Of writes that have not arrived, by workload and generation.
+    pub(crate) sent_texts: BTreeMap<(WorkloadId, u64), RouteText>,
     faults: VecDeque<Fault>,
     watchers: Vec<(LogId, mpsc::Sender<Hint>)>,
     away: Option<String>,
@@ -144,7 +149,7 @@ impl Twin {
     /// Does one thing, unless a fault is next; `None`: the answer is lost.
     pub(crate) fn effect(&mut self, request: Request) -> Option<Answer> {
         match self.faults.pop_front() {
-            None => Some(self.now(request).0),
+            None => Some(self.now(request)),
             Some(Fault::LoseAnswer) => {
                 self.now(request);
                 None
@@ -163,20 +168,34 @@ impl Twin {
         }
     }
 
-    fn now(&mut self, request: Request) -> (Answer, Option<UnitId>) {
+    fn now(&mut self, request: Request) -> Answer {
+        if let Request::Put { workload, generation, .. } = request {
+            return self.put_now(request, workload, generation);
+        }
         let unit = self.unit_of(request);
         let answer = self.world.perform(request);
-        if let Some(unit) = unit {
-            match (request, answer) {
-                (Request::Start(_), Answer::Done) => self.begin(unit),
-                (Request::Remove(_), Answer::Done) => {
-                    self.world.gone(unit);
-                }
-                _ => {}
+        let Some(unit) = unit else { return answer };
+        match (request, answer) {
+            (Request::Start(_), Answer::Done) => self.begin(unit),
+            (Request::Remove(_), Answer::Done) => {
+                self.world.gone(unit);
             }
-            self.hint(unit);
+            _ => {}
         }
-        (answer, unit)
+        self.hint(unit);
+        answer
+    }
+
+    fn put_now(&mut self, request: Request, workload: WorkloadId, generation: u64) -> Answer {
+        let text = self.sent_texts.remove(&(workload, generation));
+        let answer = match &text {
+            Some(text) if !text.probed => self.world.perform_unprobed(request),
+            Some(_) | None => self.world.perform(request),
+        };
+        if let (Answer::Done, Some(text)) = (answer, text) {
+            self.route_texts.insert(workload, text);
+        }
+        answer
     }
 
     fn begin(&mut self, unit: UnitId) {

@@ -119,7 +119,14 @@ impl LiveBackend {
             spec.env.push(self.variable(workload, before.map(|spec| &**spec), (name, value))?);
         }
         let (project, name) = (declared.project.clone(), declared.name.clone());
-        Ok(Apply { workload, project, name, spec, deploy: mode != ApplyMode::Record })
+        let deploy = mode != ApplyMode::Record && !self.waits_for_a_change(workload, &spec);
+        Ok(Apply { workload, project, name, spec, deploy })
+    }
+
+    /// Whether the reference cannot be filled in yet: the first change from outside deploys it, and no restart does.
+    fn waits_for_a_change(&self, workload: WorkloadId, spec: &Spec) -> bool {
+        let Source::Image(image) = &spec.source;
+        image.reference.contains('{') && self.commands.live().cell(workload).state().active.is_none()
     }
 
     fn variable(&self, id: WorkloadId, before: Option<&Spec>, (name, value): (&str, &str)) -> Result<EnvVar, Refusal> {

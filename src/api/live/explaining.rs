@@ -45,7 +45,7 @@ impl LiveBackend {
         }
         let registry = self.registry();
         for sealed in &commits {
-            let lines = event_view::lines(&sealed.commit, &|workload| registry.full_name(workload));
+            let lines = event_view::lines(&sealed.commit, |workload| registry.full_name(workload));
             let ours = lines.into_iter().filter(|line| line.deployment_id == Some(id.to_string()));
             chain.extend(ours.map(|line| LinkView {
                 position: line.position,

@@ -55,7 +55,7 @@ impl LiveBackend {
             let Some(last) = commits.last() else { break };
             looked += commits.len();
             next = last.commit.last_position();
-            let lines = commits.iter().flat_map(|sealed| event_view::lines(&sealed.commit, &name));
+            let lines = commits.iter().flat_map(|sealed| event_view::lines(&sealed.commit, name));
             let fits = |line: &crate::api::views::EventLine| {
                 let of_workload = workload.is_none_or(|id| line.workload == registry.full_name(id));
                 let of_deployment = filter.deployment.is_none_or(|id| line.deployment_id == Some(id.to_string()));

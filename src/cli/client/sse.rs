@@ -65,13 +65,13 @@ impl Parser {
             let line: Vec<u8> = self.pending.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line);
             let line = line.trim_end_matches(['\n', '\r']);
-            if line.is_empty() {
-                let frame = std::mem::take(&mut self.frame);
-                if !frame.data.is_empty() {
-                    return Some(frame);
-                }
-            } else {
+            if !line.is_empty() {
                 self.field(line);
+                continue;
+            }
+            let frame = std::mem::take(&mut self.frame);
+            if !frame.data.is_empty() {
+                return Some(frame);
             }
         }
         None

@@ -6,6 +6,7 @@ mod history;
 mod hooks;
 mod log;
 mod processes;
+pub(crate) use processes::CHILD;
 mod state;
 mod wishes;
 

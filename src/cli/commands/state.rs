@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Session;
-use crate::api::views::{ConfirmAsk, DoctorView, LogsView, ReleasesView, ShowView, StatusView};
+use crate::api::views::{ConfirmAsk, DeploymentView, DoctorView, LogsView, ReleasesView, ShowView, StatusView};
 use crate::cli::client::Call;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::grammar::{Confirm, Json, Logs, Named, Show, Status};
@@ -62,6 +62,15 @@ pub(super) async fn releases(session: &mut Session, named: &Named) -> Result<Exi
 /// `logs`.
 pub(super) async fn logs(session: &mut Session, logs: &Logs) -> Result<Exit, Failure> {
     let name = values::workload(&logs.name)?;
+    if let Some(deployment) = &logs.deployment {
+        let call = Call::get(format!("/api/v1/deployments/{deployment}"));
+        let render = |view: &DeploymentView, _, paint| match &view.output {
+            Some(output) => render::deployment::output(output, paint),
+            None => format!("nothing was kept of {}\n", view.deployment_id),
+        };
+        tell::<DeploymentView>(session, call, logs.json, render).await?;
+        return Ok(Exit::Ok);
+    }
     let call = Call::get(format!("/api/v1/workloads/{name}/logs?lines={}", logs.lines));
     let render = |view: &LogsView, _, paint| {
         if view.outputs.is_empty() {

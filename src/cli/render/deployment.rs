@@ -2,20 +2,23 @@
 
 use super::words::duration;
 use super::{Paint, Tone};
-use crate::api::views::{DeploymentView, Outcome, OutputView};
+use crate::api::views::{DeploymentView, Outcome, OutputView, WishKind};
 
 /// Lines of a failed container's output that are shown with its failure.
 const LAST_LINES: usize = 20;
 
 /// One line for a deployment that is as it was wished.
 pub(in crate::cli) fn success(view: &DeploymentView, paint: Paint) -> String {
+    if view.wish == WishKind::Teardown {
+        return format!("{} {}: {}", view.workload, view.deployment_id, paint.tone(Tone::Good, "torn down"));
+    }
     let word = match view.outcome {
         Some(outcome) => outcome.word(),
         None => "live",
     };
     let live = view.live_after_ms.map_or_else(String::new, |ms| format!(", live after {}", duration(ms)));
-    let serving = if view.serving.is_empty() { String::new() } else { format!("; {}", view.serving) };
-    format!("{} {}: {}{live}{serving}", view.workload, view.deployment_id, paint.tone(Tone::Good, word))
+    let word = paint.tone(Tone::Good, word);
+    format!("{} {}: {word}{live}{}", view.workload, view.deployment_id, serving(view))
 }
 
 /// One line for a deployment that is not.
@@ -34,8 +37,12 @@ pub(in crate::cli) fn failure(view: &DeploymentView) -> String {
         }
         Some(Outcome::Succeeded) | None => "goes on".to_owned(),
     };
-    let serving = if view.serving.is_empty() { String::new() } else { format!("; {}", view.serving) };
-    format!("{} {id} {what}{serving}", view.workload)
+    format!("{} {id} {what}{}", view.workload, serving(view))
+}
+
+/// Who serves now.
+fn serving(view: &DeploymentView) -> String {
+    if view.serving.is_empty() { String::new() } else { format!("; serving now: {}", view.serving) }
 }
 
 /// The last words of the container that failed; empty when nothing was kept.
@@ -69,7 +76,7 @@ fn lines(head: &str, lines: &[String], paint: Paint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::views::{ReasonView, Stage, WishKind};
+    use crate::api::views::{ReasonView, Stage};
 
     fn ended(outcome: Outcome) -> DeploymentView {
         DeploymentView {
@@ -93,7 +100,7 @@ mod tests {
                 time: String::new(),
                 lines: (0..30).map(|n| format!("line {n}\u{1b}[31m")).collect(),
             }),
-            serving: "rel_0 serves on".into(),
+            serving: "shop:v1 (rel_0)".into(),
         }
     }
 
@@ -101,7 +108,7 @@ mod tests {
     fn a_failure_names_reason_and_who_serves() {
         let view = ended(Outcome::Failed);
         let line = failure(&view);
-        assert_eq!(line, "shop/web dep_1 failed before the swap: answered 500 for 60 s; rel_0 serves on");
+        assert_eq!(line, "shop/web dep_1 failed before the swap: answered 500 for 60 s; serving now: shop:v1 (rel_0)");
         let words = last_words(&view, Paint::Plain);
         assert!(words.starts_with("last output of shop-web-1:\n  line 10 [31m\n"), "{words}");
         assert_eq!(words.lines().count(), 1 + LAST_LINES);

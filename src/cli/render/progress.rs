@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::told::{bake, live, told};
+use super::told::{bake, leads_nowhere, live, told};
 use super::words::duration;
 use super::{Paint, Tone};
 use crate::api::time::parse_rfc3339;
@@ -19,6 +19,17 @@ pub(in crate::cli) struct Progress {
     steps: usize,
     done: usize,
     stage: Stage,
+    wish: Wish,
+}
+
+/// What the end of the deployment is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// Its own end.
+    #[default]
+    Run,
+    /// That nothing of the workload is left.
+    Remove,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -54,13 +65,23 @@ impl Progress {
                 let shown = !matches!(line.text("step"), "swap" | "settle");
                 return shown.then(|| (Tone::Normal, format!("[{}/{}] {}", self.done, self.steps, usual.1)));
             }
+            "IntentQueued" if line.text("wish") == "teardown" => self.wish = Wish::Remove,
+            "Swapped" if leads_nowhere(line) => (),
             "Swapped" if self.stage == Stage::Before => {
                 self.stage = Stage::Live;
                 return Some((Tone::Good, live(elapsed, self.bake_ms)));
             }
             "Swapped" => return Some((Tone::Moving, "the route is back on blue".to_owned())),
             "RouteBackCommitted" => self.stage = Stage::Back,
-            "DeploymentSucceeded" | "DeploymentFailed" | "IntentSuperseded" | "IntentCancelled" | "Parked" => {
+            "DeploymentSucceeded" if self.wish == Wish::Remove => {
+                return Some((Tone::Normal, "what is left of it is removed".to_owned()));
+            }
+            "WorkloadTornDown"
+            | "DeploymentSucceeded"
+            | "DeploymentFailed"
+            | "IntentSuperseded"
+            | "IntentCancelled"
+            | "Parked" => {
                 self.stage = Stage::Ended;
             }
             "Resumed" => self.stage = Stage::Before,
@@ -82,8 +103,9 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{deployment_story, routed_back_story};
+    use super::super::samples::{UNIT, deployment_story, event, routed_back_story};
     use super::*;
+    use serde_json::json;
 
     fn told_of(story: &[EventLine]) -> (Vec<String>, Progress) {
         let mut progress = Progress::default();
@@ -111,6 +133,23 @@ mod tests {
             ]
         );
         assert!(progress.ended());
+    }
+
+    #[test]
+    fn a_teardown_ends_when_nothing_is_left() {
+        let mut story = vec![
+            event(1, 0, "IntentQueued", json!({"wish": "teardown"})),
+            event(2, 90, "SwapCommitted", json!({"generation": 6, "from": [UNIT], "to": []})),
+            event(3, 130, "Swapped", json!({"generation": 6, "to": []})),
+            event(4, 150, "DeploymentSucceeded", json!({"lists": {}})),
+        ];
+        let (lines, progress) = told_of(&story);
+        assert!(!progress.live() && !progress.ended());
+        assert_eq!(lines[2], "    130 ms  no traffic is routed to it any more");
+        story.push(event(5, 900, "WorkloadTornDown", json!({})));
+        let (lines, progress) = told_of(&story);
+        assert!(progress.ended());
+        assert_eq!(lines[4], "    900 ms  torn down: nothing of it is left");
     }
 
     #[test]

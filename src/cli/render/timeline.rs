@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::told::{asked, bake, live, told, wish};
+use super::told::{asked, bake, leads_nowhere, live, told, wish};
 use super::words::{ago, duration};
 use super::{Paint, Tone};
 use crate::api::time::parse_rfc3339;
@@ -51,7 +51,7 @@ impl Timeline {
         let open = self.open.entry(id.to_owned()).or_insert(Open { began_ms: at, ..Open::default() });
         let elapsed = at.saturating_sub(open.began_ms);
         let (tone, text) = match line.event.as_str() {
-            "Swapped" if !open.been_live => {
+            "Swapped" if !open.been_live && !leads_nowhere(line) => {
                 open.been_live = true;
                 (Tone::Good, live(elapsed, open.bake_ms))
             }

@@ -22,6 +22,7 @@ pub(super) fn told(line: &EventLine) -> (Tone, String) {
         "DriftSeen" => (Tone::Bad, drift(line)),
         "IntentSuperseded" => (Tone::Moving, format!("superseded by {}", line.text("by"))),
         "IntentCancelled" => (Tone::Moving, format!("cancelled by {}", who(&line.actor))),
+        "Swapped" if leads_nowhere(line) => (Tone::Normal, "no traffic is routed to it any more".to_owned()),
         "Swapped" => (Tone::Good, format!("the route shows generation {}", number(line, "generation"))),
         _ => (Tone::Normal, plain(line)),
     }
@@ -176,6 +177,11 @@ fn drained(line: &EventLine) -> String {
 /// How long green is watched, from the plan.
 pub(super) fn bake(line: &EventLine) -> Option<u64> {
     line.fields.get("plan")?.get("policy")?.get("bake_ms")?.as_u64()
+}
+
+/// Whether a route was seen to lead nowhere: the swap of a teardown.
+pub(super) fn leads_nowhere(line: &EventLine) -> bool {
+    line.fields.get("to").and_then(Value::as_array).is_some_and(Vec::is_empty)
 }
 
 /// "live after 1.6 s, watching 10 s".

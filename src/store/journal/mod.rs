@@ -7,7 +7,7 @@ mod segment;
 pub(super) use frame::entries;
 pub use frame::{Group, Placed};
 pub use scan::{Damage, Scanned, Torn, scan};
-pub(super) use segment::{Journal, JournalError, SystemDisk};
+pub(super) use segment::{Disk, Journal, JournalError, SystemDisk};
 
 /// Extension of segments.
 pub const EXTENSION: &str = "cj";

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cutover_events::{Digest, codec};
 
-use super::frame::{Frame, entries, parse};
+use super::frame::{Frame, HEADER_BYTES, altered, entries, parse};
 use super::segment::{HEAD_BYTES, MAGIC};
 
 /// The stored bytes are not what was written.
@@ -100,7 +100,8 @@ fn segments(folder: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
 fn head(path: &Path, bytes: &[u8], found: &Scanned) -> Result<(), Damage> {
     let bad = |what: &str| Err(damage(path, 0, found.position + 1, what.into()));
     let sum = u32::from_le_bytes([bytes[48], bytes[49], bytes[50], bytes[51]]);
-    if bytes[..8] != MAGIC || sum != crc32c::crc32c(&bytes[..48]) {
+    if bytes[..8] != MAGIC || sum != crc32c::crc32c(&bytes[..48]) || bytes[52..HEAD_BYTES].iter().any(|byte| *byte != 0)
+    {
         return bad("the head of the segment is not valid");
     }
     let mut first = [0; 8];
@@ -171,11 +172,32 @@ fn tail(
         return Ok(());
     }
     let follows = (end + 1..bytes.len()).any(|offset| parse(bytes, offset).is_some());
-    if last && !follows && found.position >= known {
+    let altered = altered(bytes, end);
+    if last && !follows && altered.is_none() && found.position >= known {
         found.torn = Some(Torn { segment: path.to_owned(), good: end as u64 });
         return Ok(());
     }
-    Err(damage(path, end, found.position + 1, "a group is not what was written".into()))
+    let (at, position) = altered.map_or((0, found.position + 1), |body| first_altered(body, found));
+    Err(damage(path, end + at, position, "a group is not what was written".into()))
+}
+
+/// Where in an altered group the first commit is that does not continue the chain: byte and position.
+fn first_altered(body: &[u8], found: &Scanned) -> (usize, u64) {
+    let (mut at, mut position, mut chain) = (HEADER_BYTES, found.position + 1, found.chain);
+    for (range, written) in entries(body).flatten() {
+        chain = codec::chain(chain, &body[range.clone()]);
+        let Ok((_, _, events)) = codec::place(&body[range.clone()]) else { break };
+        if chain != written {
+            return (at, position);
+        }
+        position += u64::from(events);
+        at = HEADER_BYTES + range.end;
+    }
+    if position == found.position + 1 || at < HEADER_BYTES + body.len() {
+        (at, position)
+    } else {
+        (0, found.position + 1)
+    }
 }
 
 fn damage(path: &Path, offset: usize, position: u64, what: String) -> Damage {

@@ -2,13 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use cutover_events::Digest;
 
 use super::frame::Group;
-use crate::store::files::sync_folder;
+use crate::store::files::{PRIVATE_FILE, sync_folder};
 
 /// A segment is closed when it has grown beyond this, bytes: large enough to be few, small enough to archive.
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
@@ -62,6 +62,7 @@ pub(in crate::store) struct Journal {
     disk: Box<dyn Disk>,
     number: u64,
     open: Option<Open>,
+    repeat: Option<(Group, Digest)>,
 }
 
 struct Open {
@@ -71,10 +72,30 @@ struct Open {
 }
 
 impl Journal {
-    /// A journal whose next segment has this number. Nothing is written before the first group.
+    /// A journal whose next segment has this number. The last group, with the chain value before it, is repeated at
+    /// the beginning of that segment: only that one can have been left unsynced by a failed sync whose pages stayed in
+    /// memory. Nothing is written yet.
     #[must_use]
-    pub(in crate::store) fn new(folder: &Path, number: u64, disk: Box<dyn Disk>) -> Self {
-        Self { folder: folder.to_owned(), disk, number, open: None }
+    pub(in crate::store) fn new(
+        folder: &Path,
+        number: u64,
+        repeat: Option<(Group, Digest)>,
+        disk: Box<dyn Disk>,
+    ) -> Self {
+        Self { folder: folder.to_owned(), disk, number, open: None, repeat }
+    }
+
+    /// Writes the last group once more, unless that was done.
+    ///
+    /// # Errors
+    /// As for [`Self::write`]; after [`JournalError::NoRoom`] it is tried again before the next group.
+    pub(in crate::store) fn repeat(&mut self) -> Result<(), JournalError> {
+        let Some((group, before)) = self.repeat.take() else { return Ok(()) };
+        let written = self.put(&group, before);
+        if written.is_err() {
+            self.repeat = Some((group, before));
+        }
+        written
     }
 
     /// Writes a group and makes it durable; `before` is the chain value before it.
@@ -82,6 +103,11 @@ impl Journal {
     /// # Errors
     /// No room, or a failure that is final for this process.
     pub(in crate::store) fn write(&mut self, group: &Group, before: Digest) -> Result<(), JournalError> {
+        self.repeat()?;
+        self.put(group, before)
+    }
+
+    fn put(&mut self, group: &Group, before: Digest) -> Result<(), JournalError> {
         let frame = group.frame();
         if self.open.as_ref().is_some_and(|open| open.at >= SEGMENT_BYTES) {
             self.open = None;
@@ -111,7 +137,9 @@ impl Journal {
         head[16..48].copy_from_slice(&before.0);
         let sum = crc32c::crc32c(&head[..48]);
         head[48..52].copy_from_slice(&sum.to_le_bytes());
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path).map_err(sorted)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(PRIVATE_FILE);
+        let file = options.open(&path).map_err(sorted)?;
         let mut open = Open { file, at: 0, allocated: 0 };
         self.allocate(&mut open, HEAD_BYTES as u64)?;
         self.disk.write(&open.file, &head, 0).map_err(sorted)?;
@@ -123,9 +151,9 @@ impl Journal {
 
     /// Zeros for `bytes` more, at least [`AHEAD_BYTES`] at a time.
     fn allocate(&self, open: &mut Open, bytes: u64) -> Result<(), JournalError> {
+        static ZEROS: [u8; AHEAD_BYTES as usize] = [0; AHEAD_BYTES as usize];
         while open.at + bytes > open.allocated {
-            let zeros = vec![0; AHEAD_BYTES as usize];
-            self.disk.write(&open.file, &zeros, open.allocated).map_err(sorted)?;
+            self.disk.write(&open.file, &ZEROS, open.allocated).map_err(sorted)?;
             open.allocated += AHEAD_BYTES;
         }
         Ok(())

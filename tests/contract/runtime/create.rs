@@ -28,7 +28,8 @@ pub(crate) async fn the_same_create_again_finds_the_first(harness: &Harness) {
     assert_eq!(harness.runtime.create(harness.log, &again).await, Ok(id));
     harness.runtime.start(id).await.expect("a start");
     assert_eq!(harness.runtime.create(harness.log, &again).await, Ok(id));
-    only(harness).await;
+    let kept = only(harness).await.witness;
+    assert_eq!(kept.map(|witness| witness.position), Some(42), "labels are those of the first create");
 }
 
 pub(crate) async fn many_creates_at_once_make_one_container(harness: &Harness) {

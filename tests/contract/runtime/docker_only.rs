@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
-use bollard::query_parameters::{CreateContainerOptionsBuilder, InspectContainerOptions};
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse, NetworkCreateRequest};
+use bollard::query_parameters::{CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions};
 use cutover::adapters::runtime::{CreateContainer, DockerConfig, DockerRuntime, Hint, Runtime, RuntimeError, labels};
 use cutover::clock::Clock;
 use cutover_domain::observed::Phase;
@@ -43,6 +43,7 @@ docker_tests! {
     the_age_of_a_run_is_told,
     a_container_with_half_our_labels_is_nobody,
     nothing_but_a_name_reaches_a_path,
+    of_two_networks_with_one_name_the_smaller_id_stays,
     hints_go_on_when_the_stream_breaks_or_hangs,
 }
 
@@ -127,6 +128,24 @@ async fn nothing_but_a_name_reaches_a_path(harness: &Harness) {
         assert!(matches!(resolved, Err(RuntimeError::Refused(_))), "{bad}");
     }
     assert_eq!(harness.runtime.list(harness.log, None).await, Ok(vec![]));
+}
+
+async fn of_two_networks_with_one_name_the_smaller_id_stays(harness: &Harness) {
+    let docker = docker::client().await;
+    let first = docker.inspect_network(&harness.network.id, None::<InspectNetworkOptions>).await.expect("the network");
+    let name = first.name.expect("a name");
+    let request = NetworkCreateRequest { name: name.clone(), labels: first.labels, ..NetworkCreateRequest::default() };
+    let second = match docker.create_network(request).await {
+        Ok(made) => made.id,
+        // Newer daemons give a name once.
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: 409, .. }) => harness.network.id.clone(),
+        Err(error) => panic!("{error}"),
+    };
+    let smaller = harness.network.id.clone().min(second);
+    let kept = harness.runtime.ensure_network(harness.log, "contract").await.expect("a network");
+    assert_eq!(kept.id, smaller);
+    let listed = harness.runtime.networks(harness.log).await.expect("a listing");
+    assert_eq!(listed, [kept]);
 }
 
 #[tokio::test]

@@ -10,13 +10,11 @@ use crate::docker::Listed;
 use crate::load::{Load, Plan, Summary};
 use crate::report::Verdict;
 use crate::sample::Version;
-use crate::stand::{Stand, Workload, field};
+use crate::stand::{REMOVALS, Stand, Workload, field};
 use crate::{Result, labels};
 
 /// The workload of every proof.
 pub(crate) const WEB: &str = "web";
-/// How long removals may take after a deployment has ended.
-const REMOVALS: Duration = Duration::from_secs(30);
 
 /// Proxy, engine and one workload that serves `v1`.
 pub(crate) struct Scene<'a> {
@@ -106,23 +104,11 @@ impl<'a> Scene<'a> {
             }
         }
         self.stand.must(&["teardown", &self.stand.full_name(WEB)]).await?;
-        self.nothing_on_docker(verdict).await
-    }
-
-    async fn nothing_on_docker(&self, verdict: &mut Verdict) -> Result {
-        let deadline = Instant::now() + REMOVALS;
-        loop {
-            let left = self.stand.docker.containers(labels::LOG, &self.log).await?.len();
-            let networks = self.stand.docker.networks(labels::LOG, &self.log).await?.len();
-            if left + networks == 0 {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                verdict.short(format!("{left} containers and {networks} networks are left after the teardown"));
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        let left = self.stand.left_on_docker().await?;
+        if left > 0 {
+            verdict.short(format!("{left} containers and networks are left after the teardown"));
         }
+        Ok(())
     }
 }
 

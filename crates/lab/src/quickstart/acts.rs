@@ -266,7 +266,10 @@ pub(super) async fn tear_down(stand: &Stand) -> Result {
         command(&format!("cutover teardown {name}"));
         stand.must(&["teardown", name]).await?;
     }
-    Ok(())
+    match stand.left_on_docker().await? {
+        0 => Ok(()),
+        left => Err(format!("{left} containers and networks are left after the teardown").into()),
+    }
 }
 
 /// Leaves everything running until the person ends it.

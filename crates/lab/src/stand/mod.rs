@@ -13,6 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::process::Child;
+use tokio::time::Instant;
 
 use crate::docker::Docker;
 use crate::report::progress;
@@ -22,6 +23,9 @@ pub(crate) use workload::Workload;
 
 /// Between the request to end and the kill; the engine's own worst case is a commit that is being synced.
 const GRACE: Duration = Duration::from_secs(8);
+
+/// How long removals may take after a deployment has ended.
+pub(crate) const REMOVALS: Duration = Duration::from_secs(30);
 
 /// A running pair of engine and proxy.
 pub(crate) struct Stand {
@@ -134,6 +138,21 @@ impl Stand {
             return Ok(Some(log));
         }
         self.docker.network_label(labels::PROJECT, &self.project, labels::LOG).await
+    }
+
+    /// Waits until Docker holds nothing of this log any more; how many containers and networks are left after the time
+    /// that removals may take.
+    pub(crate) async fn left_on_docker(&self) -> Result<usize> {
+        let Some(log) = self.log_id().await? else { return Ok(0) };
+        let deadline = Instant::now() + REMOVALS;
+        loop {
+            let containers = self.docker.containers(labels::LOG, &log).await?.len();
+            let left = containers + self.docker.networks(labels::LOG, &log).await?.len();
+            if left == 0 || Instant::now() > deadline {
+                return Ok(left);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Ends the processes and removes what Docker still holds of this run; says what there was.

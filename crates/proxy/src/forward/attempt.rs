@@ -3,14 +3,16 @@
 //! Tried again is only: what could not connect; what was handed back unsent; and an idempotent request without a body
 //! to which not one byte was answered. The target is taken from the table again each time, it may be green by then.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio_util::sync::CancellationToken;
 
 use super::pages::Page;
 use super::record::Record;
@@ -18,6 +20,7 @@ use super::request::is_idempotent;
 use crate::config::MAX_ATTEMPTS;
 use crate::drain::{Claim, CutSignal};
 use crate::pool::{Failed, Link, Upload};
+use crate::serving::Client;
 use crate::table::Found;
 
 /// Pause before the only target is tried again that refused a connection, ms: a restart in place takes longer, a full
@@ -30,26 +33,40 @@ pub(super) async fn until_answered(
     signal: &CutSignal,
     record: &mut Record,
 ) -> Result<(Response<Incoming>, Link), Page> {
-    let patience = Duration::from_millis(record.forwarder.config.answer_timeout_ms);
+    let patience = record.forwarder.config.answer_timeout_ms;
     loop {
         let mut link = connect(signal, record).await?;
         let spare = copy(&request);
-        let sending = tokio::time::timeout(patience, link.send(request));
+        let sending = link.send(request);
         let sent = match signal {
-            CutSignal::Stream(token, _) => cancellable(token, sending).await?,
-            CutSignal::Connection(_) | CutSignal::Tunnel(_) => sending.await,
+            CutSignal::Stream(token, _) => {
+                let timed = tokio::time::timeout(Duration::from_millis(patience), sending);
+                token.run_until_cancelled(timed).await.ok_or(Page::Unavailable)?.ok()
+            }
+            CutSignal::Connection(client) => swept(client, patience, sending).await,
+            CutSignal::Tunnel(_) => Some(sending.await),
         };
         let failed = match sent {
-            Ok(Ok(response)) => return Ok((response, link)),
-            Ok(Err(failed)) => failed,
-            Err(_) => return Err(Page::Timeout),
+            Some(Ok(response)) => return Ok((response, link)),
+            Some(Err(failed)) => failed,
+            None => return Err(Page::Timeout),
         };
         request = again(failed, spare, record)?;
     }
 }
 
-async fn cancellable<T>(token: &CancellationToken, work: impl Future<Output = T>) -> Result<T, Page> {
-    token.run_until_cancelled(work).await.ok_or(Page::Unavailable)
+/// The outcome, or `None` when the sweep finds it overdue.
+async fn swept<T>(client: &Client, patience_ms: u64, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    client.expect_answer(patience_ms);
+    let outcome = poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending if client.is_answer_overdue() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await;
+    client.end_expecting();
+    outcome
 }
 
 /// A request without a body, to be sent once more if need be.
@@ -91,7 +108,10 @@ fn count_retry(record: &mut Record) -> Result<(), Page> {
 /// An open connection to a target, which the record's claim holds.
 async fn connect(signal: &CutSignal, record: &mut Record) -> Result<Link, Page> {
     loop {
-        let (claim, port) = claim(signal, record).await?;
+        let (claim, port) = match at_once(signal, record) {
+            Some(claimed) => claimed,
+            None => Box::pin(claim(signal, record)).await?,
+        };
         let target = Arc::clone(claim.target());
         record.claim = Some(claim);
         // After a failure only a new connection tells whether the target lives.
@@ -99,7 +119,8 @@ async fn connect(signal: &CutSignal, record: &mut Record) -> Result<Link, Page> 
         if let Some(link) = pooled {
             return Ok(link);
         }
-        match Link::open(SocketAddr::new(target.address, port)).await {
+        // Boxed, as all that is rare: a future is as large as its largest part, and is moved for each request.
+        match Box::pin(Link::open(SocketAddr::new(target.address, port))).await {
             Ok(link) => return Ok(link),
             Err(e) => {
                 tracing::debug!(unit = %target.unit, error = %e, "cannot connect");
@@ -117,10 +138,8 @@ async fn connect(signal: &CutSignal, record: &mut Record) -> Result<Link, Page> 
 
 /// A claim on a target of the route and the port there. Waits a bounded time while there is none.
 pub(super) async fn claim(signal: &CutSignal, record: &mut Record) -> Result<(Claim, u16), Page> {
-    if let Some(found) = record.found.clone().filter(|_| record.retries == 0)
-        && let Some(claim) = take(&found, signal, record)
-    {
-        return Ok((claim, found.route.port));
+    if let Some(claimed) = at_once(signal, record) {
+        return Ok(claimed);
     }
     let forwarder = Arc::clone(&record.forwarder);
     let mut changes = forwarder.switchboard.changes();
@@ -146,6 +165,12 @@ pub(super) async fn claim(signal: &CutSignal, record: &mut Record) -> Result<(Cl
             Ok(Err(_)) | Err(_) => return Err(Page::Unavailable),
         }
     }
+}
+
+/// A claim by the table that the request was routed with.
+fn at_once(signal: &CutSignal, record: &Record) -> Option<(Claim, u16)> {
+    let found = record.found.as_ref().filter(|_| record.retries == 0)?;
+    take(found, signal, record).map(|claim| (claim, found.route.port))
 }
 
 fn take(found: &Arc<Found>, signal: &CutSignal, record: &Record) -> Option<Claim> {

@@ -16,6 +16,7 @@ pub struct Body {
     source: Source,
     record: Option<Box<Record>>,
     cut: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    failed: Option<BodyError>,
 }
 
 #[derive(Debug)]
@@ -40,12 +41,17 @@ impl Body {
     pub(super) fn own(text: Bytes, mut record: Box<Record>) -> Self {
         record.complete = true;
         record.sent = len_of(&text);
-        Self { source: Source::Own(Some(text).filter(|text| !text.is_empty())), record: Some(record), cut: None }
+        Self {
+            source: Source::Own(Some(text).filter(|text| !text.is_empty())),
+            record: Some(record),
+            cut: None,
+            failed: None,
+        }
     }
 
     /// Nothing, for an answer whose record goes on elsewhere.
     pub(super) fn empty() -> Self {
-        Self { source: Source::Own(None), record: None, cut: None }
+        Self { source: Source::Own(None), record: None, cut: None, failed: None }
     }
 
     /// What a target sends.
@@ -55,7 +61,7 @@ impl Body {
         cut: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     ) -> Self {
         record.complete = download.is_end_stream();
-        Self { source: Source::Target(download), record: Some(record), cut }
+        Self { source: Source::Target(download), record: Some(record), cut, failed: None }
     }
 
     fn end(&mut self) {
@@ -77,6 +83,9 @@ impl hyper::body::Body for Body {
         if self.cut.as_mut().is_some_and(|cut| cut.as_mut().poll(cx).is_ready()) {
             return Poll::Ready(Some(Err(BodyError::Cut)));
         }
+        if let Some(failed) = self.failed.take() {
+            return Poll::Ready(Some(Err(failed)));
+        }
         let download = match &mut self.source {
             Source::Own(text) => {
                 let frame = text.take().map(|text| Ok(Frame::data(text)));
@@ -87,15 +96,23 @@ impl hyper::body::Body for Body {
             }
             Source::Target(download) => download,
         };
-        let frame = ready!(download.poll_frame(cx));
+        let frame = match ready!(download.poll_frame(cx)).transpose() {
+            Ok(frame) => frame,
+            Err(failed) => {
+                // An error ends the connection at once; what came before it is to reach the client first.
+                self.failed = Some(failed.into());
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        };
         let ended = frame.is_none() || download.is_end_stream();
-        if let (Some(Ok(frame)), Some(record)) = (&frame, &mut self.record) {
+        if let (Some(frame), Some(record)) = (&frame, &mut self.record) {
             record.sent += frame.data_ref().map_or(0, len_of);
         }
         if ended {
             self.end();
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Target)))
+        Poll::Ready(frame.map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -5,6 +5,7 @@ use http::header::{
     PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 
+use crate::config::Trust;
 use crate::serving::Client;
 
 /// The id of a request, in and out.
@@ -84,7 +85,7 @@ pub(super) fn for_target(headers: &mut HeaderMap, host: &HeaderValue, client: &C
         join_cookies(headers);
     }
     headers.insert(HOST, host.clone());
-    if seen.has(Seen::FORWARDING) && client.trusted {
+    if seen.has(Seen::FORWARDING) && client.trust == Trust::Listed {
         extend_forwarding(headers, host, client);
     } else {
         if seen.has(Seen::FORWARDING) {
@@ -219,8 +220,8 @@ fn keep_alive_timeout(headers: &HeaderMap) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn client(trusted: bool) -> std::sync::Arc<Client> {
-        Client::new("192.0.2.7:4000".parse().unwrap(), trusted)
+    fn client(trust: Trust) -> std::sync::Arc<Client> {
+        Client::new("192.0.2.7:4000".parse().unwrap(), trust)
     }
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -245,7 +246,7 @@ mod tests {
         ] {
             map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        for_target(&mut map, &HeaderValue::from_static("a.test"), &client(false));
+        for_target(&mut map, &HeaderValue::from_static("a.test"), &client(Trust::Stranger));
         let mut names: Vec<_> = map.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         let ours = ["accept", "forwarded", "host", "te", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
@@ -265,13 +266,13 @@ mod tests {
         ];
         let host = HeaderValue::from_static("a.test");
         let mut map = headers(&claims);
-        for_target(&mut map, &host, &client(false));
+        for_target(&mut map, &host, &client(Trust::Stranger));
         assert_eq!(map["x-forwarded-for"], "192.0.2.7");
         assert_eq!(map["forwarded"], "for=192.0.2.7;host=\"a.test\";proto=http");
         assert_eq!((&map["x-forwarded-proto"], &map["x-forwarded-host"]), (&HTTP, &host));
         assert!(!map.contains_key("x-real-ip"));
         let mut map = headers(&claims);
-        for_target(&mut map, &host, &client(true));
+        for_target(&mut map, &host, &client(Trust::Listed));
         assert_eq!(map["x-forwarded-for"], "1.1.1.1, 192.0.2.7");
         assert_eq!(map["x-forwarded-proto"], "https");
         assert_eq!(map["forwarded"], "for=1.1.1.1, for=192.0.2.7;host=\"a.test\";proto=http");
@@ -281,9 +282,9 @@ mod tests {
     fn a_request_id_is_kept_when_it_is_plain() {
         let host = HeaderValue::from_static("a.test");
         let mut map = headers(&[("x-request-id", "abc-1")]);
-        assert_eq!(for_target(&mut map, &host, &client(false)), "abc-1");
+        assert_eq!(for_target(&mut map, &host, &client(Trust::Stranger)), "abc-1");
         let mut map = headers(&[("x-request-id", "a b\"c")]);
-        let made = for_target(&mut map, &host, &client(false));
+        let made = for_target(&mut map, &host, &client(Trust::Stranger));
         assert_eq!(made.len(), 32);
         assert_eq!(map["x-request-id"], made);
     }

@@ -14,9 +14,9 @@ use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::pages::Page;
+use super::pages::{Form, Page};
 use super::record::Record;
-use super::{Body, headers, own, pages};
+use super::{Body, headers, own};
 use crate::config::{Config, HOOK_HOLD, HOOK_MEMORY_KIB, HOOK_RETRY, MAX_ADMIN_BODY, MAX_HOOK_BODY, MAX_HOOKS};
 use crate::pool::linger;
 use crate::table::{RouteIndex, without_port};
@@ -63,7 +63,7 @@ pub(super) fn is_hook(path: &str) -> bool {
 pub(super) async fn pass(mut request: Request<Incoming>, host: HeaderValue, mut record: Box<Record>) -> Response<Body> {
     let forwarder = Arc::clone(&record.forwarder);
     forwarder.figures.hooks.fetch_add(1, Ordering::Relaxed);
-    let json = pages::wants_json(request.headers());
+    let form = Form::wanted(request.headers());
     record.request_id = headers::for_target(request.headers_mut(), &host, &record.client);
     let (mut head, mut body) = request.into_parts();
     if let Some(path) = head.uri.path_and_query() {
@@ -72,20 +72,20 @@ pub(super) async fn pass(mut request: Request<Incoming>, host: HeaderValue, mut 
     head.version = Version::HTTP_11;
     let Ok(_place) = forwarder.hooks.places.try_acquire() else {
         linger(body, &forwarder.tasks);
-        return own(Page::Unavailable, json, record);
+        return own(Page::Unavailable, form, record);
     };
     let (text, _memory) = match collect(&mut body, &forwarder.hooks).await {
         Ok(collected) => collected,
         Err(page) => {
             linger(body, &forwarder.tasks);
-            return own(page, json, record);
+            return own(page, form, record);
         }
     };
     head.headers.remove(http::header::CONTENT_LENGTH);
     forwarder.figures.waiting.fetch_add(1, Ordering::Relaxed);
     let answer = persist(&forwarder.hooks, &head, &text).await;
     forwarder.figures.waiting.fetch_sub(1, Ordering::Relaxed);
-    let Some(answer) = answer else { return own(Page::Unavailable, json, record) };
+    let Some(answer) = answer else { return own(Page::Unavailable, form, record) };
     let (mut head, text) = answer.into_parts();
     record.answered(head.status.as_u16());
     headers::for_client(&mut head.headers, record.request_id.clone());

@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 pub use body::Body;
 pub use hooks::HookGate;
-use pages::Page;
+use pages::{Form, Page};
 use record::Record;
 
 use crate::access_log::Journal;
@@ -107,26 +107,26 @@ pub fn handle(
     async move {
         match way {
             Way::Workload(host, found) => workload(request, host, found, record).await,
-            Way::Hooks(host) => hooks::pass(request, host, record).await,
+            Way::Hooks(host) => Box::pin(hooks::pass(request, host, record)).await,
             Way::Own(page) => {
                 forwarder.figures.unrouted.fetch_add(1, Ordering::Relaxed);
-                let json = pages::wants_json(request.headers());
+                let form = Form::wanted(request.headers());
                 let mut record = record;
                 record.request_id = ids::request_id();
                 linger(request.into_body(), &forwarder.tasks);
-                own(page, json, record)
+                own(page, form, record)
             }
         }
     }
 }
 
 /// One of the proxy's own pages.
-fn own(page: Page, json: bool, mut record: Box<Record>) -> Response<Body> {
+fn own(page: Page, form: Form, mut record: Box<Record>) -> Response<Body> {
     record.status = page.status().as_u16();
     if let (Some(found), true) = (&record.found, record.status >= 502) {
         found.entry.figures.failed.fetch_add(1, Ordering::Relaxed);
     }
-    let mut response = page.render(json, &record.request_id);
+    let mut response = page.render(form, &record.request_id);
     response.headers_mut().insert(headers::REQUEST_ID, record.request_id.clone());
     response.map(|text| Body::own(text, record))
 }
@@ -140,8 +140,8 @@ async fn workload(
     found: Arc<Found>,
     mut record: Box<Record>,
 ) -> Response<Body> {
-    let json = pages::wants_json(request.headers());
-    let is_multiplexed = request.version() == Version::HTTP_2;
+    let form = Form::wanted(request.headers());
+    let version = request.version();
     let upgrade = request::upgrade_of(&request);
     let on_upgrade = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
     record.request_id = headers::for_target(request.headers_mut(), &host, &record.client);
@@ -149,28 +149,28 @@ async fn workload(
     *request.version_mut() = Version::HTTP_11;
     record.found = Some(found);
     if let (Some(protocol), Some(on_upgrade)) = (upgrade, on_upgrade) {
-        return match tunnel::open(request, protocol, on_upgrade, record).await {
+        return match Box::pin(tunnel::open(request, protocol, on_upgrade, record)).await {
             Ok(response) => response,
-            Err((page, record)) => own(page, json, record),
+            Err((page, record)) => own(page, form, record),
         };
     }
     let request = match upload(request, &mut record) {
         Ok(request) => request,
         Err((page, rest)) => {
             linger(rest, &record.forwarder.tasks);
-            return own(page, json, record);
+            return own(page, form, record);
         }
     };
-    let (signal, cut) = cut_signal(&record, is_multiplexed);
+    let (signal, cut) = cut_signal(&record, version);
     match attempt::until_answered(request, &signal, &mut record).await {
         Ok((response, link)) => answer(response, link, record, cut),
-        Err(page) => own(page, json, record),
+        Err(page) => own(page, form, record),
     }
 }
 
-fn cut_signal(record: &Record, is_multiplexed: bool) -> (CutSignal, Cut) {
+fn cut_signal(record: &Record, version: Version) -> (CutSignal, Cut) {
     let client = Arc::clone(&record.client);
-    if !is_multiplexed {
+    if version != Version::HTTP_2 {
         return (CutSignal::Connection(client), None);
     }
     let token = CancellationToken::new();
@@ -200,7 +200,7 @@ fn answer(response: Response<Incoming>, mut link: Link, mut record: Box<Record>,
         link.heed_keep_alive(seconds);
     }
     head.version = Version::HTTP_11;
-    let Some(claim) = &record.claim else { return own(Page::BadGateway, false, record) };
+    let Some(claim) = &record.claim else { return own(Page::BadGateway, Form::Html, record) };
     let streams = |kind: &HeaderValue| kind.as_bytes().starts_with(b"text/event-stream");
     if head.headers.get(CONTENT_TYPE).is_some_and(streams) {
         claim.mark_event_stream();

@@ -54,11 +54,11 @@ impl Page {
     }
 
     /// The answer, in the form that the request's `Accept` prefers.
-    pub(super) fn render(self, wants_json: bool, request_id: &HeaderValue) -> Response<Bytes> {
+    pub(super) fn render(self, form: Form, request_id: &HeaderValue) -> Response<Bytes> {
         let (title, text) = self.says();
         let status = self.status();
         let id = request_id.to_str().unwrap_or_default();
-        let (kind, body) = if wants_json {
+        let (kind, body) = if form == Form::Json {
             let json = serde_json::json!({
                 "type": "about:blank", "title": title, "status": status.as_u16(), "detail": text, "request_id": id,
             });
@@ -81,10 +81,21 @@ impl Page {
     }
 }
 
-/// Whether a request would rather have JSON: it names it and not HTML.
-pub(super) fn wants_json(headers: &HeaderMap) -> bool {
-    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept.contains("json") && !accept.contains("text/html")
+/// For whom a page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A person.
+    Html,
+    /// A program.
+    Json,
+}
+
+impl Form {
+    /// What a request prefers: JSON when its `Accept` names that and not HTML.
+    pub(super) fn wanted(headers: &HeaderMap) -> Self {
+        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if accept.contains("json") && !accept.contains("text/html") { Self::Json } else { Self::Html }
+    }
 }
 
 fn html(status: StatusCode, (title, text): (&str, &str), id: &str) -> String {

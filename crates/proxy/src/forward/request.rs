@@ -70,7 +70,8 @@ mod tests {
     use crate::table::Entry;
     use crate::wire::{Route, RoutePolicy};
 
-    fn rewritten(uri: &str, prefix: &str, strip: bool) -> String {
+    fn rewritten(uri: &str, prefix: &str) -> String {
+        let (prefix, strip) = prefix.strip_suffix(" strip").map_or((prefix, false), |prefix| (prefix, true));
         let route = Route { host: "a.test".into(), path: prefix.into(), port: 80, strip };
         let entry = Entry {
             workload: "w".into(),
@@ -90,12 +91,12 @@ mod tests {
 
     #[test]
     fn the_target_gets_path_and_query() {
-        assert_eq!(rewritten("/api/x?q=1", "/api", false), "/api/x?q=1");
-        assert_eq!(rewritten("/api/x?q=1", "/api/", true), "/x?q=1");
-        assert_eq!(rewritten("/api?q=1", "/api", true), "/?q=1");
-        assert_eq!(rewritten("/api", "/api", true), "/");
-        assert_eq!(rewritten("http://a.test/p?q", "/", true), "/p?q");
-        assert_eq!(rewritten("http://a.test", "/", false), "/");
-        assert_eq!(rewritten("*", "/", false), "*");
+        assert_eq!(rewritten("/api/x?q=1", "/api"), "/api/x?q=1");
+        assert_eq!(rewritten("/api/x?q=1", "/api/ strip"), "/x?q=1");
+        assert_eq!(rewritten("/api?q=1", "/api strip"), "/?q=1");
+        assert_eq!(rewritten("/api", "/api strip"), "/");
+        assert_eq!(rewritten("http://a.test/p?q", "/ strip"), "/p?q");
+        assert_eq!(rewritten("http://a.test", "/"), "/");
+        assert_eq!(rewritten("*", "/"), "*");
     }
 }

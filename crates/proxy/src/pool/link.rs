@@ -30,8 +30,6 @@ pub struct Link {
     port: u16,
     idle_ms: u64,
     ended: bool,
-    /// Whether it has carried a request before.
-    pub reused: bool,
 }
 
 /// Why there is no answer.
@@ -54,7 +52,7 @@ impl Link {
         let (sender, connection, heard) = dial(address).await?;
         let idle_ms = u64::try_from(POOL_IDLE.as_millis()).unwrap_or(u64::MAX);
         let connection = Box::new(connection);
-        let mut link = Self { sender, connection, heard, port: address.port(), idle_ms, ended: false, reused: false };
+        let mut link = Self { sender, connection, heard, port: address.port(), idle_ms, ended: false };
         if link.is_alive() { Ok(link) } else { Err(std::io::ErrorKind::ConnectionReset.into()) }
     }
 

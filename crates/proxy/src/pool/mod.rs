@@ -79,7 +79,6 @@ impl Pool {
 /// Gives a connection back whose exchange is over; it is closed when it cannot be used again.
 pub fn give_back(target: &Arc<Target>, mut link: Link) {
     if link.is_alive() && !target.is_draining() {
-        link.reused = true;
         target.pool.put(link);
     }
 }

@@ -8,6 +8,7 @@ use futures_util::task::AtomicWaker;
 use http::HeaderValue;
 use parking_lot::Mutex;
 
+use crate::config::Trust;
 use crate::moment;
 
 /// Limits in time of a client connection, ms.
@@ -29,7 +30,7 @@ pub struct Client {
     /// Its address as a header value.
     pub peer_value: HeaderValue,
     /// Whether its forwarding headers are believed.
-    pub trusted: bool,
+    pub trust: Trust,
     /// The last `Host` and the `Forwarded` made of it: a connection rarely has two.
     pub forwarded: Mutex<Option<(HeaderValue, HeaderValue)>>,
     driver: AtomicWaker,
@@ -41,6 +42,8 @@ pub struct Client {
     since_ms: AtomicU64,
     read_ms: AtomicU64,
     blocked_ms: AtomicU64,
+    answer_due_ms: AtomicU64,
+    answer_overdue: AtomicBool,
     requests: AtomicU32,
     uploads: AtomicU32,
 }
@@ -48,13 +51,13 @@ pub struct Client {
 impl Client {
     /// A connection that was accepted now: its first request's head is due.
     #[must_use]
-    pub fn new(peer: SocketAddr, trusted: bool) -> Arc<Self> {
+    pub fn new(peer: SocketAddr, trust: Trust) -> Arc<Self> {
         let now = moment::coarse_ms();
         let address = peer.ip().to_canonical().to_string();
         Arc::new(Self {
             peer,
             peer_value: HeaderValue::try_from(address).unwrap_or(HeaderValue::from_static("unknown")),
-            trusted,
+            trust,
             forwarded: Mutex::new(None),
             driver: AtomicWaker::new(),
             reader: AtomicWaker::new(),
@@ -65,6 +68,8 @@ impl Client {
             since_ms: AtomicU64::new(now),
             read_ms: AtomicU64::new(now),
             blocked_ms: AtomicU64::new(0),
+            answer_due_ms: AtomicU64::new(0),
+            answer_overdue: AtomicBool::new(false),
             requests: AtomicU32::new(0),
             uploads: AtomicU32::new(0),
         })
@@ -113,6 +118,33 @@ impl Client {
     /// A body is complete or given up.
     pub fn end_upload(&self) {
         self.uploads.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A target's answer is due after so many ms. For a connection with one request at a time: the sweep looks at it,
+    /// which saves each request a timer.
+    pub fn expect_answer(&self, within_ms: u64) {
+        self.answer_overdue.store(false, Ordering::Relaxed);
+        self.answer_due_ms.store(moment::coarse_ms().saturating_add(within_ms), Ordering::Relaxed);
+    }
+
+    /// Whether the answer is overdue; the driver is woken when it becomes so.
+    #[must_use]
+    pub fn is_answer_overdue(&self) -> bool {
+        self.answer_overdue.load(Ordering::Relaxed)
+    }
+
+    /// The answer is here, or not expected any more.
+    pub fn end_expecting(&self) {
+        self.answer_due_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// Tells the driver when an answer is overdue.
+    pub(super) fn check_answer(&self, now_ms: u64) {
+        let due = self.answer_due_ms.load(Ordering::Relaxed);
+        if due != 0 && now_ms > due {
+            self.answer_overdue.store(true, Ordering::Relaxed);
+            self.driver.wake();
+        }
     }
 
     /// Whether no request is open.

@@ -79,18 +79,16 @@ impl Front {
     /// Accepts nothing more, closes idle connections, gives the rest [`STOP_GRACE`], cuts what remains.
     pub async fn stop(&self) {
         self.stop.cancel();
-        let finished = async {
-            loop {
-                self.registry.close_idle();
-                if self.registry.count() == 0 {
-                    return;
-                }
-                tokio::time::sleep(STOP_POLL).await;
-            }
-        };
-        if tokio::time::timeout(STOP_GRACE, finished).await.is_err() {
+        if tokio::time::timeout(STOP_GRACE, self.emptied()).await.is_err() {
             tracing::info!(open = self.registry.count(), "cut what was open at the end of the grace");
             self.registry.close_all();
+        }
+    }
+
+    async fn emptied(&self) {
+        while self.registry.count() > 0 {
+            self.registry.close_idle();
+            tokio::time::sleep(STOP_POLL).await;
         }
     }
 
@@ -117,9 +115,8 @@ impl Front {
             let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    let client = Client::new(peer, self.forwarder.config.trusts(peer.ip()));
-                    let front = Arc::clone(self);
-                    self.tasks.spawn(async move { front.connection(stream, client, permit).await });
+                    let client = Client::new(peer, self.forwarder.config.trust(peer.ip()));
+                    self.tasks.spawn(Arc::clone(self).connection(stream, client, permit));
                 }
                 Err(e) if is_of_one_connection(&e) => {}
                 Err(e) => {

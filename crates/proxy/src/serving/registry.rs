@@ -53,7 +53,10 @@ impl Registry {
     /// Closes what is over one of its limits in time.
     pub(super) fn sweep(&self, patience: &Patience) {
         let now = moment::coarse_ms();
-        self.close_where(|client| client.is_overdue(now, patience));
+        self.close_where(|client| {
+            client.check_answer(now);
+            client.is_overdue(now, patience)
+        });
     }
 
     pub(super) fn close_idle(&self) {

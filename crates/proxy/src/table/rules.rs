@@ -1,6 +1,7 @@
 //! Which writes the table refuses. Pure: nothing is changed here.
 
 use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
 
 use super::Snapshot;
 use crate::wire::{Fence, Put, PutRefused, RefusedCode, Route};
@@ -108,8 +109,10 @@ fn claim_of(route: &Route) -> (&str, &str) {
 
 fn wrong_route(route: &Route) -> Option<String> {
     let name = route.host.strip_prefix("*.").unwrap_or(&route.host);
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._:[]".contains(&b);
-    if name.is_empty() || !name.bytes().all(plain) || name.ends_with('.') {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b);
+    let is_v6 =
+        name.strip_prefix('[').and_then(|v6| v6.strip_suffix(']')).is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok());
+    if name.is_empty() || name.ends_with('.') || !(is_v6 || name.bytes().all(plain)) {
         return Some(format!("{:?} is no host: lower case, without port, `*.` only at its beginning", route.host));
     }
     let printable = route.path.bytes().all(|b| b.is_ascii_graphic() && b != b'?' && b != b'#');
