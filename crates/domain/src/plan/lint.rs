@@ -52,6 +52,9 @@ mod tests {
 
     use super::*;
 
+    /// What is told, and what brings it about.
+    type Fault = (&'static str, fn(&mut Plan));
+
     fn good() -> Plan {
         let unit = |n: u8| UnitPlan {
             unit: UnitId([n; 16]),
@@ -89,7 +92,7 @@ mod tests {
     #[test]
     fn a_good_plan_breaks_nothing_and_each_fault_is_told() {
         assert_eq!(lint(&good()), []);
-        let faults: [(&str, fn(&mut Plan)); 10] = [
+        let faults: [Fault; 10] = [
             ("entropy", |plan| plan.units[0].name = "cutover-shop-web".into()),
             ("never used", |plan| plan.slot.truncate(1)),
             ("before it is started", |plan| plan.steps.swap(0, 1)),
