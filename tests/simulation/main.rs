@@ -1,5 +1,6 @@
 //! A random simulation of the real domain over the in-memory world, with crashes, late requests, lost answers and
 //! people's hands. `CUTOVER_SIM_SEED=N cargo nextest run --test simulation` repeats one run with its trace.
+
 mod arrive;
 mod course;
 mod drill;
