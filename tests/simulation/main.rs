@@ -1,6 +1,5 @@
 //! A random simulation of the real domain over the in-memory world, with crashes, late requests, lost answers and
 //! people's hands. `CUTOVER_SIM_SEED=N cargo nextest run --test simulation` repeats one run with its trace.
-#![expect(clippy::fn_params_excessive_bools, reason = "what is drawn or seen is often yes or no")]
 
 mod arrive;
 mod course;

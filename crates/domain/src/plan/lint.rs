@@ -41,3 +41,74 @@ pub fn lint(plan: &Plan) -> Vec<Violation> {
     must(!plan.adopts || plan.units.is_empty(), "an adopting plan creates units".into());
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use cutover_events::plan::{PlannedStep, Strategy, Template, UnitPlan, Why};
+    use cutover_events::workload::Policy;
+    use cutover_events::{ReleaseId, UnitId};
+
+    use super::*;
+
+    /// What is told, and what brings it about.
+    type Fault = (&'static str, fn(&mut Plan));
+
+    fn good() -> Plan {
+        let unit = |n: u8| UnitPlan {
+            unit: UnitId([n; 16]),
+            name: format!("cutover-shop-web-{}", UnitId([n; 16]).suffix()),
+            replica: u16::from(n),
+            address: Ipv4Addr::new(10, 0, 0, n),
+        };
+        let step = |step, undo| PlannedStep { step, undo, timeout_ms: 0 };
+        let both = [unit(1), unit(2)];
+        let starts = both.iter().flat_map(|one| {
+            [step(Step::Create(one.unit), Undo::Remove(one.unit)), step(Step::Start(one.unit), Undo::Nothing)]
+        });
+        let rest = [
+            step(Step::Gate, Undo::Nothing),
+            step(Step::Keep, Undo::ByLists),
+            step(Step::Swap, Undo::RouteBack),
+            step(Step::Settle, Undo::RouteBack),
+        ];
+        Plan {
+            release: Some(ReleaseId([1; 16])),
+            strategy: Strategy::BlueGreen,
+            why: Why::Default,
+            slot: both.iter().map(|one| one.unit).collect(),
+            blue: Vec::new(),
+            adopts: false,
+            template: Template::default(),
+            routes: Vec::new(),
+            health: None,
+            policy: Policy::default(),
+            steps: starts.chain(rest).collect(),
+            units: both.to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_good_plan_breaks_nothing_and_each_fault_is_told() {
+        assert_eq!(lint(&good()), []);
+        let faults: [Fault; 10] = [
+            ("entropy", |plan| plan.units[0].name = "cutover-shop-web".into()),
+            ("never used", |plan| plan.slot.truncate(1)),
+            ("before it is started", |plan| plan.steps.swap(0, 1)),
+            ("not gated after", |plan| plan.steps.swap(3, 4)),
+            ("no undo", |plan| plan.steps[0].undo = Undo::Nothing),
+            ("shares its id or address", |plan| plan.units[1].address = plan.units[0].address),
+            ("settling", |plan| plan.steps.truncate(7)),
+            ("before the gate", |plan| plan.steps.swap(4, 5)),
+            ("slot and release", |plan| plan.release = None),
+            ("adopting plan", |plan| plan.adopts = true),
+        ];
+        for (sentence, fault) in faults {
+            let mut plan = good();
+            fault(&mut plan);
+            let found = lint(&plan);
+            assert!(found.iter().any(|violation| violation.0.contains(sentence)), "{sentence}: {found:?}");
+        }
+    }
+}

@@ -52,12 +52,23 @@ fn a_failed_repair_of_a_part_does_not_go_back_to_an_ill_rest() {
     story.vanishes(1);
     heal(&mut story, 2, 1);
     story.go_until(|story| story.router_targets() == [unit(2), unit(3)]);
-    story.go_until(|story| matches!(story.next(), Next::Wait(_)));
+    story.step();
     story.sickens(2);
     story.at(unit(3)).restarts = 1;
-    assert!(
-        !matches!(story.next(), Next::Append(events) if events.iter().any(|e| matches!(e, Event::RouteBackCommitted(_))))
-    );
+    story.go_on();
+    assert_eq!(story.router_targets(), [unit(2), unit(3)]);
+    assert_eq!(story.state.heals.failed, 0);
+}
+
+#[test]
+fn a_heal_takes_from_docker_what_it_might_revive() {
+    let mut story = Story::live(2);
+    let seen = story.at(unit(1));
+    (seen.phase, seen.down_ms, seen.restart) = (crate::observed::Phase::Restarting, 3_000, Restart::Always);
+    heal(&mut story, 2, 1);
+    story.go_until(|story| matches!(story.next(), Next::Do(Effect::SetRestart(..))));
+    assert_eq!(story.next(), Next::Do(Effect::SetRestart(unit(1), story.at(unit(1)).id, Restart::No)));
+    assert_eq!(story.seen.containers.len(), 2);
 }
 
 #[test]
