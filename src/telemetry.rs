@@ -11,9 +11,12 @@ pub enum Format {
     Json,
 }
 
+/// Libraries whose ordinary messages tell a person nothing; a level for one of them in the configuration goes first.
+const QUIET: &str = "tokio_cron_scheduler=warn";
+
 /// Installs the subscriber of this process for a level, or a filter of levels by module; a second call changes nothing.
 pub fn init(format: Format, level: &str) {
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(format!("{QUIET},{level}")).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let installed = match format {
         Format::Json => builder.json().try_init(),

@@ -5,7 +5,6 @@ use cutover_domain::observed::DockerId;
 
 use super::Execution;
 use super::lane::Lane;
-use super::look::Sight;
 
 /// Bytes of present output that are read for one container at most.
 const OUTPUT_BYTES: usize = 64 * 1024;
@@ -30,7 +29,7 @@ impl Execution {
         let mut found = Vec::new();
         let registry = self.commands.live().registry();
         for (id, cell) in self.commands.live().cells() {
-            let mut lane = Lane { id, cell, sight: Sight::default() };
+            let mut lane = Lane::new(id, cell, self.clock.mono_ms());
             let state = lane.cell.state();
             self.look(&mut lane, &state).await?;
             let name = registry.full_name(id).unwrap_or_else(|| id.to_string());

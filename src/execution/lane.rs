@@ -24,12 +24,50 @@ const REST_TICK_MS: u64 = 60_000;
 const AGAIN_MS: u64 = 500;
 /// Longest wait between two failing looks, ms.
 const AGAIN_LONGEST_MS: u64 = 5_000;
+/// Two looks at an open deployment that lie further apart than this are a break, ms: the engine was stopped, the host
+/// slept, or an effect hung. Ten times [`OPEN_TICK_MS`], so that no ordinary delay counts as one.
+const BREAK_MS: u64 = 10 * OPEN_TICK_MS;
 
 /// One lane, with what it remembers between looks; all of it may be lost in a crash.
 pub(super) struct Lane {
     pub(super) id: WorkloadId,
     pub(super) cell: Arc<Cell>,
     pub(super) sight: Sight,
+    looking: Looking,
+}
+
+/// Since when a lane has been looking without a break, and when it looked last: `CLOCK_MONOTONIC`, ms.
+#[derive(Clone, Copy)]
+struct Looking {
+    since_ms: u64,
+    last_ms: u64,
+}
+
+impl Looking {
+    fn from(ms: u64) -> Self {
+        Self { since_ms: ms, last_ms: ms }
+    }
+
+    /// Takes in a look at an open deployment. What it waits for counts from the end of a break: nobody was there to see
+    /// it in time.
+    fn watches(&mut self, now_ms: u64) {
+        if now_ms.saturating_sub(self.last_ms) > BREAK_MS {
+            self.since_ms = now_ms;
+        }
+        self.last_ms = now_ms;
+    }
+
+    /// Takes in a look at a lane at rest, which may look as seldom as it likes.
+    fn rests(&mut self, now_ms: u64) {
+        self.last_ms = now_ms;
+    }
+}
+
+impl Lane {
+    /// A lane that has looked at nothing yet, at `now_ms` of the monotonic clock.
+    pub(super) fn new(id: WorkloadId, cell: Arc<Cell>, now_ms: u64) -> Self {
+        Self { id, cell, sight: Sight::default(), looking: Looking::from(now_ms) }
+    }
 }
 
 enum Step {
@@ -40,7 +78,7 @@ enum Step {
 impl Execution {
     pub(super) async fn lane(self: Arc<Self>, id: WorkloadId, stop: CancellationToken) {
         let cell = self.commands.live().cell(id);
-        let mut lane = Lane { id, cell, sight: Sight::default() };
+        let mut lane = Lane::new(id, cell, self.started_ms);
         let mut failures = 0u32;
         while !stop.is_cancelled() {
             let sleep = match self.step(&mut lane).await {
@@ -78,8 +116,14 @@ impl Execution {
                 Err(failed) => self.trouble(lane, effect, failed),
             }
         }
+        // Read before the look: what a look shows is at least as young as the time it is judged at.
+        let mono_ms = self.clock.mono_ms();
+        match state.open {
+            Some(_) => lane.looking.watches(mono_ms),
+            None => lane.looking.rests(mono_ms),
+        }
+        let now = Now { boot: self.clock.boot(), mono_ms, engine_start_ms: lane.looking.since_ms };
         self.look(lane, &state).await?;
-        let now = Now { boot: self.clock.boot(), mono_ms: self.clock.mono_ms(), engine_start_ms: self.started_ms };
         let asked = next(&state, &lane.sight.observed, &now);
         match asked {
             Next::Append(events) => {
@@ -207,5 +251,27 @@ impl Failed {
     /// Trying again cannot help.
     pub(super) fn for_good(kind: ReasonKind, text: impl Into<String>) -> Self {
         Self { class: Class::Permanent, kind, text: text.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BREAK_MS, Looking};
+
+    #[test]
+    fn a_break_in_an_open_deployment_begins_its_waits_again() {
+        let mut looking = Looking::from(1_000);
+        looking.watches(1_000 + BREAK_MS);
+        assert_eq!(looking.since_ms, 1_000, "an ordinary delay is none");
+        looking.watches(1_001 + 2 * BREAK_MS);
+        assert_eq!(looking.since_ms, 1_001 + 2 * BREAK_MS);
+    }
+
+    #[test]
+    fn a_lane_at_rest_may_look_as_seldom_as_it_likes() {
+        let mut looking = Looking::from(0);
+        looking.rests(10 * BREAK_MS);
+        looking.watches(10 * BREAK_MS + 1);
+        assert_eq!(looking.since_ms, 0);
     }
 }

@@ -82,7 +82,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServeErr
     let mut intake = Intake::new(store, book, Arc::new(bodies), clock);
     intake.hints = hints;
     let socket = serve::bind_unix(&dir.join("hooks.sock")).map_err(|error| io("hooks.sock", error))?;
-    tasks.spawn(serve::serve_unix(socket, listener::router(Arc::new(intake)), stop.clone()));
+    let intake = Arc::new(intake);
+    tasks.spawn(serve::serve_unix(socket, listener::router(intake.clone()), stop.clone()));
     drop(engine.readiness.send_replace(Readiness::Ready(engine.backend)));
     tracing::info!(data_dir = %dir.display(), "the engine is ready");
     let (keep_bodies, keep_output) = (config.limits.keep_bodies_ms, config.limits.keep_output_ms);
@@ -103,6 +104,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServeErr
         tracing::debug!(%error, "the scheduler had ended");
     }
     while tasks.join_next().await.is_some() {}
+    intake.finish().await;
     ended.map_or(Ok(()), |why| Err(ServeError::Ended(why)))
 }
 
