@@ -181,6 +181,38 @@ pub struct RouteBackCommitted {
     pub reason: Reason,
 }
 
+/// The point of no return of an exclusive workload: from here on it does not serve. What ran and what stood by goes to the
+/// removal list, and the route will lead nowhere.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct DowntimeOpened {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// The last one + 1.
+    pub generation: u64,
+    /// What was routed.
+    pub from: Vec<UnitId>,
+}
+
+/// The router shows that nothing is routed at the generation of the downtime: requests wait from here on.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Unrouted {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// As opened.
+    pub generation: u64,
+}
+
+/// The new release of an exclusive workload has failed: the one of before starts again, once, in a container of its own.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct RestorePlanned {
+    /// Which deployment; it will end as failed.
+    pub deployment: DeploymentId,
+    /// Every step of the restore.
+    pub plan: Plan,
+    /// Why the new release failed.
+    pub reason: Reason,
+}
+
 /// What was still open to blue when its drain ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Default)]
 pub struct Cut {

@@ -109,6 +109,9 @@ catalogue! {
     59 WorkloadTornDown 1 "workload" "Nothing of the workload is left.";
     60 Parked 1 "workload" "A deployment waits for a person.";
     61 Resumed 1 "workload" "A person lets a parked deployment go on.";
+    62 DowntimeOpened 1 "workload" "The point of no return of an exclusive workload; it does not serve from here on.";
+    63 Unrouted 1 "workload" "The router shows that nothing is routed; requests wait.";
+    64 RestorePlanned 1 "workload" "The new release of an exclusive workload failed; the old one starts again, once.";
 }
 
 impl Event {
@@ -134,6 +137,9 @@ impl Event {
             Self::WorkloadTornDown(e) => Some(e.deployment),
             Self::Parked(e) => Some(e.deployment),
             Self::Resumed(e) => Some(e.deployment),
+            Self::DowntimeOpened(e) => Some(e.deployment),
+            Self::Unrouted(e) => Some(e.deployment),
+            Self::RestorePlanned(e) => Some(e.deployment),
             Self::LogBegun(_)
             | Self::EngineStarted(_)
             | Self::NetworkMade(_)

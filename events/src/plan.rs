@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ReleaseId, UnitId};
-use crate::workload::{EnvVar, Hardening, Health, Limits, Policy, Route};
+use crate::workload::{Access, EnvVar, Hardening, Health, Limits, Mount, Policy, PublishedPort, Route};
 
 /// Everything a deployment will do, decided before its first effect.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub struct Plan {
 pub enum Strategy {
     /// Green beside blue, then the route moves.
     BlueGreen,
+    /// Blue goes, then green starts: never two at a time, and nobody is served in between.
+    Recreate,
 }
 
 /// Why a strategy was taken.
@@ -50,6 +52,12 @@ pub enum Why {
     Default,
     /// `deploy_strategy` asks for it.
     Asked,
+    /// A writable volume, which one container at a time may have.
+    Volume,
+    /// A fixed port of the host, which one container at a time can have.
+    Port,
+    /// What runs is exclusive, and nothing may start beside it.
+    Blue,
 }
 
 /// What all containers of one plan have in common.
@@ -63,6 +71,12 @@ pub struct Template {
     pub env: Vec<EnvVar>,
     /// Replaces the command of the image.
     pub command: Option<Vec<String>>,
+    /// What is mounted.
+    pub mounts: Vec<Mount>,
+    /// Ports of the host.
+    pub ports: Vec<PublishedPort>,
+    /// A name on the network that Docker itself answers; empty for what the proxy answers for.
+    pub alias: String,
     /// What they may use.
     pub limits: Limits,
     /// How closed they are.
@@ -112,6 +126,9 @@ pub enum Step {
     Swap,
     /// Side by side: the drain of blue and the bake of green.
     Settle,
+    /// The pivot of an exclusive workload: DowntimeOpened, the route leads nowhere, requests end, and every other container
+    /// of the workload is seen gone.
+    Clear,
 }
 
 /// What takes a step back.
@@ -125,9 +142,26 @@ pub enum Undo {
     ByLists,
     /// The route goes back to blue, while blue still runs.
     RouteBack,
+    /// The release of before is started again, in a container of its own.
+    Restore,
+}
+
+impl Template {
+    /// Whether two started containers of it would take something from one another, and what.
+    #[must_use]
+    pub fn exclusive(&self) -> Option<Why> {
+        let volume = self.mounts.iter().any(|mount| mount.access == Access::Exclusive);
+        if volume { Some(Why::Volume) } else { (!self.ports.is_empty()).then_some(Why::Port) }
+    }
 }
 
 impl Plan {
+    /// Whether this plan has a step.
+    #[must_use]
+    pub fn has(&self, step: Step) -> bool {
+        self.steps.iter().any(|planned| planned.step == step)
+    }
+
     /// The plan of one unit, when this plan creates it.
     #[must_use]
     pub fn unit(&self, unit: UnitId) -> Option<&UnitPlan> {

@@ -2,6 +2,8 @@
 //!
 //! Values of the environment never enter the log: a spec names them and points at sealed blobs.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Digest, HookId, WorkloadId};
@@ -17,6 +19,10 @@ pub struct Spec {
     pub env: Vec<EnvVar>,
     /// Replaces the command of the image.
     pub command: Option<Vec<String>>,
+    /// What is mounted, in the order as written.
+    pub mounts: Vec<Mount>,
+    /// Ports of the host that lead to it, past the proxy.
+    pub ports: Vec<PublishedPort>,
     /// What its containers may use.
     pub limits: Limits,
     /// How closed its containers are.
@@ -74,6 +80,59 @@ pub struct Route {
     pub port: u16,
     /// Whether the prefix is cut off before the request is passed on.
     pub strip: bool,
+}
+
+/// Something of the host inside a container.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Mount {
+    /// What.
+    pub from: MountFrom,
+    /// Absolute path inside the container.
+    pub target: String,
+    /// Who may write.
+    pub access: Access,
+}
+
+/// What is mounted.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum MountFrom {
+    /// A volume of Docker, by its name on the host.
+    Volume(String),
+    /// A folder of the host, absolute.
+    Folder(String),
+}
+
+/// Who may write to a mount.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Access {
+    /// One container at a time: this makes a workload exclusive.
+    Exclusive,
+    /// Several at a time: the programs see to it themselves.
+    Shared,
+    /// Nobody.
+    ReadOnly,
+}
+
+/// A fixed port of the host: this makes a workload exclusive.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// Address of the host.
+    pub address: IpAddr,
+    /// Port of the host.
+    pub host: u16,
+    /// Port inside the container.
+    pub container: u16,
+    /// What is spoken on it.
+    pub transport: Transport,
+}
+
+/// What is spoken on a port.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
 }
 
 /// A variable of the environment: its name, and where its sealed value lies.
@@ -173,6 +232,8 @@ pub struct Policy {
     pub stop_signal: u8,
     /// Releases that stay known for a rollback, a count.
     pub keep_releases: u16,
+    /// For the old release of an exclusive workload to become ready again after the new one failed.
+    pub restore_timeout_ms: u64,
 }
 
 impl Default for Policy {
@@ -186,6 +247,7 @@ impl Default for Policy {
             stop_timeout_ms: 10_000,
             stop_signal: 0,
             keep_releases: 10,
+            restore_timeout_ms: 600_000,
         }
     }
 }
@@ -201,6 +263,26 @@ pub enum Claim {
         host: String,
         /// Begins with `/`.
         path: String,
+    },
+    /// A volume, by its name on the host. Several workloads of one project may hold one that none of them has for itself.
+    Volume {
+        /// On the host.
+        name: String,
+        /// The project, which alone may mount it.
+        project: String,
+        /// Full name of the workload that mounts it.
+        by: String,
+        /// Whether others of the project may mount it too.
+        access: Access,
+    },
+    /// A port of the host; the same port on another address is another one, but for the address of all.
+    Port {
+        /// Of the host.
+        address: IpAddr,
+        /// Of the host.
+        port: u16,
+        /// What is spoken on it.
+        transport: Transport,
     },
 }
 
