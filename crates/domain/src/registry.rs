@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::net::{IpAddr, Ipv4Addr};
 
 use cutover_events::workload::{
-    Access, Claim, ClaimsFreed, MountFrom, PublishedPort, Spec, SpecRevised, Transport, WorkloadRegistered,
+    Access, Claim, ClaimsFreed, MountFrom, PublishedPort, Source, Spec, SpecRevised, Transport, WorkloadRegistered,
 };
 use cutover_events::{Event, WorkloadId};
 
@@ -46,7 +46,9 @@ pub enum ApplyRejected {
         holder: String,
     },
     /// Another workload of the project mounts it, and one of both wants it for itself.
-    #[error("{claim} is mounted by {holder}, and one of both wants it for itself: write :shared or :ro in both, or choose another one")]
+    #[error(
+        "{claim} is mounted by {holder}, and one of both wants it for itself: write :shared or :ro in both, or choose another one"
+    )]
     NotShared {
         /// What, for a person.
         claim: String,
@@ -165,9 +167,10 @@ impl Registry {
         // are gone through.
         let kind = std::mem::discriminant(claim);
         let exact = matches!(claim, Claim::Name(_) | Claim::Route { .. });
-        let of_kind = self.claims.range(least..).take_while(move |(held, _)| {
-            if exact { *held == claim } else { std::mem::discriminant(*held) == kind }
-        });
+        let of_kind = self
+            .claims
+            .range(least..)
+            .take_while(move |(held, _)| if exact { *held == claim } else { std::mem::discriminant(*held) == kind });
         of_kind.filter(move |(held, _)| clash(held, claim)).map(|(_, holder)| holder)
     }
 
@@ -233,6 +236,14 @@ fn port_claim(port: &PublishedPort) -> Claim {
     Claim::Port { address: port.address, port: port.host, transport: port.transport }
 }
 
+/// Whether never two containers of a spec run at the same time: it asks for that, or has what one alone can have.
+#[must_use]
+pub fn alone(spec: &Spec) -> bool {
+    let Source::Image(image) = &spec.source;
+    let taken = spec.mounts.iter().any(|mount| mount.access == Access::Exclusive) || !spec.ports.is_empty();
+    taken || image.deploy_strategy == "recreate"
+}
+
 /// Whether two published ports cannot both be had: the same number and transport, on the same address, or on all
 /// addresses for one of them.
 #[must_use]
@@ -257,10 +268,7 @@ pub fn clash(a: &Claim, b: &Claim) -> bool {
             let meet = if folder { nested(name, other) } else { name == other };
             meet && by != other_by && (alone || (!folder && project != of))
         }
-        (
-            Claim::Port { address, port, transport },
-            Claim::Port { address: other, port: number, transport: spoken },
-        ) => {
+        (Claim::Port { address, port, transport }, Claim::Port { address: other, port: number, transport: spoken }) => {
             let meet = address == other || address.is_unspecified() || other.is_unspecified();
             port == number && transport == spoken && meet
         }
