@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cutover_events::workload::{Claim, ClaimsFreed, Spec, SpecRevised, WorkloadRegistered};
+use std::net::{IpAddr, Ipv4Addr};
+
+use cutover_events::workload::{
+    Access, Claim, ClaimsFreed, MountFrom, PublishedPort, Spec, SpecRevised, Transport, WorkloadRegistered,
+};
 use cutover_events::{Event, WorkloadId};
 
 /// The fold of the stream `registry`.
@@ -39,6 +43,14 @@ pub enum ApplyRejected {
         /// What, for a person.
         claim: String,
         /// Full name of who holds it.
+        holder: String,
+    },
+    /// Another workload of the project mounts it, and one of both wants it for itself.
+    #[error("{claim} is mounted by {holder}, and one of both wants it for itself: write :shared or :ro in both, or choose another one")]
+    NotShared {
+        /// What, for a person.
+        claim: String,
+        /// Full name of who mounts it.
         holder: String,
     },
 }
@@ -104,7 +116,13 @@ impl Registry {
     pub fn apply(&self, apply: Apply) -> Result<Vec<Event>, ApplyRejected> {
         let wanted = claims(&apply.project, &apply.name, &apply.spec);
         if let Some((claim, holder)) = self.taken(&wanted, apply.workload) {
-            return Err(ApplyRejected::Claimed { claim: told(claim), holder });
+            let same_project = holder.split_once('/').is_some_and(|(project, _)| project == apply.project);
+            let (shareable, claim) = (matches!(claim, Claim::Volume { .. }), told(claim));
+            return Err(if shareable && same_project {
+                ApplyRejected::NotShared { claim, holder }
+            } else {
+                ApplyRejected::Claimed { claim, holder }
+            });
         }
         let new: Vec<_> = wanted.into_iter().filter(|claim| !self.claims.contains_key(claim)).collect();
         let known = self.workloads.get(&apply.workload);
@@ -124,9 +142,47 @@ impl Registry {
 
     fn taken<'a>(&self, wanted: &'a [Claim], workload: WorkloadId) -> Option<(&'a Claim, String)> {
         wanted.iter().find_map(|claim| {
-            let holder = self.claims.get(claim).filter(|holder| **holder != workload)?;
+            let holder = self.holders(claim).find(|holder| **holder != workload)?;
             Some((claim, self.full_name(*holder).unwrap_or_default()))
         })
+    }
+
+    /// Who holds what contradicts a claim.
+    fn holders<'a>(&'a self, claim: &'a Claim) -> impl Iterator<Item = &'a WorkloadId> {
+        let least = match claim {
+            Claim::Name(_) | Claim::Route { .. } => claim.clone(),
+            Claim::Volume { .. } => Claim::Volume {
+                name: String::new(),
+                project: String::new(),
+                by: String::new(),
+                access: Access::Exclusive,
+            },
+            Claim::Port { .. } => {
+                Claim::Port { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port: 0, transport: Transport::Tcp }
+            }
+        };
+        // Claims are in the order of their kinds: names and routes are found by themselves, the few volumes and ports
+        // are gone through.
+        let kind = std::mem::discriminant(claim);
+        let exact = matches!(claim, Claim::Name(_) | Claim::Route { .. });
+        let of_kind = self.claims.range(least..).take_while(move |(held, _)| {
+            if exact { *held == claim } else { std::mem::discriminant(*held) == kind }
+        });
+        of_kind.filter(move |(held, _)| clash(held, claim)).map(|(_, holder)| holder)
+    }
+
+    /// Whether a workload holds a port of the host, or one that contradicts it.
+    #[must_use]
+    pub fn holds_port(&self, workload: WorkloadId, port: &PublishedPort) -> bool {
+        let claim = port_claim(port);
+        self.holders(&claim).any(|holder| *holder == workload)
+    }
+
+    /// Whether a workload other than this one mounts a volume.
+    #[must_use]
+    pub fn mounted_by_others(&self, workload: WorkloadId, volume: &str) -> bool {
+        let mounts = |claim: &Claim| matches!(claim, Claim::Volume { name, .. } if name == volume);
+        self.claims.iter().any(|(claim, holder)| *holder != workload && mounts(claim))
     }
 
     /// Frees what a workload holds beyond `needed`: the claims of every revision that a release of it still uses.
@@ -156,7 +212,68 @@ impl Registered {
 #[must_use]
 pub fn claims(project: &str, name: &str, spec: &Spec) -> Vec<Claim> {
     let routes = spec.routes.iter().map(|route| Claim::Route { host: route.host.clone(), path: route.path.clone() });
-    std::iter::once(Claim::Name(format!("{project}/{name}"))).chain(routes).collect()
+    let full_name = format!("{project}/{name}");
+    let volume = |mount: &cutover_events::workload::Mount| Claim::Volume {
+        name: match &mount.from {
+            MountFrom::Volume(name) | MountFrom::Folder(name) => name.clone(),
+        },
+        project: project.to_owned(),
+        by: full_name.clone(),
+        access: mount.access,
+    };
+    // One volume may be mounted on several targets.
+    let mut volumes: Vec<Claim> = spec.mounts.iter().map(volume).collect();
+    volumes.sort();
+    volumes.dedup();
+    let ports = spec.ports.iter().map(port_claim);
+    std::iter::once(Claim::Name(full_name.clone())).chain(routes).chain(volumes).chain(ports).collect()
+}
+
+fn port_claim(port: &PublishedPort) -> Claim {
+    Claim::Port { address: port.address, port: port.host, transport: port.transport }
+}
+
+/// Whether two published ports cannot both be had: the same number and transport, on the same address, or on all
+/// addresses for one of them.
+#[must_use]
+pub fn same_port(a: &PublishedPort, b: &PublishedPort) -> bool {
+    clash(&port_claim(a), &port_claim(b))
+}
+
+/// Whether two workloads cannot both hold these claims.
+///
+/// A volume belongs to one project, and within it to one workload unless both leave it to others too. A folder of the
+/// host, whose name is a path, may be read or shared by all, but nobody has it, or what is below it, for itself beside
+/// another.
+#[must_use]
+pub fn clash(a: &Claim, b: &Claim) -> bool {
+    match (a, b) {
+        (
+            Claim::Volume { name, project, access, by },
+            Claim::Volume { name: other, project: of, access: other_access, by: other_by },
+        ) => {
+            let alone = *access == Access::Exclusive || *other_access == Access::Exclusive;
+            let folder = name.starts_with('/');
+            let meet = if folder { nested(name, other) } else { name == other };
+            meet && by != other_by && (alone || (!folder && project != of))
+        }
+        (
+            Claim::Port { address, port, transport },
+            Claim::Port { address: other, port: number, transport: spoken },
+        ) => {
+            let meet = address == other || address.is_unspecified() || other.is_unspecified();
+            port == number && transport == spoken && meet
+        }
+        (Claim::Name(_), _) | (Claim::Route { .. }, _) | (Claim::Volume { .. }, _) | (Claim::Port { .. }, _) => a == b,
+    }
+}
+
+/// Whether one of two paths is the other, or lies below it.
+fn nested(a: &str, b: &str) -> bool {
+    let below = |path: &str, folder: &str| {
+        path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    below(a, b) || below(b, a)
 }
 
 /// Whether two specs wish the same: sealed values are compared by their keyed hash.
@@ -167,8 +284,19 @@ pub fn same(a: &Spec, b: &Spec) -> bool {
     values(a) == values(b) && rest(a) == rest(b)
 }
 
-fn told(claim: &Claim) -> String {
+/// A claim for a person.
+#[must_use]
+pub fn told(claim: &Claim) -> String {
     match claim {
+        Claim::Volume { name, .. } if name.starts_with('/') => format!("the folder {name}"),
+        Claim::Volume { name, .. } => format!("the volume {name}"),
+        Claim::Port { address, port, transport } => {
+            let transport = match transport {
+                Transport::Tcp => "tcp",
+                Transport::Udp => "udp",
+            };
+            format!("the port {}/{transport}", std::net::SocketAddr::new(*address, *port))
+        }
         Claim::Name(name) => format!("the name {name}"),
         Claim::Route { host, path } if path == "/" => format!("the host {host}"),
         Claim::Route { host, path } => format!("the route {host}{path}"),

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use cutover_events::workload::{
-    Check, Hardening, Health, ImageSource, Limits, Policy, Pull, Route, Source, Spec, Trigger,
+    Access, Check, Hardening, Health, ImageSource, Limits, Mount, MountFrom, Policy, PublishedPort, Pull, Route, Source,
+    Spec, Transport, Trigger,
 };
 use serde::{Deserialize, Serialize};
 
 use super::strict::Fault;
-use super::{DEFAULT_PROJECT, Declared, check, health, image, limits, policy, routes, triggers, whole, workload};
+use super::{DEFAULT_PROJECT, Declared, check, health, image, limits, policy, ports};
+use super::{routes, triggers, volumes, whole, workload};
 
 /// One workload. A key that is missing has its default; an unknown one is an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +32,12 @@ pub struct Canonical {
     /// Replaces the command of the image.
     #[serde(default)]
     pub command: Option<Vec<String>>,
+    /// What is mounted.
+    #[serde(default)]
+    pub volumes: Vec<CanonicalVolume>,
+    /// Ports of the host that lead to it, past the proxy.
+    #[serde(default)]
+    pub ports: Vec<CanonicalPort>,
     /// What its containers may use.
     #[serde(default)]
     pub limits: CanonicalLimits,
@@ -89,6 +97,39 @@ pub struct CanonicalRoute {
     /// Whether the prefix is cut off.
     #[serde(default)]
     pub strip: bool,
+}
+
+/// Something of the host inside a container: exactly one of `volume` and `folder` is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanonicalVolume {
+    /// Name of a volume of Docker; empty for a folder.
+    #[serde(default)]
+    pub volume: String,
+    /// Absolute path of a folder of the host; empty for a volume.
+    #[serde(default)]
+    pub folder: String,
+    /// Absolute path inside the container.
+    pub target: String,
+    /// `exclusive`, `shared` or `read-only`.
+    #[serde(default = "default_access")]
+    pub access: String,
+}
+
+/// A port of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanonicalPort {
+    /// Address of the host.
+    #[serde(default = "default_address")]
+    pub address: String,
+    /// Port of the host.
+    pub host: i64,
+    /// Port inside the container.
+    pub container: i64,
+    /// `tcp` or `udp`.
+    #[serde(default = "default_transport")]
+    pub transport: String,
 }
 
 /// What a container may use; `null` is without a limit.
@@ -181,6 +222,8 @@ pub struct CanonicalPolicy {
     pub stop_signal: String,
     /// Releases that stay known.
     pub keep_releases: i64,
+    /// For the old release of an exclusive workload to become ready again, ms.
+    pub restore_timeout_ms: u64,
 }
 
 fn default_project() -> String {
@@ -201,6 +244,18 @@ fn default_pull() -> String {
 
 fn default_path() -> String {
     "/".to_owned()
+}
+
+fn default_access() -> String {
+    name_of(volumes::ACCESSES, Access::Exclusive)
+}
+
+fn default_address() -> String {
+    ports::DEFAULT_ADDRESS.to_string()
+}
+
+fn default_transport() -> String {
+    name_of(ports::TRANSPORTS, Transport::Tcp)
 }
 
 fn default_interval() -> u64 {
@@ -253,6 +308,8 @@ impl Canonical {
             routes: spec.routes.iter().map(CanonicalRoute::from).collect(),
             env: spec.env.iter().map(|variable| (variable.name.clone(), None)).collect(),
             command: spec.command.clone(),
+            volumes: spec.mounts.iter().map(CanonicalVolume::from).collect(),
+            ports: spec.ports.iter().map(CanonicalPort::from).collect(),
             limits: CanonicalLimits {
                 memory_bytes: spec.limits.memory_bytes,
                 cpu_milli: spec.limits.cpu_milli.map(u64::from),
@@ -270,6 +327,27 @@ impl Canonical {
 impl From<&Route> for CanonicalRoute {
     fn from(route: &Route) -> Self {
         Self { host: route.host.clone(), path: route.path.clone(), port: route.port.into(), strip: route.strip }
+    }
+}
+
+impl From<&Mount> for CanonicalVolume {
+    fn from(mount: &Mount) -> Self {
+        let (volume, folder) = match &mount.from {
+            MountFrom::Volume(name) => (name.clone(), String::new()),
+            MountFrom::Folder(path) => (String::new(), path.clone()),
+        };
+        Self { volume, folder, target: mount.target.clone(), access: name_of(volumes::ACCESSES, mount.access) }
+    }
+}
+
+impl From<&PublishedPort> for CanonicalPort {
+    fn from(port: &PublishedPort) -> Self {
+        Self {
+            address: port.address.to_string(),
+            host: port.host.into(),
+            container: port.container.into(),
+            transport: name_of(ports::TRANSPORTS, port.transport),
+        }
     }
 }
 
@@ -308,6 +386,7 @@ impl From<&Policy> for CanonicalPolicy {
             stop_timeout_ms: policy.stop_timeout_ms,
             stop_signal: policy::signal_name(policy.stop_signal),
             keep_releases: policy.keep_releases.into(),
+            restore_timeout_ms: policy.restore_timeout_ms,
         }
     }
 }
@@ -328,6 +407,8 @@ impl TryFrom<Canonical> for Declared {
             routes: routes_of(given.routes)?,
             env: Vec::new(),
             command: given.command.map(command).transpose()?,
+            mounts: volumes_of(given.volumes)?,
+            ports: ports_of(given.ports)?,
             limits: limits_of(given.limits)?,
             hardening: check::word(&given.hardening, workload::HARDENINGS).map_err(of_key("hardening"))?,
             health: given.health.map(health_of).transpose()?,
@@ -363,6 +444,40 @@ fn routes_of(given: Vec<CanonicalRoute>) -> Result<Vec<Route>, Fault> {
             strip: route.strip,
         };
         routes::add(&mut out, route).map_err(of_key(&format!("routes[{index}]")))?;
+    }
+    Ok(out)
+}
+
+fn volumes_of(given: Vec<CanonicalVolume>) -> Result<Vec<Mount>, Fault> {
+    let mut out = Vec::new();
+    for (index, one) in given.into_iter().enumerate() {
+        let key = |part: &str| format!("volumes[{index}]{part}");
+        let from = match (one.volume.as_str(), one.folder.as_str()) {
+            (name, "") => volumes::volume(name).map_err(of_key(&key(".volume")))?,
+            ("", path) => volumes::folder(path).map_err(of_key(&key(".folder")))?,
+            _ => return Err(Fault::new(key(""), "exactly one of volume and folder is needed")),
+        };
+        let mount = Mount {
+            from,
+            target: check::target(&one.target).map_err(of_key(&key(".target")))?,
+            access: check::word(&one.access, volumes::ACCESSES).map_err(of_key(&key(".access")))?,
+        };
+        volumes::add(&mut out, mount).map_err(of_key(&key("")))?;
+    }
+    Ok(out)
+}
+
+fn ports_of(given: Vec<CanonicalPort>) -> Result<Vec<PublishedPort>, Fault> {
+    let mut out = Vec::new();
+    for (index, one) in given.into_iter().enumerate() {
+        let key = |part: &str| format!("ports[{index}]{part}");
+        let port = PublishedPort {
+            address: ports::address(&one.address).map_err(of_key(&key(".address")))?,
+            host: check::port(one.host).map_err(of_key(&key(".host")))?,
+            container: check::port(one.container).map_err(of_key(&key(".container")))?,
+            transport: check::word(&one.transport, ports::TRANSPORTS).map_err(of_key(&key(".transport")))?,
+        };
+        ports::add(&mut out, port).map_err(of_key(&key("")))?;
     }
     Ok(out)
 }
@@ -440,6 +555,7 @@ fn policy_of(given: &CanonicalPolicy) -> Result<Policy, Fault> {
         stop_timeout_ms: given.stop_timeout_ms,
         stop_signal: policy::signal(&given.stop_signal).map_err(of_key("policy.stop_signal"))?,
         keep_releases: policy::keep_releases(given.keep_releases).map_err(of_key("policy.keep_releases"))?,
+        restore_timeout_ms: given.restore_timeout_ms,
     };
     for time in &policy::TIMES {
         let ms = *(time.place)(&mut out);

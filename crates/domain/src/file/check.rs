@@ -17,6 +17,14 @@ pub const MAX_ENV_NAME_CHARS: usize = 128;
 pub const MAX_VALUE_BYTES: usize = 96 * 1024;
 /// Characters of a repository, a branch or a tag in a trigger: what GitHub allows for a reference.
 pub const MAX_PATTERN_CHARS: usize = 255;
+/// Characters of the name of a volume (the rule of Docker, with a bound of ours: it is in a claim and in every plan).
+pub const MAX_VOLUME_CHARS: usize = 128;
+/// Characters of a path that is mounted, or mounted on: a quarter of what Linux takes, and far above what is written.
+pub const MAX_MOUNT_CHARS: usize = 1024;
+/// Folders of the system: what lies there belongs to the kernel, or leads to those who are root.
+const OF_THE_SYSTEM: &[&str] = &["/proc", "/sys", "/dev"];
+/// Folders of the host that hold the sockets of its services, that of Docker among them.
+const OF_SERVICES: &[&str] = &["/run", "/var/run"];
 /// Both names of the strategies that exist, for every message about one.
 pub const STRATEGIES: &[&str] = &["recreate", "blue-green"];
 /// How a reference to a secret begins.
@@ -148,14 +156,85 @@ pub fn value(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// A strategy: empty, or `blue-green`.
+/// The name of a volume of Docker.
 ///
 /// # Errors
-/// `recreate`, which is not yet supported, and any other word.
+/// Another form.
+pub fn volume(text: &str) -> Result<String, String> {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    if first && text.len() <= MAX_VOLUME_CHARS && text.bytes().all(inner) {
+        return Ok(text.to_owned());
+    }
+    let hint = if text.contains('/') { " (a folder of the host begins with \"/\")" } else { "" };
+    Err(format!(
+        "{} is not the name of a volume; a name is 1 to {MAX_VOLUME_CHARS} letters, digits, \"_\", \".\" and \"-\", beginning with a letter or digit{hint}",
+        quoted(text)
+    ))
+}
+
+/// A folder of the host that may be mounted at all; whether it may on this host is said by its configuration.
+///
+/// # Errors
+/// Not absolute, with dots, the root, folders of the system, and those that hold sockets of services: Docker's among
+/// them would make a workload root.
+pub fn folder(text: &str) -> Result<String, String> {
+    let path = mounted(text, "the folder")?;
+    let why = if path == "/" {
+        "is the whole host"
+    } else if below(&path, OF_THE_SYSTEM) {
+        "belongs to the kernel"
+    } else if below(&path, OF_SERVICES) || path.ends_with("/docker.sock") {
+        "holds the sockets of services, as that of Docker, with which a workload would be root"
+    } else {
+        return Ok(path);
+    };
+    Err(format!("the folder {} {why}; it is never mounted", quoted(text)))
+}
+
+/// A path inside a container that something may be mounted on.
+///
+/// # Errors
+/// Not absolute, with dots, the root, and folders of the system.
+pub fn target(text: &str) -> Result<String, String> {
+    let path = mounted(text, "the target")?;
+    if path == "/" || below(&path, OF_THE_SYSTEM) {
+        return Err(format!("nothing can be mounted on {} of a container", quoted(text)));
+    }
+    Ok(path)
+}
+
+/// A plain absolute path; a slash at the end is cut off.
+fn mounted(text: &str, what: &str) -> Result<String, String> {
+    let path = if text.len() > 1 { text.strip_suffix('/').unwrap_or(text) } else { text };
+    let why = if !text.starts_with('/') {
+        "must be an absolute path, beginning with \"/\""
+    } else if text.len() > MAX_MOUNT_CHARS {
+        "is longer than 1024 characters"
+    } else if text.split('/').any(|part| part == ".." || part == ".") {
+        "must not hold \".\" or \"..\" as a part"
+    } else if text.contains("//") {
+        "must not hold \"//\""
+    } else if text.contains(|c: char| c.is_control() || c == ':') {
+        "must not hold \":\" or control characters"
+    } else {
+        return Ok(path.to_owned());
+    };
+    Err(format!("{what} {} {why}", quoted(text)))
+}
+
+/// Whether a path is one of these folders, or lies in one.
+fn below(path: &str, folders: &[&str]) -> bool {
+    folders.iter().any(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+/// A strategy: empty, `blue-green` or `recreate`.
+///
+/// # Errors
+/// Any other word.
 pub fn strategy(text: &str) -> Result<String, String> {
     match text {
-        "" | "blue-green" => Ok(text.to_owned()),
-        "recreate" => Err(not_yet(text) + "; leave it out, or write \"blue-green\""),
+        "" | "blue-green" | "recreate" => Ok(text.to_owned()),
         _ => Err(format!(
             "{} is not a strategy; known are {}, or \"\" for the default of the source",
             quoted(text),
@@ -298,13 +377,41 @@ mod tests {
 
     #[test]
     fn strategies_are_named_in_every_refusal() {
-        for bad in ["recreate", "bluegreen", "Blue-Green", "rolling", " "] {
+        for bad in ["recreat", "bluegreen", "Blue-Green", "rolling", " "] {
             assert!(
                 strategy(bad).is_err_and(|text| text.contains("\"recreate\"") && text.contains("\"blue-green\"")),
                 "{bad}"
             );
         }
-        assert!(strategy("recreate").is_err_and(|text| text.contains("not yet supported")));
+        for good in ["", "recreate", "blue-green"] {
+            assert_eq!(strategy(good).as_deref(), Ok(good));
+        }
+    }
+
+    #[test]
+    fn volumes_folders_and_targets() {
+        for good in ["a", "pgdata", "A_b.c-9", "0", &"a".repeat(128)] {
+            assert_eq!(volume(good).as_deref(), Ok(good));
+        }
+        for bad in ["", ".a", "-rf", "_a", "a/b", "a b", "ä", "a:b", "../x", "a\n", &"a".repeat(129)] {
+            assert!(volume(bad).is_err(), "{bad}");
+        }
+        for good in ["/srv/data", "/srv/data/", "/procs", "/runs/x", "/srv/a b"] {
+            assert_eq!(folder(good).as_deref(), Ok(good.trim_end_matches('/')));
+        }
+        let sockets = ["/run", "/var/run", "/run/docker.sock", "/var/run/docker.sock", "/srv/docker.sock"];
+        for bad in ["", "/", "srv", "./a", "/a/../b", "/a//b", "/a/.", "/a\nb", "/proc/1", "/sys", "/dev"] {
+            assert!(folder(bad).is_err(), "{bad}");
+        }
+        for bad in sockets {
+            assert!(folder(bad).is_err_and(|text| text.contains("Docker")), "{bad}");
+        }
+        for good in ["/data", "/run/postgresql", "/var/run/x"] {
+            assert_eq!(target(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "/", "data", "/proc", "/sys/fs", "/dev/shm", "/a/..", "/../a", "//a"] {
+            assert!(target(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

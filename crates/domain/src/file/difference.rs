@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use cutover_events::workload::{Check, Health, Limits, Policy, Route, Source, Spec, Trigger};
 
-use super::policy;
+use super::{policy, ports, volumes};
 use super::quantity::{show_bytes, show_duration};
 
 /// What differs, one line each, as `key: before -> after`; none when both mean the same.
@@ -65,6 +65,12 @@ pub fn show(spec: &Spec) -> Vec<(String, String)> {
     }
     if let Some(command) = &spec.command {
         put("command", format!("{command:?}"));
+    }
+    for mount in &spec.mounts {
+        put(&format!("volume on {}", mount.target), volumes::show(mount));
+    }
+    for port in &spec.ports {
+        put(&format!("port {}", ports::show(port)), "published".to_owned());
     }
     limits(spec.limits, &mut put);
     put("hardening", word(&spec.hardening));

@@ -10,24 +10,28 @@ mod health;
 mod image;
 mod limits;
 mod policy;
+mod ports;
 pub mod quantity;
 mod routes;
 pub mod strict;
 #[cfg(test)]
 mod tests;
 mod triggers;
+mod volumes;
 mod whole;
 mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover_events::workload::Spec;
+use cutover_events::workload::{Claim, Spec};
 
 pub use canonical::{Canonical, CanonicalHealth, CanonicalImage, CanonicalLimits, CanonicalPolicy, CanonicalRoute};
-pub use canonical::{CanonicalCheck, CanonicalSource, CanonicalTrigger};
+pub use canonical::{CanonicalCheck, CanonicalPort, CanonicalSource, CanonicalTrigger, CanonicalVolume};
 pub use difference::{difference, show};
 pub use strict::{BadFile, Fault};
 use strict::{Section, Words};
+
+use crate::registry;
 
 /// Bytes of a workload file: hundreds of workloads fit, and nothing of that size takes noticeable time.
 pub const MAX_FILE_BYTES: usize = 1024 * 1024;
@@ -98,6 +102,7 @@ fn workloads(top: &Section<'_>) -> Result<Vec<Declared>, Fault> {
             .key_fault(format!("{} workloads; at most {MAX_WORKLOADS} are allowed in one file", entries.len())));
     }
     let mut held = BTreeSet::new();
+    let mut claimed = Claimed::default();
     let mut declared = Vec::with_capacity(entries.len());
     for entry in entries {
         let one = workload::read(&entry, &project)?;
@@ -107,7 +112,31 @@ fn workloads(top: &Section<'_>) -> Result<Vec<Declared>, Fault> {
                 return Err(entry.key_fault(text));
             }
         }
+        claimed.take(&one).map_err(|text| entry.key_fault(text))?;
         declared.push(one);
     }
     Ok(declared)
+}
+
+/// What the workloads of a file take of the host, by the name of a volume or the number of a port.
+#[derive(Default)]
+struct Claimed(BTreeMap<String, Vec<(Claim, String)>>);
+
+impl Claimed {
+    /// Takes what one more workload needs; refuses what another one has for itself.
+    fn take(&mut self, one: &Declared) -> Result<(), String> {
+        for claim in registry::claims(&one.project, &one.name, &one.spec) {
+            let of = match &claim {
+                Claim::Name(_) | Claim::Route { .. } => continue,
+                Claim::Volume { name, .. } => name.clone(),
+                Claim::Port { port, .. } => port.to_string(),
+            };
+            let holders = self.0.entry(of).or_default();
+            if let Some((_, holder)) = holders.iter().find(|(other, _)| registry::clash(other, &claim)) {
+                return Err(format!("{} is needed by {holder} of this file too, and both cannot have it", registry::told(&claim)));
+            }
+            holders.push((claim, one.name.clone()));
+        }
+        Ok(())
+    }
 }

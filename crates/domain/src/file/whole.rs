@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use cutover_events::workload::{Source, Spec};
+use cutover_events::workload::{Access, Source, Spec};
 
 use super::strict::Fault;
 use super::workload::MAX_VARIABLES;
-use super::{policy, quantity};
+use super::{policy, ports, quantity, volumes};
 use crate::reference;
 
 /// Bytes of all texts of a spec: with the claims of its routes it has to fit into an event of 64 KiB, and into a plan
@@ -14,6 +14,8 @@ use crate::reference;
 const MAX_SPEC_BYTES: usize = 40 * 1024;
 /// Bytes that a variable takes beside its name: the digest of its sealed value and its keyed hash.
 const VARIABLE_BYTES: usize = 52;
+/// Bytes that a port takes at most: an address of IPv6, two numbers, and tags.
+const PORT_BYTES: usize = 32;
 
 /// Refuses values that contradict one another, and a spec that does not fit into the log.
 pub(super) fn check(spec: &Spec, env: &BTreeMap<String, String>) -> Result<(), Fault> {
@@ -31,14 +33,62 @@ pub(super) fn check(spec: &Spec, env: &BTreeMap<String, String>) -> Result<(), F
     if times.stop_signal != 0 && policy::signal_name(times.stop_signal).is_empty() {
         return Err(Fault::new("policy.stop_signal", "not a signal that is known here"));
     }
+    alone(spec)?;
     let bytes = size(spec, env);
     if bytes > MAX_SPEC_BYTES {
         let text = format!(
-            "{bytes} bytes of routes, names of variables, arguments and triggers; at most {MAX_SPEC_BYTES} are allowed"
+            "{bytes} bytes of routes, names of variables, arguments, volumes and triggers; at most {MAX_SPEC_BYTES} are allowed"
         );
         return Err(Fault::new("", text));
     }
     Ok(())
+}
+
+/// Why two containers of a workload never run at the same time: the key that says so, what it takes, and what would
+/// change that.
+struct Exclusive {
+    key: String,
+    what: String,
+    change: String,
+}
+
+/// What a spec has that only one container at a time may have.
+fn exclusive(spec: &Spec) -> Option<Exclusive> {
+    let volume = spec.mounts.iter().position(|mount| mount.access == Access::Exclusive);
+    if let Some((at, mount)) = volume.and_then(|at| Some((at, spec.mounts.get(at)?))) {
+        let shown = volumes::show(mount);
+        return Some(Exclusive {
+            key: format!("volumes[{at}]"),
+            what: format!("one container at a time may write to {}", volumes::show_from(&mount.from)),
+            change: format!("write \"{shown}:shared\" where several may write at once, or \"{shown}:ro\""),
+        });
+    }
+    spec.ports.first().map(|port| Exclusive {
+        key: "ports[0]".to_owned(),
+        what: format!("one container at a time can have the port {} of the host", ports::show(port)),
+        change: "leave ports out and write host and port for what the proxy can serve".to_owned(),
+    })
+}
+
+/// Refuses what needs two containers at a time of a workload that has only one.
+fn alone(spec: &Spec) -> Result<(), Fault> {
+    let Source::Image(image) = &spec.source;
+    let found = exclusive(spec);
+    if let (Some(Exclusive { key, what, change }), "blue-green") = (&found, image.deploy_strategy.as_str()) {
+        let text = format!("{what}, and blue-green needs two; write strategy = \"recreate\" or leave it out, or {change}");
+        return Err(Fault::new(key.clone(), text));
+    }
+    if spec.replicas == 1 {
+        return Ok(());
+    }
+    let text = match found {
+        Some(Exclusive { what, change, .. }) => format!("{} replicas, but {what}; write replicas = 1, or {change}", spec.replicas),
+        None if image.deploy_strategy == "recreate" => {
+            format!("{} replicas, but \"recreate\" has one container at a time; write replicas = 1 or another strategy", spec.replicas)
+        }
+        None => return Ok(()),
+    };
+    Err(Fault::new("replicas", text))
 }
 
 fn size(spec: &Spec, env: &BTreeMap<String, String>) -> usize {
@@ -50,7 +100,10 @@ fn size(spec: &Spec, env: &BTreeMap<String, String>) -> usize {
         t.hook.len() + t.repo.len() + t.branch.len() + t.tag.len() + t.image.len()
     };
     let triggers: usize = spec.triggers.iter().map(|trigger| texts(trigger) + 10).sum();
-    variables + routes + arguments + triggers
+    // Twice, as routes are; a port is a few numbers.
+    let mounts: usize =
+        spec.mounts.iter().map(|mount| 2 * volumes::show_from(&mount.from).len() + mount.target.len() + 100).sum();
+    variables + routes + arguments + triggers + mounts + 2 * PORT_BYTES * spec.ports.len()
 }
 
 /// What was probably not meant so.
@@ -63,6 +116,16 @@ pub(super) fn warnings(spec: &Spec) -> Vec<String> {
     }
     if spec.routes.iter().any(|route| route.strip && route.path == "/") {
         warnings.push("strip has no effect on the path \"/\"".to_owned());
+    }
+    let found = exclusive(spec);
+    if let (Some(Exclusive { key, what, change }), "") = (&found, image.deploy_strategy.as_str()) {
+        warnings.push(format!(
+            "{key}: {what}, so every deployment stops the old container before the new one starts (recreate): write strategy = \"recreate\" when that is meant; otherwise {change}"
+        ));
+    }
+    let recreated = found.is_some() || image.deploy_strategy == "recreate";
+    if recreated && spec.policy.standby_ms != 0 {
+        warnings.push("policy.standby has no effect: nothing stands by beside an exclusive workload".to_owned());
     }
     warnings
 }

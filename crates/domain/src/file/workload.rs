@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cutover_events::workload::{Hardening, Source, Spec};
 
 use super::strict::{Entry, Fault, Section, Words};
-use super::{Declared, check, health, image, limits, policy, routes, triggers, whole};
+use super::{Declared, check, health, image, limits, policy, ports, routes, triggers, volumes, whole};
 
 /// The sources, for messages.
 pub(super) const SOURCES: &str = "image = \"REF\" (dockerfile, static and compose are not yet supported)";
@@ -28,6 +28,8 @@ const WORDS: Words = Words {
         "routes",
         "env",
         "command",
+        "volumes",
+        "ports",
         "memory",
         "cpus",
         "pids",
@@ -42,8 +44,6 @@ const WORDS: Words = Words {
         "dockerfile",
         "static",
         "compose",
-        "volumes",
-        "ports",
         "env_file",
         "secrets",
         "release",
@@ -66,6 +66,8 @@ pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> 
         routes,
         env: Vec::new(),
         command: section.read("command", command)?,
+        mounts: section.read("volumes", volumes::read)?.unwrap_or_default(),
+        ports: section.read("ports", ports::read)?.unwrap_or_default(),
         limits: limits::read(&section)?,
         hardening: section.read("hardening", |e| e.text(|t| check::word(t, HARDENINGS)))?.unwrap_or_default(),
         replicas: section.read("replicas", replicas)?.unwrap_or(1),

@@ -35,6 +35,7 @@ pub struct Entry<'a> {
 enum Raw<'a> {
     Item(&'a Item),
     Value(&'a Value),
+    Table(&'a toml_edit::Table),
 }
 
 /// Turns bytes into text and text into a document, and hands its top table to `use_it`.
@@ -163,6 +164,7 @@ impl<'a> Entry<'a> {
         match self.value {
             Raw::Item(item) => item.as_str(),
             Raw::Value(value) => value.as_str(),
+            Raw::Table(_) => None,
         }
     }
 
@@ -174,6 +176,7 @@ impl<'a> Entry<'a> {
         let number = match self.value {
             Raw::Item(item) => item.as_integer(),
             Raw::Value(value) => value.as_integer(),
+            Raw::Table(_) => None,
         };
         let number = number.ok_or_else(|| self.wrong(&format!("a whole number from {low} to {high}")))?;
         if (low..=high).contains(&number) {
@@ -188,6 +191,7 @@ impl<'a> Entry<'a> {
         let value = match self.value {
             Raw::Item(item) => item.as_value()?,
             Raw::Value(value) => value,
+            Raw::Table(_) => return None,
         };
         #[expect(clippy::cast_precision_loss, reason = "numbers of that size are refused by every caller")]
         value.as_float().or_else(|| value.as_integer().map(|number| number as f64))
@@ -201,6 +205,7 @@ impl<'a> Entry<'a> {
         let value = match self.value {
             Raw::Item(item) => item.as_bool(),
             Raw::Value(value) => value.as_bool(),
+            Raw::Table(_) => None,
         };
         value.ok_or_else(|| self.wrong("true or false"))
     }
@@ -219,6 +224,7 @@ impl<'a> Entry<'a> {
         let table = match self.value {
             Raw::Item(item) => item.as_table_like()?,
             Raw::Value(value) => value.as_inline_table()? as &dyn TableLike,
+            Raw::Table(table) => table,
         };
         Some(Section { path: self.path.clone(), place: self.place.clone(), table })
     }
@@ -243,6 +249,16 @@ impl<'a> Entry<'a> {
         };
         self.bounded(elements.len(), limit)?;
         Ok(elements.into_iter().enumerate().map(|(index, value)| self.element(index, value)).collect())
+    }
+
+    /// The elements of an array, or the tables of an array of tables.
+    ///
+    /// # Errors
+    /// Not an array, or more than `limit` elements.
+    pub fn values(&self, limit: usize) -> Result<Vec<Entry<'a>>, Fault> {
+        let Raw::Item(Item::ArrayOfTables(tables)) = self.value else { return self.elements(limit) };
+        self.bounded(tables.len(), limit)?;
+        Ok(tables.iter().enumerate().map(|(index, table)| self.element(index, Raw::Table(table))).collect())
     }
 
     /// The tables of an array of tables, or of an array of inline tables.
@@ -293,6 +309,7 @@ impl<'a> Entry<'a> {
         match self.value {
             Raw::Item(item) => item.as_array(),
             Raw::Value(value) => value.as_array(),
+            Raw::Table(_) => None,
         }
     }
 
@@ -311,17 +328,19 @@ impl Raw<'_> {
         match self {
             Self::Item(item) => item.span(),
             Self::Value(value) => value.span(),
+            Self::Table(table) => table.span(),
         }
     }
 
     fn is_table(&self) -> bool {
-        matches!(self, Self::Item(Item::Table(_) | Item::ArrayOfTables(_)))
+        matches!(self, Self::Item(Item::Table(_) | Item::ArrayOfTables(_)) | Self::Table(_))
     }
 
     fn kind(&self) -> &'static str {
         let name = match self {
             Self::Item(item) => item.type_name(),
             Self::Value(value) => value.type_name(),
+            Self::Table(_) => "table",
         };
         match name {
             "string" => "a string",
