@@ -1,8 +1,8 @@
 //! The moment at which a request of the engine, this one's or a dead one's, changes the world: what it may never do.
 
-use cutover::adapters::world::{Answer, Request};
 use cutover_domain::observed::DockerId;
 use cutover_events::UnitId;
+use cutover_world::{Answer, Request};
 
 use crate::sim::Sim;
 

@@ -1,7 +1,7 @@
 //! Faults that are moves of their own.
 
-use cutover::adapters::world::{LiveRestore, Request, TableFate};
 use cutover_events::UnitId;
+use cutover_world::{LiveRestore, Request, TableFate};
 
 use crate::sim::Sim;
 use crate::swarm::Fault;

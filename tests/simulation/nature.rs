@@ -1,8 +1,8 @@
 //! What happens by itself as time goes on: programs get ready, die and sicken, Docker revives, drains end.
 
-use cutover::adapters::world::{Body, Serving};
 use cutover_domain::observed::Phase;
 use cutover_events::UnitId;
+use cutover_world::{Body, Serving};
 
 use crate::shop::{Fate, Program};
 use crate::sim::Sim;
@@ -95,7 +95,7 @@ impl Sim {
         let now = self.world.now_ms();
         if self.host.router_back_ms != 0 && self.host.router_back_ms <= now {
             self.host.router_back_ms = 0;
-            self.world.router_restart(cutover::adapters::world::TableFate::Kept);
+            self.world.router_restart(cutover_world::TableFate::Kept);
             self.host.drains.clear();
         }
         let (over, hidden): (Vec<_>, Vec<_>) = self.host.hidden.iter().partition(|(_, at)| *at <= now);

@@ -1,11 +1,10 @@
 //! Effects of the simulated shell: each becomes a request or three, and each request has four outcomes.
 
-use cutover::adapters::world::{Answer, Request, Units};
 use cutover_domain::deployment::targets;
 use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
 use cutover_events::UnitId;
 use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
-use cutover_proxy::wire::RefusedCode;
+use cutover_world::{Answer, Refusal, Request, Units};
 
 use crate::drill::Kind;
 use crate::sim::{Removal, Sim};
@@ -117,7 +116,7 @@ impl Sim {
                 let harmless = verdict(again).is_ok()
                     || matches!(
                         again,
-                        Answer::Refused(RefusedCode::Generation) | Answer::RemovalInProgress | Answer::NotFound
+                        Answer::Refused(Refusal::Generation) | Answer::RemovalInProgress | Answer::NotFound
                     );
                 (!harmless).then(|| self.fail(format!("w{lane} {request:?} is not idempotent: {again:?}")));
                 Some(Ok(()))
@@ -183,8 +182,8 @@ fn verdict(answer: Answer) -> Result<(), Failed> {
         Answer::Conflict | Answer::Unavailable => Err(AWAY),
         Answer::NotFound => Err((Class::Transient, ReasonKind::Vanished)),
         Answer::Foreign | Answer::AddressInUse => Err((Class::Permanent, ReasonKind::Refused)),
-        Answer::Refused(RefusedCode::Probe) => Err((Class::ProbeRefused, ReasonKind::NotReady)),
-        Answer::Refused(RefusedCode::Generation | RefusedCode::RouterBoot | RefusedCode::Disk) => Err(AWAY),
-        Answer::Refused(_) => Err((Class::Permanent, ReasonKind::Refused)),
+        Answer::Refused(Refusal::Probe) => Err((Class::ProbeRefused, ReasonKind::NotReady)),
+        Answer::Refused(Refusal::Generation | Refusal::RouterBoot) => Err(AWAY),
+        Answer::Refused(Refusal::WriterEpoch) => Err((Class::Permanent, ReasonKind::Refused)),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use cutover::adapters::world::World;
 use cutover_domain::observed::{Answers, Now, Observed};
 use cutover_domain::workload::Workload;
 use cutover_domain::{deployment::Next, invariants};
 use cutover_events::{BootId, DeploymentId, Event, Stamp, UnitId, WorkloadId};
+use cutover_world::World;
 
 use crate::drill::Drill;
 use crate::journal::Journal;

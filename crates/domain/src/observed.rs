@@ -208,8 +208,10 @@ pub enum Effect {
 /// Which units a route leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Targets {
-    /// None.
+    /// None, and no route.
     Nothing,
+    /// None for now: requests wait at the routes of what was.
+    Held,
     /// The slot of the open deployment's plan.
     Green,
     /// What the open deployment goes back to, as it was committed.

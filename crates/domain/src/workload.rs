@@ -23,6 +23,10 @@ pub struct Workload {
     pub standby: Option<(Slot, Mark)>,
     /// Units that go, until they are seen gone.
     pub removal: Vec<UnitId>,
+    /// Of those that go, how long they may take to end when that is not Docker's default, ms.
+    pub graces: Vec<(UnitId, u64)>,
+    /// The last good release of an exclusive workload that does not run any more: it is tried again, with a back-off.
+    pub down: Option<ReleaseId>,
     /// The highest route generation that the log has given out.
     pub generation: u64,
     /// What the router must show.
@@ -70,6 +74,14 @@ pub struct Open {
     pub phase: Phase,
     /// Whether it waits for a person.
     pub parked: bool,
+    /// What an exclusive deployment has taken away: what a restore brings back.
+    pub was: Option<Slot>,
+    /// Why a step failed after the downtime was opened: a restore or the end comes next.
+    pub failed: Option<Arc<Reason>>,
+    /// Why what was is being restored: the deployment will end as failed.
+    pub restores: Option<Arc<Reason>>,
+    /// How often the router has refused a swap that is tried again, and when it did so last.
+    pub refusals: (u8, Mark),
 }
 
 /// How far a deployment is.
@@ -77,6 +89,12 @@ pub struct Open {
 pub enum Phase {
     /// Before its pivot: may be superseded, cancelled, undone.
     Preparing,
+    /// DowntimeOpened: the route will lead nowhere at this generation.
+    Opened(u64),
+    /// Unrouted: requests that are still open to blue may end.
+    Unrouted,
+    /// Blue has no connections left: it goes, and the rest of the plan follows.
+    Down,
     /// SwapCommitted: the route will show the slot at this generation, or be fenced.
     Committed(u64),
     /// SwapRefused: nothing that was sent before may move the route any more.
@@ -175,6 +193,18 @@ impl Workload {
         self.releases[..at].iter().rev().find(|release| release.proven)
     }
 
+    /// The release that is wished to run: the active one, or the one that an exclusive workload is down with.
+    #[must_use]
+    pub fn current_release(&self) -> Option<&Release> {
+        self.release(self.active.as_ref().map(|slot| slot.release).or(self.down)?)
+    }
+
+    /// How long a unit that goes may take to end, ms.
+    #[must_use]
+    pub fn grace(&self, unit: UnitId) -> Option<u64> {
+        self.graces.iter().find(|(known, _)| *known == unit).map(|(_, grace)| *grace)
+    }
+
     /// Whether a wish of this id waits or runs.
     #[must_use]
     pub fn is_open(&self, id: DeploymentId) -> bool {
@@ -188,6 +218,14 @@ impl Workload {
         let open = self.open.as_ref().and_then(|open| open.plan.as_ref());
         let slots = self.active.iter().chain(self.standby.iter().map(|(slot, _)| slot)).map(|slot| &slot.plan);
         open.into_iter().chain(slots).find(|plan| plan.unit(unit).is_some())
+    }
+
+    /// The plan of the slot that a unit serves in, or will: its gate and its routes.
+    #[must_use]
+    pub fn plan_with(&self, unit: UnitId) -> Option<&Arc<Plan>> {
+        let open = self.open.as_ref().and_then(|open| open.plan.as_ref()).filter(|plan| plan.slot.contains(&unit));
+        let slots = self.active.iter().chain(self.standby.iter().map(|(slot, _)| slot));
+        open.or_else(|| slots.into_iter().find(|slot| slot.units.contains(&unit)).map(|slot| &slot.plan))
     }
 
     /// Whether a list or the open deployment knows the unit.
@@ -229,6 +267,13 @@ impl Open {
     #[must_use]
     pub fn before_pivot(&self) -> bool {
         matches!(self.phase, Phase::Preparing)
+    }
+
+    /// Whether blue is still served or drained although the downtime is open: until then nothing of it is removed.
+    #[must_use]
+    pub fn spares(&self, unit: UnitId) -> bool {
+        let clears = matches!(self.phase, Phase::Opened(_) | Phase::Unrouted);
+        clears && self.was.as_ref().is_some_and(|slot| slot.units.contains(&unit))
     }
 
     /// Whether it has taken over the standby.

@@ -7,7 +7,7 @@ use cutover_events::{RouterBoot, UnitId, WorkloadId};
 use cutover_proxy::wire::{Drain, Entry, Fence, Put, PutRefused, RefusedCode, Table, TargetStatus, Witness};
 
 use super::{Router, RouterError};
-use crate::adapters::world::{Answer, Request, Route, RouteText, Shared, Twin, Units};
+use crate::adapters::world::{Answer, Refusal, Request, Route, RouteText, Shared, Twin, Units};
 
 /// The process id that the table names: no process of the host is meant.
 const PID: u32 = 1;
@@ -28,6 +28,16 @@ impl MemoryRouter {
 
 fn refused(code: RefusedCode, text: impl Into<String>) -> RouterError {
     RouterError::Refused(PutRefused { code, text: text.into() })
+}
+
+/// As the proxy says it over its socket.
+fn code_of(refusal: Refusal) -> RefusedCode {
+    match refusal {
+        Refusal::RouterBoot => RefusedCode::RouterBoot,
+        Refusal::WriterEpoch => RefusedCode::WriterEpoch,
+        Refusal::Generation => RefusedCode::Generation,
+        Refusal::Probe => RefusedCode::Probe,
+    }
 }
 
 fn away() -> RouterError {
@@ -58,7 +68,7 @@ fn check_writer(twin: &Twin, log: &str, request: Request) -> Result<(), RouterEr
     if let Some(own) = owner(twin).filter(|own| own != log) {
         return Err(refused(RefusedCode::OtherLog, format!("this table belongs to {own}")));
     }
-    twin.world.refusal(request).map_or(Ok(()), |code| Err(refused(code, format!("refused: {code:?}"))))
+    twin.world.refusal(request).map_or(Ok(()), |why| Err(refused(code_of(why), format!("refused: {why:?}"))))
 }
 
 fn check_claims(twin: &Twin, workload: WorkloadId, put: &Put) -> Result<(), RouterError> {
@@ -76,7 +86,7 @@ fn effect(twin: &mut Twin, request: Request) -> Result<(), RouterError> {
     match twin.effect(request).ok_or_else(away)? {
         Answer::Done => Ok(()),
         Answer::Unavailable => Err(RouterError::Unavailable("the proxy is not there".to_owned())),
-        Answer::Refused(code) => Err(refused(code, format!("refused: {code:?}"))),
+        Answer::Refused(why) => Err(refused(code_of(why), format!("refused: {why:?}"))),
         other => Err(refused(RefusedCode::Invalid, format!("{other:?}"))),
     }
 }

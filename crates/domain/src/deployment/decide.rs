@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use cutover_events::deployment::{
-    DeploymentBegun, DeploymentPlanned, DriftSeen, IntentCancelled, IntentQueued, ReleaseResolved, Resumed, Wish,
+    DeploymentBegun, DeploymentPlanned, DriftSeen, IntentCancelled, IntentQueued, Reason, ReleaseResolved,
+    RestorePlanned, Resumed, Wish,
 };
 use cutover_events::plan::Plan;
 use cutover_events::{DeploymentId, Event, ReleaseId};
 
 use super::lists;
-use crate::workload::{Teardown, Workload};
+use crate::workload::{Open, Phase, Teardown, Workload};
 
 /// Something that is asked of one workload.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,6 +29,8 @@ pub enum Command {
     Resolved(ReleaseResolved),
     /// The open deployment will do this.
     Planned(DeploymentId, Box<Plan>),
+    /// The open deployment, which has failed, will restore what was by this.
+    Restore(DeploymentId, Box<Plan>),
 }
 
 /// Why something that was asked for does not happen.
@@ -82,9 +85,10 @@ pub fn decide(state: &Workload, command: Command) -> Result<Vec<Event>, Rejectio
             Ok(vec![DeploymentBegun { deployment: id, revision }.into()])
         }
         Command::Resolved(event) if unplanned(state, event.deployment) => Ok(vec![event.into()]),
-        Command::Planned(deployment, plan) if prepares(state, deployment) => {
+        Command::Planned(deployment, plan) if prepares(state, deployment) || plans_again(state, deployment) => {
             Ok(vec![DeploymentPlanned { deployment, plan: *plan }.into()])
         }
+        Command::Restore(deployment, plan) => restore(state, deployment, *plan),
         Command::Heal(..) | Command::Begin(..) | Command::Resolved(_) | Command::Planned(..) => Err(Rejection::MovedOn),
     }
 }
@@ -93,13 +97,26 @@ fn prepares(state: &Workload, id: DeploymentId) -> bool {
     state.open.as_ref().is_some_and(|open| open.id() == id && open.before_pivot())
 }
 
+/// Whether a deployment that is past its downtime may be planned again: its green ended with the host.
+fn plans_again(state: &Workload, id: DeploymentId) -> bool {
+    let down = |open: &Open| open.id() == id && open.phase == Phase::Down;
+    state.open.as_ref().is_some_and(|open| down(open) && open.failed.is_none() && open.restores.is_none())
+}
+
+fn restore(state: &Workload, deployment: DeploymentId, plan: Plan) -> Result<Vec<Event>, Rejection> {
+    let open = state.open.as_ref().filter(|open| open.id() == deployment && open.was.is_some());
+    let why = open.and_then(|open| open.restores.as_ref().or(open.failed.as_ref()));
+    let reason = why.map(|why| Reason::clone(why)).ok_or(Rejection::MovedOn)?;
+    Ok(vec![RestorePlanned { deployment, plan, reason }.into()])
+}
+
 fn unplanned(state: &Workload, id: DeploymentId) -> bool {
     prepares(state, id) && state.open.as_ref().is_some_and(|open| open.plan.is_none())
 }
 
 fn queue(state: &Workload, intent: IntentQueued) -> Result<Vec<Event>, Rejection> {
     match &intent.wish {
-        Wish::Restart | Wish::Heal if state.active.is_none() => return Err(Rejection::NothingRuns),
+        Wish::Restart | Wish::Heal if state.active.is_none() && state.down.is_none() => return Err(Rejection::NothingRuns),
         Wish::Rollback(None) if state.previous_release().is_none() => return Err(Rejection::NothingBefore),
         Wish::Rollback(Some(id)) if !state.release(*id).is_some_and(|release| release.proven) => {
             return Err(Rejection::NoSuchRelease(*id));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cutover_events::UnitId;
 use cutover_events::deployment::{
-    BlueDrained, DeploymentFailed, DeploymentSucceeded, ImageWish, Parked, Reason, RouteBackCommitted, RouteReasserted,
+    BlueDrained, DeploymentFailed, DeploymentSucceeded, ImageWish, Reason, RouteBackCommitted, RouteReasserted,
     StepFailed, StepSucceeded, SwapCommitted, SwapRefused, Swapped, Wish,
 };
 use cutover_events::plan::{Plan, Step};
@@ -39,11 +39,20 @@ pub(super) fn drive(look: Look<'_>) -> Next {
         return Next::Wait(None);
     }
     let Some(plan) = look.open.plan.clone() else { return prepare(look) };
+    if let Some(why) = &look.open.failed {
+        return look.after_failure(&plan, why);
+    }
     if look.lost_its_boot(&plan) {
-        return look.replan();
+        return match &look.open.restores {
+            Some(why) => look.restore(&plan, why),
+            None => look.replan(),
+        };
     }
     match &look.open.phase {
         Phase::Preparing => look.steps(&plan),
+        Phase::Opened(generation) => look.unroute(*generation),
+        Phase::Unrouted => look.empty(),
+        Phase::Down => look.holds().unwrap_or_else(|| look.steps(&plan)),
         Phase::Committed(generation) => look.swap(&plan, *generation),
         Phase::Fencing(generation, reason, toward) => look.fence(&plan, *generation, (reason, *toward)),
         Phase::Swapped { since, drained } => look.settle(&plan, (*since, *drained)),
@@ -69,7 +78,7 @@ fn prepare(look: Look<'_>) -> Next {
     }
 }
 
-fn trouble_with(trouble: Option<&Trouble>, about: impl Fn(Effect) -> bool) -> Option<&Trouble> {
+pub(super) fn trouble_with(trouble: Option<&Trouble>, about: impl Fn(Effect) -> bool) -> Option<&Trouble> {
     trouble.filter(|trouble| about(trouble.effect))
 }
 
@@ -89,13 +98,13 @@ impl Look<'_> {
     /// Whether the host restarted under a green that was not routed yet: that ended it, not a fault of its own.
     fn lost_its_boot(self, plan: &Plan) -> bool {
         let ended = |seen: &Seen| !matches!(seen.phase, Doing::Created | Doing::Running);
-        self.open.before_pivot()
+        (self.open.before_pivot() || self.open.phase == Phase::Down)
             && self.open.step_since.boot != self.now.boot
             && plan.units.iter().any(|unit| self.observed.seen(unit.unit).is_some_and(ended))
     }
 
     /// Performs an effect, unless the last try failed and the time for the next one has not come.
-    fn attempt(self, effect: Effect) -> Next {
+    pub(super) fn attempt(self, effect: Effect) -> Next {
         match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == effect).map(retry::next_try) {
             Some(at) if at > self.now.mono_ms => Next::Wait(Some(at)),
             _ => Next::Do(effect),
@@ -109,12 +118,13 @@ impl Look<'_> {
     }
 
     /// Before the pivot: the first step that is not seen done decides.
-    fn steps(self, plan: &Arc<Plan>) -> Next {
+    pub(super) fn steps(self, plan: &Arc<Plan>) -> Next {
         for (index, planned) in plan.steps.iter().enumerate() {
             let next = match planned.step {
                 Step::Retire(unit) => self.retire(unit),
                 Step::Create(unit) => self.create(plan, unit, index),
                 Step::Start(unit) => self.start(plan, unit),
+                Step::Clear => self.clear(plan, index),
                 Step::Gate => self.gate(plan, index),
                 Step::Keep => self.keep(plan),
                 Step::Swap => Ok(Some(self.pivot(plan, index))),
@@ -163,10 +173,11 @@ impl Look<'_> {
         if self.open.recorded < index {
             return Ok(Some(Next::Append(self.done_until(plan, index))));
         }
-        let deadline = self.now.deadline(self.open.step_since, plan.policy.gate_timeout_ms);
+        let wait_ms = plan.steps.get(index).map_or(plan.policy.gate_timeout_ms, |planned| planned.timeout_ms);
+        let deadline = self.now.deadline(self.open.step_since, wait_ms);
         let deadline = deadline.max(self.now.engine_start_ms.saturating_add(FIRST_PROBES_MS));
         if self.now.mono_ms >= deadline {
-            return Err((Some(*unit), not_ready(plan, self.observed, *unit)));
+            return Err((Some(*unit), not_ready(self.observed, *unit, wait_ms)));
         }
         Ok(Some(Next::Wait(Some(deadline))))
     }
@@ -194,7 +205,7 @@ impl Look<'_> {
     }
 
     /// Steps before `index` that are done and not recorded yet.
-    fn done_until(self, plan: &Plan, index: usize) -> Vec<cutover_events::Event> {
+    pub(super) fn done_until(self, plan: &Plan, index: usize) -> Vec<cutover_events::Event> {
         let deployment = self.open.id();
         let done = plan.steps.iter().enumerate().take(index).skip(self.open.recorded);
         done.map(|(index, planned)| StepSucceeded { deployment, index: index as u16, step: planned.step }.into())
@@ -216,7 +227,7 @@ impl Look<'_> {
     }
 
     /// The last output of the container that failed is kept first, while it is still there.
-    fn step_failed(self, (index, step): (usize, Step), unit: Option<UnitId>, why: Reason) -> Next {
+    pub(super) fn step_failed(self, (index, step): (usize, Step), unit: Option<UnitId>, why: Reason) -> Next {
         if let Some(next) = self.capture(unit) {
             return next;
         }
@@ -230,6 +241,9 @@ impl Look<'_> {
     }
 
     fn fail(self, step: Option<StepFailed>, reason: Reason) -> Next {
+        if !self.open.before_pivot() && self.is_exclusive() {
+            return self.failed_down(step, reason);
+        }
         let lists = lists::undone(self.state, self.open);
         let end = DeploymentFailed { deployment: self.open.id(), reason, routed_back: false, lists };
         Next::Append(step.map(Into::into).into_iter().chain([end.into()]).collect())
@@ -270,7 +284,7 @@ impl Look<'_> {
     }
 
     /// After SwapRefused: fence, read, then swapped or failed.
-    fn fence(self, plan: &Plan, generation: u64, (why, toward): (&Reason, Toward)) -> Next {
+    fn fence(self, plan: &Arc<Plan>, generation: u64, (why, toward): (&Reason, Toward)) -> Next {
         let Some(router) = &self.observed.router else { return Next::Wait(None) };
         let fence = Effect::Fence { generation };
         if router.generation < generation {
@@ -282,6 +296,7 @@ impl Look<'_> {
         match toward {
             Toward::Green if same(&router.targets, &plan.slot) => self.swapped(plan.slot.clone(), generation),
             Toward::Green if plan.slot.is_empty() => self.pivot_again(),
+            Toward::Green if plan.has(Step::Clear) => self.gate_again(plan, why),
             Toward::Green => self.fail_captured(why.clone()),
             Toward::Blue => self.failed_back(why.clone()),
         }
@@ -303,17 +318,24 @@ impl Look<'_> {
     }
 
     /// Whether a trouble came after the last answer of a person.
-    fn is_news(self, trouble: &Trouble) -> bool {
+    pub(super) fn is_news(self, trouble: &Trouble) -> bool {
         self.open.step_since.boot != self.now.boot || trouble.at_ms > self.open.step_since.mono_ms
     }
 
-    fn park(self, trouble: &Trouble) -> Next {
-        let text = format!("{}; resume it when that is mended: cutover resume {}", trouble.text, self.open.id());
-        Next::append(Parked { deployment: self.open.id(), reason: reason(trouble.kind, text) })
+    pub(super) fn park(self, trouble: &Trouble) -> Next {
+        self.parked(trouble.kind, &trouble.text)
+    }
+
+    /// Whether this deployment takes blue away before green starts.
+    fn is_exclusive(self) -> bool {
+        self.open.plan.as_ref().is_some_and(|plan| plan.has(Step::Clear))
     }
 
     /// After Swapped: the drain of blue and the bake of green, side by side.
     fn settle(self, plan: &Arc<Plan>, (since, drained): (Mark, bool)) -> Next {
+        if !plan.has(Step::Settle) {
+            return self.conclude(plan);
+        }
         let Some(router) = &self.observed.router else { return Next::Wait(None) };
         if let Some(next) = self.watch(plan) {
             return next;
@@ -408,7 +430,7 @@ impl Look<'_> {
         Next::append(DeploymentFailed { deployment: self.open.id(), reason, routed_back: true, lists })
     }
 
-    fn succeed(self, plan: &Plan, steps: usize) -> Next {
+    pub(super) fn succeed(self, plan: &Plan, steps: usize) -> Next {
         let mut events = self.done_until(plan, steps);
         let lists = lists::done(self.state, self.open, plan, self.observed);
         events.push(DeploymentSucceeded { deployment: self.open.id(), lists }.into());
@@ -417,7 +439,7 @@ impl Look<'_> {
 }
 
 /// A step is done, says what comes next, or has failed, perhaps because of a unit.
-type Stepped = Result<Option<Next>, (Option<UnitId>, Reason)>;
+pub(super) type Stepped = Result<Option<Next>, (Option<UnitId>, Reason)>;
 
 fn gone() -> Reason {
     reason(ReasonKind::Vanished, "the container is gone: somebody removed it".into())

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use cutover_events::deployment::{
-    DeploymentPlanned, Drift, DriftSeen, IntentQueued, Lists, ReleaseResolved, RouteBackCommitted, SwapRefused,
-    Swapped, Wish,
+    DeploymentPlanned, DowntimeOpened, Drift, DriftSeen, IntentQueued, Lists, ReleaseResolved, RestorePlanned,
+    RouteBackCommitted, StepFailed, SwapRefused, Swapped, Unrouted, Wish,
 };
+use cutover_events::plan::Plan;
+use cutover_events::workload::Policy;
 use cutover_events::{DeploymentId, Event, UnitId};
 
 use crate::observed::Mark;
@@ -44,15 +46,23 @@ pub fn evolve(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
             open.recorded = usize::from(e.index) + 1;
             open.step_since = at;
         }),
-        Event::StepFailed(e) => on_open(state, event, e.deployment, |_| ()),
+        Event::StepFailed(e) => step_failed(state, event, e),
+        Event::DowntimeOpened(e) => downtime(state, event, e),
+        Event::Unrouted(e) => unrouted(state, event, e),
+        Event::RestorePlanned(e) => restore(state, event, e, at),
         Event::SwapCommitted(e) => commit(state, event, (e.deployment, e.generation), Phase::Committed(e.generation)),
         Event::Swapped(e) => swapped(state, event, e, at),
-        Event::SwapRefused(e) => refused(state, event, e),
+        Event::SwapRefused(e) => refused(state, event, e, at),
         Event::RouteBackCommitted(e) => route_back(state, event, e),
-        Event::BlueDrained(e) => on_open(state, event, e.deployment, |open| {
-            if let Phase::Swapped { drained, .. } = &mut open.phase {
-                *drained = true;
-            }
+        Event::BlueDrained(e) => on_open(state, event, e.deployment, |open| match &mut open.phase {
+            Phase::Swapped { drained, .. } => *drained = true,
+            Phase::Unrouted => (open.phase, open.step_since) = (Phase::Down, at),
+            Phase::Preparing
+            | Phase::Opened(_)
+            | Phase::Down
+            | Phase::Committed(_)
+            | Phase::Fencing(..)
+            | Phase::RoutingBack(..) => (),
         }),
         Event::DeploymentSucceeded(e) => succeeded(state, event, (e.deployment, &e.lists), at),
         Event::DeploymentFailed(e) => failed(state, event, (e.deployment, &e.lists), at),
@@ -148,6 +158,10 @@ fn begun(state: &mut Workload, event: &Event, (id, revision): (DeploymentId, u32
         step_since: at,
         phase: Phase::Preparing,
         parked: false,
+        was: None,
+        failed: None,
+        restores: None,
+        refusals: (0, Mark::default()),
     });
     Ok(())
 }
@@ -170,14 +184,79 @@ fn resolved(state: &mut Workload, event: &Event, e: &ReleaseResolved) -> Evolved
 
 /// What an earlier plan of the same deployment created goes.
 fn planned(state: &mut Workload, event: &Event, e: &DeploymentPlanned, at: Mark) -> Evolved {
-    let mut former = Vec::new();
+    on_open(state, event, e.deployment, |open| open.release = e.plan.release)?;
+    plan_again(state, &e.plan, at);
+    Ok(())
+}
+
+fn plan_again(state: &mut Workload, plan: &Plan, at: Mark) {
+    let Some(open) = &mut state.open else { return };
+    (open.recorded, open.step_since, open.refusals) = (0, at, (0, Mark::default()));
+    let former = open.plan.replace(Arc::new(plan.clone()));
+    for plan in former.iter() {
+        let units: Vec<_> = plan.units.iter().map(|unit| unit.unit).collect();
+        leave(state, &units, plan);
+    }
+}
+
+/// Units go to the removal list, with the time that their plan gives them to end.
+fn leave(state: &mut Workload, units: &[UnitId], plan: &Plan) {
+    for unit in units {
+        if !state.removal.contains(unit) {
+            state.removal.push(*unit);
+        }
+        grant(state, *unit, plan);
+    }
+}
+
+fn grant(state: &mut Workload, unit: UnitId, plan: &Plan) {
+    let usual = Policy::default().stop_timeout_ms;
+    if plan.policy.stop_timeout_ms != usual && state.grace(unit).is_none() {
+        state.graces.push((unit, plan.policy.stop_timeout_ms));
+    }
+}
+
+/// Past the point of no return of an exclusive deployment a failure is not the end: a restore may follow.
+fn step_failed(state: &mut Workload, event: &Event, e: &StepFailed) -> Evolved {
     on_open(state, event, e.deployment, |open| {
-        open.release = e.plan.release;
-        let plan = open.plan.replace(Arc::new(e.plan.clone()));
-        former.extend(plan.iter().flat_map(|plan| plan.units.iter().map(|unit| unit.unit)));
-        (open.recorded, open.step_since) = (0, at);
+        if !open.before_pivot() {
+            open.failed = Some(Arc::new(e.reason.clone()));
+        }
+    })
+}
+
+fn downtime(state: &mut Workload, event: &Event, e: &DowntimeOpened) -> Evolved {
+    if !state.open.as_ref().is_some_and(Open::before_pivot) {
+        return corrupt(event, "opens a downtime past the point of no return");
+    }
+    commit(state, event, (e.deployment, e.generation), Phase::Opened(e.generation))?;
+    retire_standby(state);
+    let was = state.active.take();
+    if let Some(slot) = &was {
+        leave(state, &slot.units, &slot.plan);
+    }
+    on_open(state, event, e.deployment, |open| open.was = was)
+}
+
+fn unrouted(state: &mut Workload, event: &Event, e: &Unrouted) -> Evolved {
+    if state.open.as_ref().map(|open| &open.phase) != Some(&Phase::Opened(e.generation)) {
+        return corrupt(event, "without a downtime that was opened at its generation");
+    }
+    state.routed = Routed { generation: e.generation, units: Arc::new([]) };
+    on_open(state, event, e.deployment, |open| {
+        open.phase = if open.was.is_some() { Phase::Unrouted } else { Phase::Down };
+    })
+}
+
+fn restore(state: &mut Workload, event: &Event, e: &RestorePlanned, at: Mark) -> Evolved {
+    if !state.open.as_ref().is_some_and(|open| open.was.is_some()) {
+        return corrupt(event, "restores what was never taken away");
+    }
+    on_open(state, event, e.deployment, |open| {
+        (open.failed, open.restores) = (None, Some(Arc::new(e.reason.clone())));
+        open.phase = Phase::Down;
     })?;
-    state.removal.extend(former);
+    plan_again(state, &e.plan, at);
     Ok(())
 }
 
@@ -201,13 +280,20 @@ fn swapped(state: &mut Workload, event: &Event, e: &Swapped, at: Mark) -> Evolve
     state.routed = Routed { generation: state.generation, units: e.to.as_slice().into() };
     on_open(state, event, e.deployment, |open| match open.phase {
         Phase::RoutingBack(..) | Phase::Fencing(_, _, Toward::Blue) => (),
-        Phase::Preparing | Phase::Committed(_) | Phase::Fencing(..) | Phase::Swapped { .. } => {
+        Phase::Preparing
+        | Phase::Opened(_)
+        | Phase::Unrouted
+        | Phase::Down
+        | Phase::Committed(_)
+        | Phase::Fencing(..)
+        | Phase::Swapped { .. } => {
             open.phase = Phase::Swapped { since: at, drained: false };
         }
     })
 }
 
-fn refused(state: &mut Workload, event: &Event, e: &SwapRefused) -> Evolved {
+fn refused(state: &mut Workload, event: &Event, e: &SwapRefused, at: Mark) -> Evolved {
+    on_open(state, event, e.deployment, |open| open.refusals = (open.refusals.0.saturating_add(1), at))?;
     let toward = match state.open.as_ref().map(|open| &open.phase) {
         Some(Phase::RoutingBack(..)) => Toward::Blue,
         _ => Toward::Green,
@@ -241,12 +327,20 @@ fn close(state: &mut Workload, event: &Event, lists: &Lists, at: Mark) -> Result
     if active.as_ref().is_some_and(Option::is_none) || standby.as_ref().is_some_and(Option::is_none) {
         return corrupt(event, "names a slot that no plan knows");
     }
+    let slots = state.active.iter().chain(state.standby.iter().map(|(slot, _)| slot)).cloned();
+    let (slots, before): (Vec<_>, _) = (slots.collect(), state.removal.clone());
     state.active = active.flatten();
     state.standby = match (state.standby.take(), standby.flatten()) {
         (Some((old, since)), Some(new)) if old.units == new.units => Some((new, since)),
         (_, new) => new.map(|slot| (slot, at)),
     };
     state.removal.clone_from(&lists.removal);
+    for unit in lists.removal.iter().filter(|unit| !before.contains(unit)) {
+        let slot = slots.iter().find(|slot| slot.units.contains(unit)).map(|slot| &slot.plan);
+        if let Some(plan) = slot.or(open.plan.as_ref()) {
+            grant(state, *unit, plan);
+        }
+    }
     consistent(state, event)?;
     Ok(open)
 }
@@ -266,6 +360,7 @@ fn succeeded(state: &mut Workload, event: &Event, (id, lists): (DeploymentId, &L
     on_open(state, event, id, |_| ())?;
     let open = close(state, event, lists, at)?;
     state.shielded = false;
+    state.down = None;
     match open.intent.wish {
         Wish::Teardown => state.teardown = Teardown::Removing(id),
         Wish::Deploy(_) | Wish::Rollback(_) | Wish::Restart | Wish::Heal => state.heals = Default::default(),
@@ -284,7 +379,7 @@ fn keep_releases(state: &mut Workload, ended: &Open) {
     let Some(plan) = &ended.plan else { return };
     let keep = usize::from(plan.policy.keep_releases.max(1));
     let slots = state.active.iter().chain(state.standby.iter().map(|(slot, _)| slot));
-    let used: Vec<_> = slots.map(|slot| slot.release).collect();
+    let used: Vec<_> = slots.map(|slot| slot.release).chain(state.down).collect();
     let releases = Arc::make_mut(&mut state.releases);
     let count = |proven| releases.iter().filter(|release| release.proven == proven).count().saturating_sub(keep);
     let (mut proven, mut failed) = (count(true), count(false));
@@ -300,8 +395,13 @@ fn failed(state: &mut Workload, event: &Event, (id, lists): (DeploymentId, &List
     on_open(state, event, id, |_| ())?;
     let open = close(state, event, lists, at)?;
     state.shielded = false;
+    state.down = match (&state.active, &open.was) {
+        (Some(_), _) => None,
+        (None, Some(was)) => Some(was.release),
+        (None, None) => state.down,
+    };
     keep_releases(state, &open);
-    if open.intent.wish == Wish::Heal {
+    if open.intent.wish == Wish::Heal || state.down.is_some() {
         state.heals.failed += 1;
         state.heals.last = at;
     }
@@ -311,6 +411,7 @@ fn failed(state: &mut Workload, event: &Event, (id, lists): (DeploymentId, &List
 fn removed(state: &mut Workload, event: &Event, unit: UnitId) -> Evolved {
     let before = state.removal.len();
     state.removal.retain(|listed| *listed != unit);
+    state.graces.retain(|(listed, _)| *listed != unit);
     if state.removal.len() == before {
         corrupt(event, format!("is about {unit}, which is not to be removed"))
     } else {
@@ -329,7 +430,7 @@ fn drifted(state: &mut Workload, e: &DriftSeen) -> Evolved {
 
 fn retire_standby(state: &mut Workload) {
     if let Some((slot, _)) = state.standby.take() {
-        state.removal.extend(slot.units.iter().copied());
+        leave(state, &slot.units, &slot.plan);
     }
 }
 

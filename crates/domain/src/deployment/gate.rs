@@ -64,8 +64,7 @@ pub(super) fn failing(plan: &Plan, observed: &Observed, unit: UnitId) -> Option<
 }
 
 /// The failure of a gate whose time is over.
-pub(super) fn not_ready(plan: &Plan, observed: &Observed, unit: UnitId) -> Reason {
-    let waited = plan.policy.gate_timeout_ms;
+pub(super) fn not_ready(observed: &Observed, unit: UnitId, waited: u64) -> Reason {
     let why = observed.seen(unit).map_or_else(|| "it is gone".into(), told);
     reason(ReasonKind::NotReady, format!("not ready within {} s: {why}", waited.div_ceil(1000)))
 }

@@ -49,7 +49,7 @@ fn standby(state: &Workload, open: &Open, plan: &Plan, observed: &Observed) -> O
     }
 }
 
-fn add(list: &mut Vec<UnitId>, units: impl IntoIterator<Item = UnitId>) {
+pub(super) fn add(list: &mut Vec<UnitId>, units: impl IntoIterator<Item = UnitId>) {
     for unit in units {
         if !list.contains(&unit) {
             list.push(unit);

@@ -2,6 +2,7 @@
 //! next ([`next`]). The same three functions drive a living deployment and a recovered one.
 
 mod decide;
+mod downtime;
 mod drive;
 mod evolve;
 mod gate;

@@ -35,6 +35,10 @@ pub enum Decision {
     Plan,
     /// A unit of the active slot is to be replaced.
     Heal(UnitId, Drift),
+    /// What the open deployment has taken away is planned again.
+    Restore,
+    /// A workload that is down is tried again.
+    Revive,
 }
 
 impl Next {
@@ -69,6 +73,7 @@ pub fn next(state: &Workload, observed: &Observed, now: &Now) -> Next {
     }
     match state.queue.first() {
         Some(intent) => Next::Decide(Decision::Begin(intent.deployment)),
+        None if tend::revives(state, now) => Next::Decide(Decision::Revive),
         None => Next::Wait(tend::due(state, observed, now)),
     }
 }
@@ -107,8 +112,9 @@ fn supersede(state: &Workload) -> Option<Next> {
 #[must_use]
 pub fn probed(state: &Workload, observed: &Observed) -> Vec<UnitId> {
     let gated = |open: &Open| match open.phase {
-        Phase::Preparing | Phase::Committed(_) | Phase::Swapped { .. } => true,
-        Phase::Fencing(..) | Phase::RoutingBack(..) => false,
+        Phase::Preparing | Phase::Down | Phase::Committed(_) | Phase::Swapped { .. } => true,
+        Phase::Fencing(..) => open.was.is_some() || open.refusals.0 > 0,
+        Phase::Opened(_) | Phase::Unrouted | Phase::RoutingBack(..) => false,
     };
     let plan = state.open.as_ref().filter(|open| gated(open)).and_then(|open| open.plan.as_ref());
     let plan = plan.filter(|plan| plan.steps.iter().any(|step| step.step == Step::Gate));
@@ -123,7 +129,7 @@ pub fn probed(state: &Workload, observed: &Observed) -> Vec<UnitId> {
 pub fn targets(state: &Workload, to: Targets) -> &[UnitId] {
     let open = state.open.as_ref();
     match (to, open.map(|open| &open.phase)) {
-        (Targets::Nothing, _) => &[],
+        (Targets::Nothing | Targets::Held, _) => &[],
         (Targets::Green, _) => open.and_then(|open| open.plan.as_ref()).map_or(&[], |plan| &plan.slot),
         (Targets::Blue, Some(Phase::RoutingBack(_, _, to))) => to,
         (Targets::Blue, _) => &[],

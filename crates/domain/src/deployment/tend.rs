@@ -16,7 +16,7 @@ const DEAD_AFTER_MS: u64 = 3_000;
 
 /// The removal list and the sweep, which share one guard: not routed, no connections.
 pub(super) fn remove(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
-    for unit in &state.removal {
+    for unit in state.removal.iter().filter(|unit| !state.open.as_ref().is_some_and(|open| open.spares(**unit))) {
         match observed.seen(*unit) {
             None => return Some(Next::append(UnitRemoved { unit: *unit })),
             Some(seen) if may_go(seen, observed) && !waits(Effect::Remove(*unit, seen.id), observed, now) => {
@@ -124,6 +124,11 @@ fn reassert(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
         return Some(Next::append(RouteReasserted { generation: state.generation + 1, to }));
     }
     (!waits(put, observed, now)).then_some(Next::Do(put))
+}
+
+/// Whether a workload that is down is due to be tried again.
+pub(super) fn revives(state: &Workload, now: &Now) -> bool {
+    state.down.is_some() && now.passed(state.heals.last, retry::heal_delay(state.heals.failed.max(1)))
 }
 
 /// When something here becomes due by itself, on the monotonic clock.

@@ -4,7 +4,6 @@ use std::net::Ipv4Addr;
 
 use cutover_domain::observed::{Answer as ProbeAnswer, DockerId, Phase, Restart};
 use cutover_events::{UnitId, WorkloadId};
-use cutover_proxy::wire::RefusedCode;
 
 use super::*;
 
@@ -114,15 +113,15 @@ fn the_proxy_refuses_what_is_old_unready_or_meant_for_another() {
     ready(&mut world, 1);
     let write = put(&world, &[1], 1);
     assert_eq!(world.perform(write), Answer::Done);
-    assert_eq!(world.perform(write), Answer::Refused(RefusedCode::Generation));
+    assert_eq!(world.perform(write), Answer::Refused(Refusal::Generation));
     created(&mut world, 2);
-    assert_eq!(world.perform(put(&world, &[2], 2)), Answer::Refused(RefusedCode::Probe));
+    assert_eq!(world.perform(put(&world, &[2], 2)), Answer::Refused(Refusal::Probe));
     let fence = Request::Fence { workload: SHOP, generation: 3, boot: world.router_boot(), epoch: 2 };
     assert_eq!(world.perform(fence), Answer::Done);
-    assert_eq!(world.perform(put(&world, &[1], 4)), Answer::Refused(RefusedCode::WriterEpoch));
+    assert_eq!(world.perform(put(&world, &[1], 4)), Answer::Refused(Refusal::WriterEpoch));
     let late = world.send(put(&world, &[], 9));
     world.router_restart(TableFate::Kept);
-    assert_eq!(world.land(late), Some(Answer::Refused(RefusedCode::RouterBoot)));
+    assert_eq!(world.land(late), Some(Answer::Refused(Refusal::RouterBoot)));
     assert_eq!(world.observed(SHOP, 9).router.unwrap().generation, 3);
     world.router_restart(TableFate::Lost);
     assert_eq!(world.observed(SHOP, 9).router.unwrap().generation, 0);

@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 
 use cutover_domain::observed::{DockerId, Restart};
 use cutover_events::{RouterBoot, UnitId, WorkloadId};
-use cutover_proxy::wire::RefusedCode;
 
 /// One thing asked of Docker or the proxy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -77,9 +76,22 @@ pub enum Answer {
     /// Another started container has the address (403).
     AddressInUse,
     /// The proxy refused.
-    Refused(RefusedCode),
+    Refused(Refusal),
     /// The proxy is not there.
     Unavailable,
+}
+
+/// Why the proxy refuses a write: the part of its reasons that depends on ids and numbers alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Refusal {
+    /// It was meant for another process of the proxy.
+    RouterBoot,
+    /// A newer engine has written.
+    WriterEpoch,
+    /// The generation is not above the entry's own.
+    Generation,
+    /// A new target does not answer its probe.
+    Probe,
 }
 
 /// More units than one route can hold.

@@ -2,9 +2,8 @@
 
 use cutover_events::deployment::Cut;
 use cutover_events::{RouterBoot, UnitId, WorkloadId};
-use cutover_proxy::wire::RefusedCode;
 
-use super::{Answer, Request, Units, World};
+use super::{Answer, Refusal, Request, Units, World};
 
 /// The entry of a workload.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -75,14 +74,14 @@ impl RouterState {
         self.routes.iter().find(|route| route.workload == workload).map_or(0, |route| route.generation)
     }
 
-    fn refusal(&self, workload: WorkloadId, generation: u64, boot: RouterBoot, epoch: u64) -> Option<RefusedCode> {
+    fn refusal(&self, workload: WorkloadId, generation: u64, boot: RouterBoot, epoch: u64) -> Option<Refusal> {
         if boot != self.boot() {
-            return Some(RefusedCode::RouterBoot);
+            return Some(Refusal::RouterBoot);
         }
         if epoch < self.epoch {
-            return Some(RefusedCode::WriterEpoch);
+            return Some(Refusal::WriterEpoch);
         }
-        (generation <= self.generation(workload)).then_some(RefusedCode::Generation)
+        (generation <= self.generation(workload)).then_some(Refusal::Generation)
     }
 
     fn entry(&mut self, workload: WorkloadId) -> &mut Route {
@@ -143,7 +142,7 @@ impl World {
             let former = self.targets(workload);
             let unready = |unit: UnitId| !former.contains(unit) && !self.unit(unit).is_some_and(super::Body::ready);
             if probing == Probing::Asked && to.iter().any(unready) {
-                return Answer::Refused(RefusedCode::Probe);
+                return Answer::Refused(Refusal::Probe);
             }
             self.router.write(workload, to, generation);
         } else {
@@ -155,7 +154,7 @@ impl World {
 
     /// Whether the writer has the right to this write: the first thing that the proxy looks at.
     #[must_use]
-    pub fn refusal(&self, request: Request) -> Option<RefusedCode> {
+    pub fn refusal(&self, request: Request) -> Option<Refusal> {
         match request {
             Request::Put { workload, generation, boot, epoch, .. }
             | Request::Fence { workload, generation, boot, epoch } => {
