@@ -148,9 +148,7 @@ impl Execution {
         };
         let judged = tokio::task::spawn_blocking(move || mounts.into_iter().map(real).collect::<Result<_, _>>()).await;
         match judged {
-            Ok(judged) => {
-                judged.map_err(|why: FolderRefused| Failed::for_good(ReasonKind::Refused, why.to_string()))
-            }
+            Ok(judged) => judged.map_err(|why: FolderRefused| Failed::for_good(ReasonKind::Refused, why.to_string())),
             Err(_) => Err(Failed::for_good(ReasonKind::Unavailable, "the engine ends")),
         }
     }

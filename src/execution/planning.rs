@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 use cutover_domain::deployment::Command;
 use cutover_domain::observed::Class;
 use cutover_domain::plan::{Ask, Ids, lint, plan};
-use cutover_domain::registry::Registered;
 use cutover_domain::workload::{Open, Release, Workload};
 use cutover_events::deployment::{ImageWish, ReasonKind, ReleaseResolved, Wish};
 use cutover_events::engine::NetworkMade;
@@ -34,7 +33,7 @@ impl Execution {
             return Err(Failed::for_good(ReasonKind::NoPlan, "the spec revision of the release is not in the log"));
         };
         let network = self.network(&registered.project).await?;
-        let ask = ask(registered, release, spec, &network);
+        let ask = ask(registered.full_name(), release, spec, &network);
         let mut ids = Minted { execution: self, range: range(&network)?, units: Vec::new(), exhausted: false };
         let made = plan(state, ask, &lane.sight.observed, &mut ids);
         self.checked(open, made, ids)
@@ -121,24 +120,19 @@ fn again(open: &Open, release: &Release) -> ReleaseResolved {
     }
 }
 
-fn ask(registered: &Registered, release: &Release, spec: &Spec, network: &Network) -> Ask {
+fn ask(full_name: String, release: &Release, spec: &Spec, network: &Network) -> Ask {
     let Source::Image(image) = &spec.source;
     let why = if image.deploy_strategy.is_empty() { Why::Default } else { Why::Asked };
     let port = spec.routes.first().map(|route| route.port);
-    let alone = cutover_domain::registry::alone(spec);
     Ask {
         release: Some(release.id),
-        full_name: registered.full_name(),
+        full_name,
         strategy: (Strategy::BlueGreen, why),
         template: Template {
             image: release.image.to_string(),
             network: network.id.clone(),
             env: spec.env.clone(),
             command: spec.command.clone(),
-            mounts: spec.mounts.clone(),
-            ports: spec.ports.clone(),
-            // Docker may answer for it only where never two containers of it run.
-            alias: if alone { registered.name.clone() } else { String::new() },
             limits: spec.limits,
             hardening: spec.hardening,
             port,

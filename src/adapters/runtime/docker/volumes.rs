@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerInspectResponse, Mount as DockerMount, MountBindOptions, MountPoint, MountType,
-    MountVolumeOptions, PortBinding,
+    ContainerInspectResponse, Mount as DockerMount, MountBindOptions, MountPoint, MountType, MountVolumeOptions,
+    PortBinding,
 };
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 use cutover_events::LogId;
@@ -104,8 +104,7 @@ pub(super) fn exposed(ports: &[PublishedPort]) -> Option<Vec<String>> {
 pub(super) fn bindings(ports: &[PublishedPort]) -> Option<Bindings> {
     let mut all = Bindings::new();
     for port in ports {
-        let binding =
-            PortBinding { host_ip: Some(port.address.to_string()), host_port: Some(port.host.to_string()) };
+        let binding = PortBinding { host_ip: Some(port.address.to_string()), host_port: Some(port.host.to_string()) };
         all.entry(inner(port)).or_default().get_or_insert_default().push(binding);
     }
     (!all.is_empty()).then_some(all)
