@@ -292,6 +292,12 @@ pub fn same(a: &Spec, b: &Spec) -> bool {
     values(a) == values(b) && rest(a) == rest(b)
 }
 
+/// A published port for a person.
+#[must_use]
+pub fn told_port(port: &PublishedPort) -> String {
+    told(&port_claim(port))
+}
+
 /// A claim for a person.
 #[must_use]
 pub fn told(claim: &Claim) -> String {

@@ -4,6 +4,8 @@
 mod applying;
 mod asking;
 mod explaining;
+mod fitting;
+mod foretelling;
 mod hooks;
 mod showing;
 mod spec;
@@ -114,7 +116,7 @@ impl Backend for LiveBackend {
     }
 
     async fn plan(&self, ask: ApplyAsk) -> Result<PlanView, Refusal> {
-        self.planned(ask)
+        self.planned(ask).await
     }
 
     async fn show(&self, name: WorkloadName, revision: Option<u32>) -> Result<ShowView, Refusal> {
