@@ -46,7 +46,9 @@ pub enum ApplyRejected {
         holder: String,
     },
     /// Another workload of the project mounts it, and one of both wants it for itself.
-    #[error("{claim} is mounted by {holder}, and one of both wants it for itself: write :shared or :ro in both, or choose another one")]
+    #[error(
+        "{claim} is mounted by {holder}, and one of both wants it for itself: write :shared or :ro in both, or choose another one"
+    )]
     NotShared {
         /// What, for a person.
         claim: String,
@@ -165,9 +167,10 @@ impl Registry {
         // are gone through.
         let kind = std::mem::discriminant(claim);
         let exact = matches!(claim, Claim::Name(_) | Claim::Route { .. });
-        let of_kind = self.claims.range(least..).take_while(move |(held, _)| {
-            if exact { *held == claim } else { std::mem::discriminant(*held) == kind }
-        });
+        let of_kind = self
+            .claims
+            .range(least..)
+            .take_while(move |(held, _)| if exact { *held == claim } else { std::mem::discriminant(*held) == kind });
         of_kind.filter(move |(held, _)| clash(held, claim)).map(|(_, holder)| holder)
     }
 
@@ -257,10 +260,7 @@ pub fn clash(a: &Claim, b: &Claim) -> bool {
             let meet = if folder { nested(name, other) } else { name == other };
             meet && by != other_by && (alone || (!folder && project != of))
         }
-        (
-            Claim::Port { address, port, transport },
-            Claim::Port { address: other, port: number, transport: spoken },
-        ) => {
+        (Claim::Port { address, port, transport }, Claim::Port { address: other, port: number, transport: spoken }) => {
             let meet = address == other || address.is_unspecified() || other.is_unspecified();
             port == number && transport == spoken && meet
         }

@@ -87,6 +87,9 @@ pub fn deployment(event: &Event) -> Option<DeploymentId> {
         Event::StepSucceeded(e) => Some(e.deployment),
         Event::StepFailed(e) => Some(e.deployment),
         Event::SwapCommitted(e) => Some(e.deployment),
+        Event::DowntimeOpened(e) => Some(e.deployment),
+        Event::Unrouted(e) => Some(e.deployment),
+        Event::RestorePlanned(e) => Some(e.deployment),
         Event::Swapped(e) => Some(e.deployment),
         Event::SwapRefused(e) => Some(e.deployment),
         Event::RouteBackCommitted(e) => Some(e.deployment),
@@ -151,6 +154,9 @@ pub fn fields(event: &Event) -> Fields {
         }
         Event::SwapCommitted(e) => json!({"generation": e.generation, "from": texts(&e.from), "to": texts(&e.to)}),
         Event::Swapped(e) => json!({"generation": e.generation, "to": texts(&e.to)}),
+        Event::DowntimeOpened(e) => json!({"generation": e.generation, "from": texts(&e.from)}),
+        Event::Unrouted(e) => json!({"generation": e.generation}),
+        Event::RestorePlanned(e) => json!({"plan": plan::plan(&e.plan), "reason": deployment::reason(&e.reason)}),
         Event::SwapRefused(e) => json!({"generation": e.generation, "reason": deployment::reason(&e.reason)}),
         Event::RouteBackCommitted(e) => {
             json!({"generation": e.generation, "to": texts(&e.to), "reason": deployment::reason(&e.reason)})

@@ -1,7 +1,7 @@
 //! Plans and their steps.
 
 use cutover_events::plan::{Plan, PlannedStep, Step, Strategy, Undo, Why};
-use cutover_events::workload::{Limits, Policy, Route};
+use cutover_events::workload::{Access, Limits, Mount, MountFrom, Policy, PublishedPort, Route, Transport};
 use serde_json::{Value, json};
 
 use super::registry::{hardening, health};
@@ -18,8 +18,8 @@ pub(super) fn plan(plan: &Plan) -> Value {
     });
     json!({
         "release": plan.release.map(|release| release.to_string()),
-        "strategy": match plan.strategy { Strategy::BlueGreen => "blue-green" },
-        "why": match plan.why { Why::Default => "default", Why::Asked => "asked" },
+        "strategy": match plan.strategy { Strategy::BlueGreen => "blue-green", Strategy::Recreate => "recreate" },
+        "why": why(plan.why),
         "units": units.collect::<Vec<_>>(),
         "slot": texts(&plan.slot),
         "blue": texts(&plan.blue),
@@ -28,6 +28,9 @@ pub(super) fn plan(plan: &Plan) -> Value {
         "network": plan.template.network,
         "env": plan.template.env.iter().map(|var| var.name.as_str()).collect::<Vec<_>>(),
         "command": plan.template.command,
+        "volumes": mounts(&plan.template.mounts),
+        "ports": ports(&plan.template.ports),
+        "alias": plan.template.alias,
         "limits": limits(&plan.template.limits),
         "hardening": hardening(plan.template.hardening),
         "routes": routes(&plan.routes),
@@ -43,6 +46,7 @@ fn planned(planned: &PlannedStep) -> Value {
         Undo::Remove(unit) => format!("remove {unit}"),
         Undo::ByLists => "by_lists".to_owned(),
         Undo::RouteBack => "route_back".to_owned(),
+        Undo::Restore => "restore".to_owned(),
     };
     json!({"step": step(planned.step), "undo": undo, "timeout_ms": planned.timeout_ms})
 }
@@ -57,12 +61,61 @@ pub(super) fn step(step: Step) -> String {
         Step::Keep => "keep".to_owned(),
         Step::Swap => "swap".to_owned(),
         Step::Settle => "settle".to_owned(),
+        Step::Clear => "clear".to_owned(),
     }
 }
 
 pub(super) fn routes(routes: &[Route]) -> Vec<Value> {
     let route = |r: &Route| json!({"host": r.host, "path": r.path, "port": r.port, "strip": r.strip});
     routes.iter().map(route).collect()
+}
+
+fn why(why: Why) -> &'static str {
+    match why {
+        Why::Default => "default",
+        Why::Asked => "asked",
+        Why::Volume => "volume",
+        Why::Port => "port",
+        Why::Blue => "blue",
+    }
+}
+
+pub(super) fn mounts(mounts: &[Mount]) -> Vec<Value> {
+    let one = |mount: &Mount| {
+        let (kind, name) = match &mount.from {
+            MountFrom::Volume(name) => ("volume", name),
+            MountFrom::Folder(path) => ("folder", path),
+        };
+        json!({kind: name, "target": mount.target, "access": access(mount.access)})
+    };
+    mounts.iter().map(one).collect()
+}
+
+pub(super) fn access(access: Access) -> &'static str {
+    match access {
+        Access::Exclusive => "exclusive",
+        Access::Shared => "shared",
+        Access::ReadOnly => "read-only",
+    }
+}
+
+pub(super) fn ports(ports: &[PublishedPort]) -> Vec<Value> {
+    let one = |port: &PublishedPort| {
+        json!({
+            "address": port.address.to_string(),
+            "host": port.host,
+            "container": port.container,
+            "transport": transport(port.transport),
+        })
+    };
+    ports.iter().map(one).collect()
+}
+
+pub(super) fn transport(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+    }
 }
 
 pub(super) fn limits(limits: &Limits) -> Value {
@@ -79,5 +132,6 @@ pub(super) fn policy(policy: &Policy) -> Value {
         "stop_timeout_ms": policy.stop_timeout_ms,
         "stop_signal": policy.stop_signal,
         "keep_releases": policy.keep_releases,
+        "restore_timeout_ms": policy.restore_timeout_ms,
     })
 }

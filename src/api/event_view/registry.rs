@@ -51,6 +51,10 @@ pub(super) fn claims(claims: &[Claim]) -> Vec<String> {
     let text = |claim: &Claim| match claim {
         Claim::Name(name) => format!("name:{name}"),
         Claim::Route { host, path } => format!("route:{host}{path}"),
+        Claim::Volume { name, access, .. } => format!("volume:{name}:{}", plan::access(*access)),
+        Claim::Port { address, port, transport } => {
+            format!("port:{}/{}", std::net::SocketAddr::new(*address, *port), plan::transport(*transport))
+        }
     };
     claims.iter().map(text).collect()
 }
@@ -73,6 +77,8 @@ fn spec(spec: &Spec) -> Value {
         "routes": plan::routes(&spec.routes),
         "env": spec.env.iter().map(|var| var.name.as_str()).collect::<Vec<_>>(),
         "command": spec.command,
+        "volumes": plan::mounts(&spec.mounts),
+        "ports": plan::ports(&spec.ports),
         "limits": plan::limits(&spec.limits),
         "hardening": hardening(spec.hardening),
         "health": spec.health.as_ref().map(health),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use cutover_events::workload::{
-    Access, Check, Hardening, Health, ImageSource, Limits, Mount, MountFrom, Policy, PublishedPort, Pull, Route, Source,
-    Spec, Transport, Trigger,
+    Access, Check, Hardening, Health, ImageSource, Limits, Mount, MountFrom, Policy, PublishedPort, Pull, Route,
+    Source, Spec, Transport, Trigger,
 };
 use serde::{Deserialize, Serialize};
 

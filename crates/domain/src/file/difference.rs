@@ -5,8 +5,8 @@ use std::fmt::Debug;
 
 use cutover_events::workload::{Check, Health, Limits, Policy, Route, Source, Spec, Trigger};
 
-use super::{policy, ports, volumes};
 use super::quantity::{show_bytes, show_duration};
+use super::{policy, ports, volumes};
 
 /// What differs, one line each, as `key: before -> after`; none when both mean the same.
 #[must_use]

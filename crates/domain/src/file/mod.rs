@@ -133,7 +133,10 @@ impl Claimed {
             };
             let holders = self.0.entry(of).or_default();
             if let Some((_, holder)) = holders.iter().find(|(other, _)| registry::clash(other, &claim)) {
-                return Err(format!("{} is needed by {holder} of this file too, and both cannot have it", registry::told(&claim)));
+                return Err(format!(
+                    "{} is needed by {holder} of this file too, and both cannot have it",
+                    registry::told(&claim)
+                ));
             }
             holders.push((claim, one.name.clone()));
         }

@@ -30,12 +30,7 @@ pub(super) const TIMES: [Time; 7] = [
     Time { key: "bake", low_ms: 0, high_ms: HOUR_MS, place: |policy| &mut policy.bake_ms },
     Time { key: "standby", low_ms: 0, high_ms: 30 * DAY_MS, place: |policy| &mut policy.standby_ms },
     Time { key: "stop_timeout", low_ms: 0, high_ms: 10 * MINUTE_MS, place: |policy| &mut policy.stop_timeout_ms },
-    Time {
-        key: "restore_timeout",
-        low_ms: SECOND_MS,
-        high_ms: DAY_MS,
-        place: |policy| &mut policy.restore_timeout_ms,
-    },
+    Time { key: "restore_timeout", low_ms: SECOND_MS, high_ms: DAY_MS, place: |policy| &mut policy.restore_timeout_ms },
 ];
 
 /// Releases that stay known: each keeps its image from being pruned.

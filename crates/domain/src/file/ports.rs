@@ -65,7 +65,10 @@ fn address_in_brackets(text: &str) -> Result<IpAddr, String> {
 /// An address of the host.
 pub(super) fn address(text: &str) -> Result<IpAddr, String> {
     let parsed: IpAddr = text.parse().map_err(|_| {
-        format!("{} is not an address of this host; expected one as in \"127.0.0.1\", \"0.0.0.0\" or \"::1\"", quoted(text))
+        format!(
+            "{} is not an address of this host; expected one as in \"127.0.0.1\", \"0.0.0.0\" or \"::1\"",
+            quoted(text)
+        )
     })?;
     if parsed.is_multicast() {
         return Err(format!("{} is not an address of this host: it stands for a group of hosts", quoted(text)));

@@ -13,7 +13,8 @@ const NEEDS_PORT: &str = "needs the port that the container listens on; add port
 
 pub(super) fn port(entry: &Entry<'_>) -> Result<u16, Fault> {
     if let Some(text) = entry.as_string() {
-        let hint = if text.contains(':') { "; a port of the host is published with ports = [\"HOST:CONTAINER\"]" } else { "" };
+        let hint =
+            if text.contains(':') { "; a port of the host is published with ports = [\"HOST:CONTAINER\"]" } else { "" };
         return Err(entry.fault(format!("expected a whole number from 1 to 65535, found a string{hint}")));
     }
     let number = entry.integer(i64::MIN, i64::MAX).map_err(|_| entry.wrong("a whole number from 1 to 65535"))?;

@@ -75,16 +75,22 @@ fn alone(spec: &Spec) -> Result<(), Fault> {
     let Source::Image(image) = &spec.source;
     let found = exclusive(spec);
     if let (Some(Exclusive { key, what, change }), "blue-green") = (&found, image.deploy_strategy.as_str()) {
-        let text = format!("{what}, and blue-green needs two; write strategy = \"recreate\" or leave it out, or {change}");
+        let text =
+            format!("{what}, and blue-green needs two; write strategy = \"recreate\" or leave it out, or {change}");
         return Err(Fault::new(key.clone(), text));
     }
     if spec.replicas == 1 {
         return Ok(());
     }
     let text = match found {
-        Some(Exclusive { what, change, .. }) => format!("{} replicas, but {what}; write replicas = 1, or {change}", spec.replicas),
+        Some(Exclusive { what, change, .. }) => {
+            format!("{} replicas, but {what}; write replicas = 1, or {change}", spec.replicas)
+        }
         None if image.deploy_strategy == "recreate" => {
-            format!("{} replicas, but \"recreate\" has one container at a time; write replicas = 1 or another strategy", spec.replicas)
+            format!(
+                "{} replicas, but \"recreate\" has one container at a time; write replicas = 1 or another strategy",
+                spec.replicas
+            )
         }
         None => return Ok(()),
     };

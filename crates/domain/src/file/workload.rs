@@ -40,17 +40,7 @@ const WORDS: Words = Words {
         "triggers",
         "policy",
     ],
-    later: &[
-        "dockerfile",
-        "static",
-        "compose",
-        "env_file",
-        "secrets",
-        "release",
-        "after",
-        "after_deploy",
-        "processes",
-    ],
+    later: &["dockerfile", "static", "compose", "env_file", "secrets", "release", "after", "after_deploy", "processes"],
 };
 
 pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> {
