@@ -60,7 +60,7 @@ pub(super) fn of_section(name: &str) -> Option<&'static [&'static str]> {
         "proxy" => &["listen", "trusted", "access_log"],
         "hooks" => &["host"],
         "docker" => &["socket"],
-        "limits" => &["effects", "keep_bodies", "keep_output"],
+        "limits" => &["effects", "keep_bodies", "keep_output", "bind"],
         "log" => &["format", "level"],
         _ => return None,
     })
@@ -174,6 +174,15 @@ pub(super) const KEYS: &[Key] = &[
         },
     },
     Key {
+        path: "limits.bind",
+        doc: "Folders (absolute) of the host below which workloads may mount folders, as in [\"/srv/data\"]. Empty: none,\n\
+              because who may apply a workload could otherwise read and write everything as root. Volumes need no entry.",
+        value: Value::List {
+            set: set_bind,
+            get: |c| c.limits.bind.iter().map(|folder| folder.display().to_string()).collect(),
+        },
+    },
+    Key {
         path: "log.format",
         doc: "\"text\" for people, or \"json\": one object a line.",
         value: Value::Text {
@@ -227,6 +236,13 @@ fn set_listen(config: &mut Config, texts: &[&str]) -> Result<(), String> {
         return Err("an empty list; at least one address with a port is needed".to_owned());
     }
     config.proxy.listen = texts.iter().map(|text| address(text)).collect::<Result<_, _>>()?;
+    Ok(())
+}
+
+/// An empty text stands for an empty list: a variable of the environment has no other way to say it.
+fn set_bind(config: &mut Config, texts: &[&str]) -> Result<(), String> {
+    let given = texts.iter().filter(|text| !text.is_empty());
+    config.limits.bind = given.map(|text| check::folder(text).map(PathBuf::from)).collect::<Result<_, _>>()?;
     Ok(())
 }
 

@@ -63,7 +63,7 @@ pub struct Docker {
 }
 
 /// What is bounded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// Effects on Docker that run at the same time.
     pub effects: u16,
@@ -71,6 +71,8 @@ pub struct Limits {
     pub keep_bodies_ms: u64,
     /// How long the last output of failed containers is kept, ms.
     pub keep_output_ms: u64,
+    /// Folders of the host, absolute, below which workloads may mount folders.
+    pub bind: Vec<PathBuf>,
 }
 
 /// The log of the process.
@@ -116,7 +118,12 @@ impl Default for Config {
             proxy: Proxy::on(ROOT_LISTEN),
             hooks: Hooks { host: None },
             docker: Docker { socket: PathBuf::from("/var/run/docker.sock") },
-            limits: Limits { effects: EFFECTS, keep_bodies_ms: KEEP_BODIES_MS, keep_output_ms: KEEP_OUTPUT_MS },
+            limits: Limits {
+                effects: EFFECTS,
+                keep_bodies_ms: KEEP_BODIES_MS,
+                keep_output_ms: KEEP_OUTPUT_MS,
+                bind: Vec::new(),
+            },
             log: Log { format: LogFormat::Text, level: "info".to_owned() },
         }
     }

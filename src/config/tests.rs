@@ -48,12 +48,14 @@ fn what_is_printed_means_the_same() {
     let given = "data_dir = \"/srv/cut over\"\napi.listen = \"[::1]:7070\"\nproxy.listen = [\"0.0.0.0:80\", \"[::]:80\"]\n\
                  proxy.trusted = [\"10.0.0.0/8\"]\nproxy.access_log = \"/var/log/c.log\"\n\
                  [hooks]\nhost = \"Hooks.example.com\"\n[docker]\nsocket = \"/run/d.sock\"\n\
-                 [limits]\neffects = 2\nkeep_bodies = \"1d\"\nkeep_output = \"36h\"\n[log]\nformat = \"json\"\n\
+                 [limits]\neffects = 2\nkeep_bodies = \"1d\"\nkeep_output = \"36h\"\n\
+                 bind = [\"/srv/data/\", \"/srv/b c\"]\n[log]\nformat = \"json\"\n\
                  level = \"warn,cutover::store=debug\"\n";
     let config = text(given).unwrap();
     assert_eq!(config.data_dir, PathBuf::from("/srv/cut over"));
     assert_eq!(config.hooks.host.as_deref(), Some("hooks.example.com"));
     assert_eq!((config.limits.effects, config.log.format), (2, LogFormat::Json));
+    assert_eq!(config.limits.bind, [PathBuf::from("/srv/data"), PathBuf::from("/srv/b c")]);
     assert_eq!(config.proxy.access_log, Some(AccessLog::File("/var/log/c.log".into())));
     assert_eq!(text(&config.to_string()), Ok(config));
     assert_eq!(text("proxy.listen = \"0.0.0.0:80\""), Ok(Config::default()));
@@ -77,8 +79,11 @@ fn variables_are_read_like_keys() {
         ("CUTOVER_DATA_DIR", "/data"),
         ("CUTOVER_PROXY__LISTEN", "127.0.0.1:1, 127.0.0.1:2"),
         ("CUTOVER_TOKEN", "not a key"),
+        ("CUTOVER_LIMITS__BIND", "/srv/a,/srv/b"),
     ])
     .unwrap();
+    assert_eq!(config.limits.bind.len(), 2);
+    assert!(variables(&[("CUTOVER_LIMITS__BIND", "")]).unwrap().limits.bind.is_empty());
     assert_eq!((config.data_dir, config.proxy.listen.len()), (PathBuf::from("/data"), 2));
     let cases = [
         (("CUTOVER_PROXY__LISTENS", "x"), "CUTOVER_PROXY__LISTEN?"),
@@ -111,6 +116,9 @@ fn faults_have_a_place_a_key_and_what_is_allowed() {
         ("[hooks]\nhost = \"a b\"", "c.toml:2:8: hooks.host: ", "DNS name"),
         ("[limits]\neffects = -1", "c.toml:2:11: limits.effects: ", "1 to 64"),
         ("[limits]\nkeep_output = \"1s\"", "c.toml:2:15: limits.keep_output: ", "1h to 365d"),
+        ("[limits]\nbind = [\"srv\"]", "c.toml:2:8: limits.bind: ", "absolute"),
+        ("[limits]\nbind = [\"/\"]", "c.toml:2:8: limits.bind: ", "whole host"),
+        ("[limits]\nbind = [\"/var/run\"]", "c.toml:2:8: limits.bind: ", "Docker"),
         ("[limits", "c.toml:1:", "not valid TOML"),
     ];
     for (given, start, word) in cases {

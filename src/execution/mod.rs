@@ -21,6 +21,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::adapters::host::Host;
 use crate::adapters::probe::Prober;
 use crate::adapters::router::Router;
 use crate::adapters::runtime::Runtime;
@@ -36,6 +37,8 @@ pub struct Execution {
     pub commands: Commands,
     /// Docker.
     pub runtime: Arc<dyn Runtime>,
+    /// Folders and ports of the host.
+    pub host: Arc<dyn Host>,
     /// The proxy.
     pub router: Arc<dyn Router>,
     /// Readiness.
@@ -63,6 +66,8 @@ pub struct Execution {
 pub struct Parts {
     /// The write path.
     pub commands: Commands,
+    /// Folders and ports of the host.
+    pub host: Arc<dyn Host>,
     /// Docker.
     pub runtime: Arc<dyn Runtime>,
     /// The proxy.
@@ -92,6 +97,7 @@ impl Execution {
             log,
             commands: parts.commands,
             runtime: parts.runtime,
+            host: parts.host,
             router: parts.router,
             prober: parts.prober,
             secrets: parts.secrets,

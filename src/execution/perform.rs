@@ -1,5 +1,6 @@
 //! Effects: each is one call or two, may be repeated, and is addressed to the Docker id that was seen.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +9,14 @@ use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
 use cutover_domain::workload::Workload;
 use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
 use cutover_events::plan::Plan;
-use cutover_events::workload::{Check, Pull, Source};
+use cutover_events::workload::{Check, Mount, MountFrom, Pull, Source};
 use cutover_events::{UnitId, WorkloadId};
 use cutover_proxy::wire;
 
 use super::Execution;
 use super::lane::Lane;
 use super::look::Resolved;
+use crate::adapters::host::FolderRefused;
 use crate::adapters::router::RouterError;
 use crate::adapters::runtime::{CreateContainer, RuntimeError, Witness};
 
@@ -108,6 +110,7 @@ impl Execution {
         self.image_here(state, plan).await?;
         let witness = lane.cell.planned();
         let env = self.environment(lane.id, plan)?;
+        let mounts = self.mounts(plan).await?;
         let container = CreateContainer {
             name: planned.name.clone(),
             unit,
@@ -119,6 +122,9 @@ impl Execution {
             image: plan.template.image.clone(),
             network: plan.template.network.clone(),
             address: planned.address,
+            alias: Some(plan.template.alias.clone()).filter(|alias| !alias.is_empty()),
+            mounts,
+            ports: plan.template.ports.clone(),
             env,
             command: plan.template.command.clone(),
             limits: plan.template.limits,
@@ -127,6 +133,24 @@ impl Execution {
         };
         self.runtime.create(self.log, &container).await?;
         Ok(())
+    }
+
+    /// What is mounted, with the real paths of folders: they are judged again, because links can have moved since the
+    /// apply.
+    async fn mounts(&self, plan: &Plan) -> Result<Vec<Mount>, Failed> {
+        let (host, mounts) = (self.host.clone(), plan.template.mounts.clone());
+        let real = move |mount: Mount| match &mount.from {
+            MountFrom::Volume(_) => Ok(mount),
+            MountFrom::Folder(path) => {
+                let found = host.folder(Path::new(path))?;
+                Ok(Mount { from: MountFrom::Folder(found.to_string_lossy().into_owned()), ..mount })
+            }
+        };
+        let judged = tokio::task::spawn_blocking(move || mounts.into_iter().map(real).collect::<Result<_, _>>()).await;
+        match judged {
+            Ok(judged) => judged.map_err(|why: FolderRefused| Failed::for_good(ReasonKind::Refused, why.to_string())),
+            Err(_) => Err(Failed::for_good(ReasonKind::Unavailable, "the engine ends")),
+        }
     }
 
     /// An image that was pruned meanwhile is fetched again by its digest.

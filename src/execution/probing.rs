@@ -161,6 +161,8 @@ mod tests {
             up_ms: 1,
             health: ImageHealth::None,
             address: Some([127, 0, 0, 1].into()),
+            mounts: Vec::new(),
+            ports: Vec::new(),
         }
     }
 

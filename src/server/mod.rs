@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::adapters::host::{Bounds, RealHost};
 use crate::adapters::probe::NetProber;
 use crate::adapters::router::{HttpRouter, Router};
 use crate::adapters::runtime::{DockerConfig, DockerRuntime, Runtime};
@@ -195,8 +196,10 @@ async fn assemble(
     let secrets = Secrets::open(dir.join("secrets"), blobs).map_err(|error| io("the folder of secrets", error))?;
     let outputs = Outputs::open(dir.join("output")).map_err(|error| io("the folder of outputs", error))?;
     let (secrets, outputs, world) = (Arc::new(secrets), Arc::new(outputs), Arc::new(World::default()));
+    let kept = vec![config.docker.socket.clone(), dir.clone()];
     let execution = Execution::new(Parts {
         commands: commands.clone(),
+        host: Arc::new(RealHost::new(Bounds { allowed: config.limits.bind.clone(), kept })),
         runtime: runtime.clone(),
         router: router.clone(),
         prober: Arc::new(NetProber),

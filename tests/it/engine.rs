@@ -107,6 +107,7 @@ impl Engine {
         let execution = Execution::new(Parts {
             commands: self.commands.clone(),
             runtime,
+            host: Arc::new(cutover::adapters::host::MemoryHost::default()),
             router,
             prober: Arc::new(MemoryProber::new(self.twin.clone())),
             secrets: Arc::new(Secrets::open(self.folder.path().join("secrets"), blobs).unwrap()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::net::{IpAddr, Ipv4Addr};
 
 use cutover_events::workload::{
-    Access, Claim, ClaimsFreed, MountFrom, PublishedPort, Spec, SpecRevised, Transport, WorkloadRegistered,
+    Access, Claim, ClaimsFreed, MountFrom, PublishedPort, Source, Spec, SpecRevised, Transport, WorkloadRegistered,
 };
 use cutover_events::{Event, WorkloadId};
 
@@ -234,6 +234,14 @@ pub fn claims(project: &str, name: &str, spec: &Spec) -> Vec<Claim> {
 
 fn port_claim(port: &PublishedPort) -> Claim {
     Claim::Port { address: port.address, port: port.host, transport: port.transport }
+}
+
+/// Whether never two containers of a spec run at the same time: it asks for that, or has what one alone can have.
+#[must_use]
+pub fn alone(spec: &Spec) -> bool {
+    let Source::Image(image) = &spec.source;
+    let taken = spec.mounts.iter().any(|mount| mount.access == Access::Exclusive) || !spec.ports.is_empty();
+    taken || image.deploy_strategy == "recreate"
 }
 
 /// Whether two published ports cannot both be had: the same number and transport, on the same address, or on all

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover_domain::observed::{DockerId, Restart};
-use cutover_events::workload::Pull;
+use cutover_events::workload::{Access, Mount, MountFrom, Pull};
 use cutover_events::{LogId, ReleaseId, WorkloadId};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::{Container, CreateContainer, Hint, Image, Network, Runtime, RuntimeError};
+use super::{Container, CreateContainer, Hint, Image, Mounted, Network, Runtime, RuntimeError, Volume};
 use crate::adapters::world::{Answer, Body, Details, Request, Shared, Twin};
 
 /// How long a name may be taken by a container that cannot be inspected, as for Docker.
@@ -56,6 +56,7 @@ impl MemoryRuntime {
             return Err(RuntimeError::NameTaken(container.name.clone()));
         }
         if !twin.world.holds(container.unit) {
+            make_volumes(&mut twin, log, container);
             twin.details.insert(container.unit, Details { log, create: container.clone() });
         }
         let request = Request::Create {
@@ -114,8 +115,36 @@ fn container(twin: &Twin, body: &Body) -> Option<(LogId, Container)> {
         up_ms: if body.runs() { twin.world.now_ms().saturating_sub(body.since_ms) } else { 0 },
         health: body.health,
         address: (!create.address.is_unspecified()).then_some(create.address),
+        mounts: mounted(create),
+        ports: {
+            let mut ports = create.ports.clone();
+            ports.sort_unstable();
+            ports
+        },
     };
     Some((*log, found))
+}
+
+fn mounted(create: &CreateContainer) -> Vec<Mounted> {
+    let one = |mount: &Mount| Mounted {
+        from: mount.from.clone(),
+        target: mount.target.clone(),
+        writable: mount.access != Access::ReadOnly,
+    };
+    let mut all: Vec<Mounted> = create.mounts.iter().map(one).collect();
+    all.sort_by(|a, b| a.target.cmp(&b.target));
+    all
+}
+
+/// The volumes of a create are made with it, unless they are there.
+fn make_volumes(twin: &mut Twin, log: LogId, create: &CreateContainer) {
+    let project = create.full_name.split('/').next().unwrap_or_default();
+    for mount in &create.mounts {
+        if let MountFrom::Volume(name) = &mount.from {
+            let volume = Volume { name: name.clone(), workload: create.workload, project: project.to_owned() };
+            twin.volumes.entry(name.clone()).or_insert(Some((log, volume)));
+        }
+    }
 }
 
 #[async_trait]
@@ -199,6 +228,36 @@ impl Runtime for MemoryRuntime {
             return Err(RuntimeError::Refused(format!("the network {id} has active endpoints")));
         }
         twin.networks.retain(|(_, found)| found.id != id);
+        Ok(())
+    }
+
+    async fn volumes(&self, log: LogId) -> Result<Vec<Volume>, RuntimeError> {
+        let twin = self.twin.lock();
+        check(&twin)?;
+        let ours = twin.volumes.values().flatten().filter(|(its, _)| *its == log);
+        Ok(ours.map(|(_, volume)| volume.clone()).collect())
+    }
+
+    async fn remove_volume(&self, log: LogId, name: &str) -> Result<(), RuntimeError> {
+        let mut twin = self.twin.lock();
+        check(&twin)?;
+        match twin.volumes.get(name) {
+            None => return Ok(()),
+            Some(Some((its, _))) if *its == log => (),
+            Some(_) => {
+                return Err(RuntimeError::Refused(format!(
+                    "the volume {name} was not made by this engine, and is kept"
+                )));
+            }
+        }
+        let mounts = |body: &Body| {
+            let create = twin.details.get(&body.unit).map(|details| &details.create);
+            create.is_some_and(|create| create.mounts.iter().any(|m| m.from == MountFrom::Volume(name.to_owned())))
+        };
+        if twin.world.containers().any(mounts) {
+            return Err(RuntimeError::Refused(format!("the volume {name} is in use")));
+        }
+        twin.volumes.remove(name);
         Ok(())
     }
 

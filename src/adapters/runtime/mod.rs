@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover_domain::observed::{DockerId, ImageHealth, Phase, Restart};
-use cutover_events::workload::{Hardening, Limits, Pull};
+use cutover_events::workload::{Hardening, Limits, Mount, MountFrom, PublishedPort, Pull};
 use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId};
 
 pub use docker::{DockerConfig, DockerRuntime, assignable};
@@ -60,6 +60,32 @@ pub struct Container {
     pub health: ImageHealth,
     /// Its address on our network.
     pub address: Option<Ipv4Addr>,
+    /// Volumes and folders that are mounted, in the order of their targets; anonymous volumes are not.
+    pub mounts: Vec<Mounted>,
+    /// Ports of the host that lead to it, in order.
+    pub ports: Vec<PublishedPort>,
+}
+
+/// Something of the host in a container, as inspected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mounted {
+    /// What.
+    pub from: MountFrom,
+    /// Absolute path inside the container.
+    pub target: String,
+    /// Whether the container may write.
+    pub writable: bool,
+}
+
+/// A volume that was made for a workload of ours.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Volume {
+    /// Its name on Docker.
+    pub name: String,
+    /// From its label.
+    pub workload: WorkloadId,
+    /// From its label.
+    pub project: String,
 }
 
 /// What a container is created from.
@@ -85,6 +111,12 @@ pub struct CreateContainer {
     pub network: String,
     /// On that network.
     pub address: Ipv4Addr,
+    /// What Docker itself finds it by on that network, whether it is ready or not: only where there is never a second.
+    pub alias: Option<String>,
+    /// What is mounted; folders by their real paths. A volume that is missing is made, with our labels.
+    pub mounts: Vec<Mount>,
+    /// Ports of the host that lead to it once it runs.
+    pub ports: Vec<PublishedPort>,
     /// Values in the clear: never logged.
     pub env: Vec<(String, String)>,
     /// Replaces the image's.
@@ -178,6 +210,12 @@ pub trait Runtime: Send + Sync + 'static {
     /// Removes a network; not being there is success.
     async fn remove_network(&self, id: &str) -> Result<(), RuntimeError>;
 
+    /// The volumes that were made for workloads of this log. One that was there before is used and is not among them.
+    async fn volumes(&self, log: LogId) -> Result<Vec<Volume>, RuntimeError>;
+
+    /// Removes a volume that was made for a workload of this log; not being there is success.
+    async fn remove_volume(&self, log: LogId, name: &str) -> Result<(), RuntimeError>;
+
     /// Creates a container, or finds the one that an earlier call with the same name and unit made.
     async fn create(&self, log: LogId, container: &CreateContainer) -> Result<DockerId, RuntimeError>;
 
@@ -216,7 +254,7 @@ pub mod labels {
     pub const DEPLOYMENT: &str = "io.cutover.deployment";
     /// `position:chain`.
     pub const WITNESS: &str = "io.cutover.witness";
-    /// Project, on networks.
+    /// Project, on networks and volumes.
     pub const PROJECT: &str = "io.cutover.project";
 }
 

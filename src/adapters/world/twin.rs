@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::{Answer, Request, World};
-use crate::adapters::runtime::{CreateContainer, Hint, Image, Network};
+use crate::adapters::runtime::{CreateContainer, Hint, Image, Network, Volume};
 
 /// One world behind all in-memory adapters of a test.
 pub type Shared = Arc<Mutex<Twin>>;
@@ -78,6 +78,8 @@ pub struct Twin {
     pub world: World,
     pub(crate) details: BTreeMap<UnitId, Details>,
     pub(crate) foreign_names: BTreeSet<String>,
+    /// By name; `None`: made by somebody else.
+    pub(crate) volumes: BTreeMap<String, Option<(LogId, Volume)>>,
     /// References to images that are here.
     pub(crate) here: BTreeMap<String, Image>,
     /// References that the registry knows.
@@ -122,6 +124,11 @@ impl Twin {
     /// A container of somebody else has this name.
     pub fn foreign_container(&mut self, name: &str) {
         self.foreign_names.insert(name.to_owned());
+    }
+
+    /// A volume of somebody else is there.
+    pub fn foreign_volume(&mut self, name: &str) {
+        self.volumes.insert(name.to_owned(), None);
     }
 
     /// Goes wrong with the next effect; several are taken in their order.

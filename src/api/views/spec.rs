@@ -28,6 +28,12 @@ pub struct WorkloadBody {
     /// Replaces the command of the image.
     #[serde(default)]
     pub command: Option<Vec<String>>,
+    /// What is mounted.
+    #[serde(default)]
+    pub volumes: Vec<VolumeView>,
+    /// Ports of the host that lead to it, past the proxy.
+    #[serde(default)]
+    pub ports: Vec<PortView>,
     /// What its containers may use.
     #[serde(default)]
     pub limits: LimitsView,
@@ -65,7 +71,7 @@ pub struct SourceView {
     /// `os/arch[/variant]`; the platform of the host when missing or empty.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub platform: Option<String>,
-    /// `blue-green`; the default of the source when missing or empty.
+    /// `blue-green` or `recreate`; the default of the source when missing or empty.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub deploy_strategy: Option<String>,
 }
@@ -84,6 +90,44 @@ pub struct RouteView {
     /// Whether the prefix is cut off before the request is passed on.
     #[serde(default)]
     pub strip: bool,
+}
+
+/// Something of the host inside a container: exactly one of `volume` and `folder` is given.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VolumeView {
+    /// Name of a volume of Docker; made when it is missing.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    #[schema(example = "pgdata")]
+    pub volume: String,
+    /// Absolute path of a folder of the host, below one that `[limits] bind` allows.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub folder: String,
+    /// Absolute path inside the container.
+    #[schema(example = "/var/lib/postgresql/data")]
+    pub target: String,
+    /// `exclusive`, `shared` or `read-only`; `exclusive` when missing, which makes the workload exclusive.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(example = "exclusive")]
+    pub access: Option<String>,
+}
+
+/// A port of the host; one makes the workload exclusive.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PortView {
+    /// Address of the host; `127.0.0.1` when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(example = "127.0.0.1")]
+    pub address: Option<String>,
+    /// Port of the host.
+    pub host: i64,
+    /// Port inside the container.
+    pub container: i64,
+    /// `tcp` or `udp`; `tcp` when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(example = "tcp")]
+    pub transport: Option<String>,
 }
 
 /// What a container may use; null is without a limit.
@@ -184,4 +228,7 @@ pub struct PolicyView {
     /// Releases that stay known for a rollback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_releases: Option<i64>,
+    /// For the old release of an exclusive workload to become ready again after the new one failed, ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restore_timeout_ms: Option<u64>,
 }

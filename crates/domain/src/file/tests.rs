@@ -1,10 +1,13 @@
 //! Whole files: what is accepted means this, what is refused says that.
 
-use cutover_events::workload::{Check, Hardening, Health, ImageSource, Policy, Pull, Route, Source, Spec, Trigger};
+use cutover_events::workload::{
+    Access, Check, Hardening, Health, ImageSource, Mount, MountFrom, Policy, PublishedPort, Pull, Route, Source, Spec,
+    Transport, Trigger,
+};
 use proptest::prelude::*;
 
 use super::strict::MAX_MESSAGE_CHARS;
-use super::{BadFile, Canonical, Declared, MAX_FILE_BYTES, difference, read};
+use super::{BadFile, Canonical, CanonicalPort, Declared, MAX_FILE_BYTES, difference, read};
 
 const FULL: &str = r#"
 project = "shop"
@@ -15,6 +18,7 @@ host = ["Shop.example.com", "*.shop.example.com"]
 port = 8080
 env = { A = "1", "dotted.name" = "x" }
 command = ["serve", "--all"]
+volumes = ["uploads:/srv/uploads:shared", { folder = "/srv/data/fonts/", target = "/fonts", access = "read-only" }]
 memory = "512MiB"
 cpus = 0.5
 pids = 100
@@ -46,6 +50,15 @@ standby = "10m"
 stop_timeout = "3s"
 stop_signal = "SIGINT"
 keep_releases = 3
+restore_timeout = "1h"
+"#;
+const DATABASE: &str = r#"
+[workloads.db]
+image = "postgres:17"
+strategy = "recreate"
+volumes = ["pgdata:/var/lib/postgresql/data", "/srv/data/x:/data:ro"]
+ports = ["5432:5432", "[::1]:53:5300/udp"]
+health = "tcp:5432"
 "#;
 
 fn one(text: &str) -> Declared {
@@ -83,6 +96,11 @@ fn full_spec() -> Spec {
         ],
         env: Vec::new(),
         command: Some(vec!["serve".into(), "--all".into()]),
+        mounts: vec![
+            mount(MountFrom::Volume("uploads".into()), "/srv/uploads", Access::Shared),
+            mount(MountFrom::Folder("/srv/data/fonts".into()), "/fonts", Access::ReadOnly),
+        ],
+        ports: Vec::new(),
         limits: cutover_events::workload::Limits {
             memory_bytes: Some(536_870_912),
             cpu_milli: Some(500),
@@ -110,7 +128,78 @@ fn full_spec() -> Spec {
             stop_timeout_ms: 3_000,
             stop_signal: 2,
             keep_releases: 3,
+            restore_timeout_ms: 3_600_000,
         },
+    }
+}
+
+fn mount(from: MountFrom, target: &str, access: Access) -> Mount {
+    Mount { from, target: target.into(), access }
+}
+
+fn port(address: &str, host: u16, container: u16, transport: Transport) -> PublishedPort {
+    PublishedPort { address: address.parse().unwrap(), host, container, transport }
+}
+
+#[test]
+fn volumes_and_ports_reach_the_spec() {
+    let declared = one(DATABASE);
+    let mounts = vec![
+        mount(MountFrom::Volume("pgdata".into()), "/var/lib/postgresql/data", Access::Exclusive),
+        mount(MountFrom::Folder("/srv/data/x".into()), "/data", Access::ReadOnly),
+    ];
+    assert_eq!(declared.spec.mounts, mounts);
+    let ports = vec![port("127.0.0.1", 5432, 5432, Transport::Tcp), port("::1", 53, 5300, Transport::Udp)];
+    assert_eq!(declared.spec.ports, ports);
+    assert_eq!(declared.spec.policy.restore_timeout_ms, 600_000);
+    assert_eq!(declared.warnings, Vec::<String>::new());
+    let tables = "[[workloads.web.ports]]\nhost = 1\ncontainer = 2\n[[workloads.web.ports]]\nhost = 2\n\
+                  container = 2\naddress = \"::\"\ntransport = \"udp\"\n[[workloads.web.volumes]]\nvolume = \"a\"\n\
+                  target = \"/a\"";
+    let spec = one(&web(tables)).spec;
+    assert_eq!(spec.ports, vec![port("127.0.0.1", 1, 2, Transport::Tcp), port("::", 2, 2, Transport::Udp)]);
+    assert_eq!(spec.mounts, vec![mount(MountFrom::Volume("a".into()), "/a", Access::Exclusive)]);
+}
+
+#[test]
+fn what_is_exclusive_says_how_it_is_replaced_and_how_to_change_that() {
+    let cases = [
+        ("volumes = [\"a:/a\"]", "recreate", "a:/a:shared"),
+        ("volumes = [\"a:/a:rw\"]", "recreate", "a:/a:ro"),
+        ("ports = [\"80:80\"]", "recreate", "leave ports out"),
+        ("volumes = [\"a:/a\"]\npolicy.standby = \"1m\"", "standby", "no effect"),
+        ("strategy = \"recreate\"\npolicy.standby = \"1m\"", "standby", "no effect"),
+    ];
+    for (lines, word, hint) in cases {
+        let warnings = one(&web(lines)).warnings;
+        assert!(warnings.iter().any(|line| line.contains(word) && line.contains(hint)), "{lines}: {warnings:?}");
+    }
+    for lines in
+        ["volumes = [\"a:/a:shared\", \"b:/b:ro\"]\nreplicas = 3", "strategy = \"recreate\"\nvolumes = [\"a:/a\"]"]
+    {
+        assert_eq!(one(&web(lines)).warnings, Vec::<String>::new(), "{lines}");
+    }
+}
+
+#[test]
+fn workloads_of_one_file_leave_one_another_what_they_need() {
+    let two = |a: &str, b: &str| format!("[workloads.a]\nimage = \"x\"\n{a}\n[workloads.b]\nimage = \"x\"\n{b}\n");
+    let clashes = [
+        ("volumes = [\"v:/v\"]", "volumes = [\"v:/v:ro\"]", "the volume v"),
+        ("volumes = [\"/srv/a:/v\"]", "volumes = [\"/srv/a/b:/v:shared\"]", "the folder /srv/a/b"),
+        ("ports = [\"80:80\"]", "ports = [\"0.0.0.0:80:81\"]", "the port 0.0.0.0:80/tcp"),
+    ];
+    for (a, b, word) in clashes {
+        let bad = refused(&two(a, b));
+        assert!(bad.text.contains(word) && bad.text.contains("needed by a"), "{bad}");
+    }
+    let fine = [
+        ("volumes = [\"v:/v:shared\"]", "volumes = [\"v:/v:ro\"]"),
+        ("volumes = [\"/srv/a:/v\"]", "volumes = [\"/srv/ab:/v\"]"),
+        ("ports = [\"80:80\"]", "ports = [\"80:80/udp\", \"[::1]:80:80\"]"),
+    ];
+    for (a, b) in fine {
+        assert_eq!(read("f.toml", two(a, b).as_bytes()).map(|all| all.len()).ok(), Some(2), "{a} {b}");
     }
 }
 
@@ -143,6 +232,11 @@ fn the_short_forms_mean_the_same_as_the_long_ones() {
         ("cpus = 2", "cpus = \"2.0\""),
         ("policy.stop_signal = \"INT\"", "policy.stop_signal = \"SIGINT\""),
         ("strategy = \"\"", ""),
+        ("volumes = [\"a:/b\"]", "volumes = [{ volume = \"a\", target = \"/b\", access = \"exclusive\" }]"),
+        ("volumes = [\"a:/b:rw\"]", "volumes = [\"a:/b\"]"),
+        ("volumes = [\"/a/:/b/:ro\"]", "volumes = [{ folder = \"/a\", target = \"/b\", access = \"read-only\" }]"),
+        ("ports = [\"1:2\"]", "ports = [{ host = 1, container = 2, address = \"127.0.0.1\", transport = \"tcp\" }]"),
+        ("ports = [\"[::]:1:2/udp\"]", "ports = [{ address = \"::\", host = 1, container = 2, transport = \"udp\" }]"),
     ];
     for (short, long) in pairs {
         assert_eq!(one(&web(short)).spec, one(&web(long)).spec, "{short}");
@@ -153,7 +247,7 @@ fn the_short_forms_mean_the_same_as_the_long_ones() {
 
 #[test]
 fn the_canonical_form_goes_there_and_back() {
-    for text in [FULL.to_owned(), web(""), web("health = \"tcp:1\"")] {
+    for text in [FULL.to_owned(), DATABASE.to_owned(), web(""), web("health = \"tcp:1\"")] {
         let declared = one(&text);
         let back = Declared::try_from(Canonical::from(&declared)).unwrap();
         assert_eq!((back.spec, back.env), (declared.spec, declared.env));
@@ -177,6 +271,18 @@ fn the_canonical_form_is_judged_like_a_file() {
     assert!(refuse(|c| c.routes[1] = c.routes[0].clone()).contains("twice"));
     assert!(refuse(|c| drop(c.env.insert("A".into(), None))).starts_with("env.A: "));
     assert!(refuse(|c| c.command = Some(vec![])).starts_with("command: "));
+    assert!(refuse(|c| c.volumes[0].volume = "a/b".into()).starts_with("volumes[0].volume: "));
+    assert!(refuse(|c| c.volumes[0].folder = "/a".into()).starts_with("volumes[0]: exactly one"));
+    assert!(refuse(|c| c.volumes[1].folder = "/run/docker.sock".into()).starts_with("volumes[1].folder: "));
+    assert!(refuse(|c| c.volumes[0].target = "/proc".into()).starts_with("volumes[0].target: "));
+    assert!(refuse(|c| c.volumes[0].access = "mine".into()).starts_with("volumes[0].access: "));
+    assert!(refuse(|c| c.volumes[0].access = "exclusive".into()).starts_with("volumes[0]: one container"));
+    assert!(refuse(|c| c.volumes[1].target = c.volumes[0].target.clone()).starts_with("volumes[1]: "));
+    let port = || CanonicalPort { address: "::1".into(), host: 1, container: 1, transport: "tcp".into() };
+    let mut given = Canonical { ports: vec![port(), port()], ..Canonical::from(&one(&web(""))) };
+    assert!(Declared::try_from(given.clone()).unwrap_err().to_string().starts_with("ports[1]: "));
+    given.ports = vec![CanonicalPort { host: 70_000, ..port() }];
+    assert!(Declared::try_from(given).unwrap_err().to_string().starts_with("ports[0].host: "));
 }
 
 #[test]
@@ -185,7 +291,7 @@ fn faults_have_a_place_a_key_and_what_is_allowed() {
         ("imge = \"x\"", "3:1: workloads.web.imge", "\"image\""),
         ("zzzzzz = 1", "3:1: workloads.web.zzzzzz", "image, strategy, host"),
         ("qqqqqq = 1", "3:1: workloads.web.qqqqqq", "dockerfile, static, compose"),
-        ("volumes = []", "3:1: workloads.web.volumes", "not yet supported"),
+        ("env_file = []", "3:1: workloads.web.env_file", "not yet supported"),
         ("port = 0", "3:8: workloads.web.port", "1 to 65535"),
         ("port = 70000", "3:8: workloads.web.port", "1 to 65535"),
         ("port = \"80\"", "3:8: workloads.web.port", "found a string"),
@@ -193,7 +299,6 @@ fn faults_have_a_place_a_key_and_what_is_allowed() {
         ("replicas = 1000000000", "3:12: workloads.web.replicas", "1 to 64"),
         ("replicas = 1.5", "3:12: workloads.web.replicas", "whole number"),
         ("strategy = \"rolling\"", "3:12: workloads.web.strategy", "\"recreate\" or \"blue-green\""),
-        ("strategy = \"recreate\"", "3:12: workloads.web.strategy", "not yet supported"),
         ("port = 80\nhost = \"a b\"", "4:8: workloads.web.host", "DNS name"),
         ("port = 80\nhost = \"a\\r\\nb\"", "4:8: workloads.web.host", "DNS name"),
         ("port = 80\nhost = [\"a.b\", \"a.b\"]", "4:16: workloads.web.host[1]", "twice"),
@@ -225,6 +330,7 @@ fn faults_have_a_place_a_key_and_what_is_allowed() {
         ("policy = { drain = \"2d\" }", "3:20: workloads.web.policy.drain", "0s to 1h"),
         ("policy = { drian = \"2s\" }", "3:12: workloads.web.policy.drian", "\"drain\""),
         ("policy = { drift = \"report\" }", "3:12: workloads.web.policy.drift", "not yet supported"),
+        ("policy = { restore_timeout = \"0s\" }", "3:30: workloads.web.policy.restore_timeout", "1s to 1d"),
         ("policy = { liveness = \"2m\" }", "3:1: workloads.web.policy", "gate_timeout"),
         ("[[workloads.web.triggers]]\nhook = \"gh\"", "3:1: workloads.web.triggers[0]", "branch, tag and image"),
         ("[[workloads.web.triggers]]\nhook = \"g h\"", "4:1: workloads.web.triggers[0].hook", "name"),
@@ -240,6 +346,63 @@ fn faults_have_a_place_a_key_and_what_is_allowed() {
         assert!(bad.starts_with(&format!("f.toml:{place}: ")), "{lines}\n{bad}");
         assert!(bad.contains(word), "{lines}\n{bad}");
     }
+}
+
+#[test]
+fn volumes_and_ports_that_cannot_be() {
+    let cases: &[(&str, &str, &str)] = &[
+        ("volumes = 1", "3:11: workloads.web.volumes", "an array"),
+        ("volumes = \"a:/b\"", "3:11: workloads.web.volumes", "an array"),
+        ("volumes = [1]", "3:12: workloads.web.volumes[0]", "NAME:/target"),
+        ("volumes = [\"a\"]", "3:12: workloads.web.volumes[0]", "NAME:/target"),
+        ("volumes = [\"a:/b:ro:x\"]", "3:12: workloads.web.volumes[0]", "NAME:/target"),
+        ("volumes = [\"a:/b:rx\"]", "3:12: workloads.web.volumes[0]", "\"rw\", \"shared\" or \"ro\""),
+        ("volumes = [\"a b:/b\"]", "3:12: workloads.web.volumes[0]", "name of a volume"),
+        ("volumes = [\"../a:/b\"]", "3:12: workloads.web.volumes[0]", "absolute"),
+        ("volumes = [\"/:/b\"]", "3:12: workloads.web.volumes[0]", "whole host"),
+        ("volumes = [\"/var/run/docker.sock:/d\"]", "3:12: workloads.web.volumes[0]", "root"),
+        ("volumes = [\"/a/../b:/d\"]", "3:12: workloads.web.volumes[0]", "\"..\""),
+        ("volumes = [\"a:b\"]", "3:12: workloads.web.volumes[0]", "absolute"),
+        ("volumes = [\"a:/\"]", "3:12: workloads.web.volumes[0]", "nothing can be mounted"),
+        ("volumes = [\"a:/proc/x\"]", "3:12: workloads.web.volumes[0]", "nothing can be mounted"),
+        ("volumes = [\"a:/x\", \"b:/x/\"]", "3:20: workloads.web.volumes[1]", "twice"),
+        ("volumes = [\"a:/x\", \"a:/y:ro\"]", "3:20: workloads.web.volumes[1]", "same access"),
+        ("volumes = [{ volume = \"a\" }]", "3:12: workloads.web.volumes[0]", "\"target\" is missing"),
+        ("volumes = [{ target = \"/a\" }]", "3:12: workloads.web.volumes[0]", "exactly one"),
+        (
+            "volumes = [{ volume = \"a\", target = \"/a\", acces = 1 }]",
+            "3:43: workloads.web.volumes[0].acces",
+            "\"access\"",
+        ),
+        ("replicas = 2\nvolumes = [\"a:/a\"]", "3:1: workloads.web.replicas", "replicas = 1"),
+        ("replicas = 2\nports = [\"1:1\"]", "3:1: workloads.web.replicas", "replicas = 1"),
+        ("replicas = 2\nstrategy = \"recreate\"", "3:1: workloads.web.replicas", "replicas = 1"),
+        ("strategy = \"blue-green\"\nvolumes = [\"a:/a\"]", "4:1: workloads.web.volumes[0]", "a:/a:shared"),
+        ("strategy = \"blue-green\"\nports = [\"1:1\"]", "4:1: workloads.web.ports[0]", "recreate"),
+        ("ports = [80]", "3:10: workloads.web.ports[0]", "HOST:CONTAINER"),
+        ("ports = [\"80\"]", "3:10: workloads.web.ports[0]", "HOST:CONTAINER"),
+        ("ports = [\":80\"]", "3:10: workloads.web.ports[0]", "HOST:CONTAINER"),
+        ("ports = [\"80:+80\"]", "3:10: workloads.web.ports[0]", "HOST:CONTAINER"),
+        ("ports = [\"0:80\"]", "3:10: workloads.web.ports[0]", "1 to 65535"),
+        ("ports = [\"80:99999999999999999999\"]", "3:10: workloads.web.ports[0]", "HOST:CONTAINER"),
+        ("ports = [\"80:80/sctp\"]", "3:10: workloads.web.ports[0]", "\"tcp\" or \"udp\""),
+        ("ports = [\"host:80:80\"]", "3:10: workloads.web.ports[0]", "127.0.0.1"),
+        ("ports = [\"::1:80:80\"]", "3:10: workloads.web.ports[0]", "brackets"),
+        ("ports = [\"[127.0.0.1]:80:80\"]", "3:10: workloads.web.ports[0]", "brackets"),
+        ("ports = [\"224.0.0.1:80:80\"]", "3:10: workloads.web.ports[0]", "group"),
+        ("ports = [\"1:1\", \"0.0.0.0:1:2\"]", "3:17: workloads.web.ports[1]", "twice"),
+        ("ports = [{ host = 1 }]", "3:10: workloads.web.ports[0]", "\"container\" is missing"),
+    ];
+    for (lines, place, word) in cases {
+        let bad = refused(&web(lines)).to_string();
+        assert!(bad.starts_with(&format!("f.toml:{place}: ")), "{lines}\n{bad}");
+        assert!(bad.contains(word), "{lines}\n{bad}");
+    }
+    let many: Vec<String> = (0..33).map(|n| format!("\"v{n}:/v{n}:ro\"")).collect();
+    assert!(refused(&web(&format!("volumes = [{}]", many.join(", ")))).text.contains("at most 32"));
+    let tables: String =
+        (0..33).map(|n| format!("[[workloads.web.ports]]\nhost = {}\ncontainer = 1\n", n + 1)).collect();
+    assert!(refused(&web(&tables)).text.contains("at most 32"));
 }
 
 #[test]
@@ -336,6 +499,7 @@ fn differences_are_lines_for_people() {
         "memory: added 512MiB",
         "route a.b/: removed port 80",
         "drain: 10s -> 30s",
+        "volume on /srv/uploads: added uploads:/srv/uploads:shared",
         "replicas: 1 -> 2",
     ] {
         assert!(lines.iter().any(|found| found == line), "{line}\n{lines:#?}");

@@ -14,7 +14,7 @@ use cutover_events::workload::{Hardening, Limits};
 use tokio::time::{Instant, sleep};
 
 use super::client::{classify, status, text, within};
-use super::{CreateContainer, DockerRuntime, RuntimeError, labels, names};
+use super::{CreateContainer, DockerRuntime, RuntimeError, labels, names, volumes};
 
 /// A create takes 9 to 40 ms; a host that writes back a pull takes seconds.
 const CREATE: Duration = Duration::from_secs(60);
@@ -84,19 +84,25 @@ fn body(log: LogId, container: &CreateContainer) -> ContainerCreateBody {
         env: Some(env),
         labels: Some(labels::write(log, container)),
         stop_signal: (container.stop_signal != 0).then(|| container.stop_signal.to_string()),
-        host_config: Some(host_config(container)),
+        exposed_ports: volumes::exposed(&container.ports),
+        host_config: Some(HostConfig {
+            mounts: volumes::mounts(log, container),
+            port_bindings: volumes::bindings(&container.ports),
+            ..host_config(container)
+        }),
         networking_config: Some(networking(container)),
         ..ContainerCreateBody::default()
     }
 }
 
-/// One network, under its id, and no alias; 0.0.0.0 lets Docker choose the address.
+/// One network, under its id, with an alias only where one is asked for; 0.0.0.0 lets Docker choose the address.
 fn networking(container: &CreateContainer) -> NetworkingConfig {
     let address = (!container.address.is_unspecified()).then(|| EndpointIpamConfig {
         ipv4_address: Some(container.address.to_string()),
         ..EndpointIpamConfig::default()
     });
-    let end = EndpointSettings { ipam_config: address, ..EndpointSettings::default() };
+    let aliases = container.alias.clone().map(|alias| vec![alias]);
+    let end = EndpointSettings { ipam_config: address, aliases, ..EndpointSettings::default() };
     NetworkingConfig { endpoints_config: Some(HashMap::from([(container.network.clone(), end)])) }
 }
 

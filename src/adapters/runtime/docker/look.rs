@@ -16,7 +16,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::super::labels as keys;
 use super::client::{classify, status, within};
 use super::labels::Identity;
-use super::{Container, DockerRuntime, RuntimeError, age, labels, names};
+use super::{Container, DockerRuntime, RuntimeError, age, labels, names, volumes};
 
 /// A list of a hundred containers takes tens of ms; a busy host is given two orders more.
 const LIST: Duration = Duration::from_secs(10);
@@ -71,6 +71,7 @@ impl DockerRuntime {
         let partial = |what: &str| RuntimeError::Unavailable(format!("an inspection came without {what}"));
         let id = found.id.as_deref().and_then(labels::docker_id).ok_or_else(|| partial("an id"))?;
         let address = address(&found);
+        let (mounts, ports) = (volumes::mounted(&found), volumes::published(&found));
         let state = found.state.ok_or_else(|| partial("a state"))?;
         let phase = phase(&state).ok_or_else(|| partial("a known state"))?;
         let started_at = age::started_at(state.started_at.clone());
@@ -93,6 +94,8 @@ impl DockerRuntime {
             started_at,
             health: health(&state),
             address,
+            mounts,
+            ports,
         })
     }
 }

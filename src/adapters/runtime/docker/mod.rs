@@ -11,6 +11,7 @@
 //! | `steps` | start, policy, stop, remove, output |
 //! | `images` | references and pulls |
 //! | `networks`, `subnet` | a network per project, with addresses that nobody else uses |
+//! | `volumes` | what is mounted and published, and the volumes that we made |
 //! | `hints` | the stream of events |
 
 mod age;
@@ -24,6 +25,7 @@ mod names;
 mod networks;
 mod steps;
 mod subnet;
+mod volumes;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,7 +39,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{Container, CreateContainer, Hint, Image, Network, Runtime, RuntimeError};
+use super::{Container, CreateContainer, Hint, Image, Network, Runtime, RuntimeError, Volume};
 use crate::clock::Clock;
 use client::Client;
 
@@ -115,6 +117,14 @@ impl Runtime for DockerRuntime {
 
     async fn remove_network(&self, id: &str) -> Result<(), RuntimeError> {
         self.drop_network(id).await
+    }
+
+    async fn volumes(&self, log: LogId) -> Result<Vec<Volume>, RuntimeError> {
+        self.volumes_of(log).await
+    }
+
+    async fn remove_volume(&self, log: LogId, name: &str) -> Result<(), RuntimeError> {
+        self.drop_volume(log, name).await
     }
 
     async fn create(&self, log: LogId, container: &CreateContainer) -> Result<DockerId, RuntimeError> {
