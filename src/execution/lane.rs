@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use cutover_domain::deployment::{Command, Decision, Next, next};
 use cutover_domain::observed::{Class, Effect, Now, Trouble};
-use cutover_events::deployment::{Drift, DriftSeen, IntentQueued, ReasonKind, ReleaseResolved, Wish};
-use cutover_events::{Cause, DeploymentId, Event, UnitId, WorkloadId};
+use cutover_events::deployment::{DriftSeen, IntentQueued, ReasonKind, ReleaseResolved, Wish};
+use cutover_events::{Cause, DeploymentId, Event, WorkloadId};
 use tokio_util::sync::CancellationToken;
 
 use super::Execution;
@@ -200,18 +200,25 @@ impl Execution {
                 Some(resolved) => Command::Resolved(self.resolved(state, resolved)),
                 None => return Ok(Step::Again),
             },
-            Decision::Plan => match self.plan(lane, state).await {
-                Ok(command) => command,
-                Err(failed) => {
-                    let open = state.open.as_ref().map_or(DeploymentId([0; 16]), cutover_domain::workload::Open::id);
-                    self.trouble(lane, Effect::Plan(open), failed);
-                    return Ok(Step::Again);
+            Decision::Plan | Decision::Restore => {
+                let planned = match decision {
+                    Decision::Restore => self.restore(lane, state).await,
+                    _ => self.plan(lane, state).await,
+                };
+                match planned {
+                    Ok(command) => command,
+                    Err(failed) => {
+                        let open = state.open.as_ref().map_or(DeploymentId([0; 16]), |open| open.id());
+                        self.trouble(lane, Effect::Plan(open), failed);
+                        return Ok(Step::Again);
+                    }
                 }
-            },
-            Decision::Heal(unit, drift) => self.heal(lane.id, unit, drift),
+            }
+            Decision::Heal(unit, drift) => Command::Heal(DriftSeen { unit, drift }, self.repair(lane.id)),
+            Decision::Revive => Command::Queue(self.repair(lane.id)),
         };
         let cause = match (&decision, &state.open) {
-            (Decision::Heal(..), _) => Cause::Drift,
+            (Decision::Heal(..) | Decision::Revive, _) => Cause::Drift,
             (Decision::Begin(deployment), _) => Cause::Deployment(*deployment),
             (_, Some(open)) => Cause::Deployment(open.id()),
             (_, None) => Cause::Engine,
@@ -220,17 +227,17 @@ impl Execution {
         self.written(written)
     }
 
-    fn heal(&self, workload: WorkloadId, unit: UnitId, drift: Drift) -> Command {
+    /// The wish that the engine has by itself.
+    fn repair(&self, workload: WorkloadId) -> IntentQueued {
         let registry = self.commands.live().registry();
-        let intent = IntentQueued {
+        IntentQueued {
             deployment: DeploymentId::from_ulid(self.clock.ulid()),
             workload,
             wish: Wish::Heal,
             revision: registry.workloads.get(&workload).map_or(0, |registered| registered.revision()),
             person: false,
             change: None,
-        };
-        Command::Heal(DriftSeen { unit, drift }, intent)
+        }
     }
 
     fn resolved(&self, state: &cutover_domain::workload::Workload, resolved: super::look::Resolved) -> ReleaseResolved {

@@ -192,7 +192,8 @@ impl Execution {
 
     /// Policy `no`, stop, remove: beside the lane, because a container may take its whole grace to end.
     fn remove(self: &Arc<Self>, lane: &mut Lane, state: &Workload, (unit, id): (UnitId, DockerId)) {
-        let grace = state.plan_of(unit).map_or(STOP_MS, |plan| plan.policy.stop_timeout_ms);
+        let planned = state.plan_of(unit).map(|plan| plan.policy.stop_timeout_ms);
+        let grace = state.grace(unit).or(planned).unwrap_or(STOP_MS);
         let shell = self.clone();
         lane.sight.observed.answers.under_way.push(unit);
         lane.sight.removals.spawn(async move {
@@ -237,7 +238,7 @@ impl Execution {
             witness: wire::Witness { position: head.position, chain: head.chain.to_string() },
             routes,
             targets,
-            probe: plan.filter(|_| to != Targets::Nothing).and_then(probe),
+            probe: plan.filter(|_| !units.is_empty()).and_then(probe),
             policy: wire::RoutePolicy { drain_ms: plan.map_or(0, |plan| plan.policy.drain_ms), half_close: false },
         };
         Ok(self.router.put(&put).await?)
@@ -260,8 +261,10 @@ impl Execution {
 fn plan_of<'a>(state: &'a Workload, to: Targets, units: &[UnitId]) -> Option<&'a Plan> {
     let green = state.open.as_ref().and_then(|open| open.plan.as_deref());
     let active = state.active.as_ref().map(|slot| &*slot.plan);
+    let was = state.open.as_ref().and_then(|open| open.was.as_ref()).map(|slot| &*slot.plan);
     match to {
         Targets::Nothing | Targets::Green => green.or(active),
+        Targets::Held => was.or(green),
         Targets::Blue => active,
         Targets::Active => {
             green.filter(|plan| !units.is_empty() && units.iter().all(|unit| plan.slot.contains(unit))).or(active)

@@ -4,11 +4,11 @@ use std::net::Ipv4Addr;
 
 use cutover_domain::deployment::Command;
 use cutover_domain::observed::Class;
-use cutover_domain::plan::{Ask, Ids, lint, plan};
+use cutover_domain::plan::{Ask, Ids, lint, plan, restore};
 use cutover_domain::workload::{Open, Release, Workload};
 use cutover_events::deployment::{ImageWish, ReasonKind, ReleaseResolved, Wish};
 use cutover_events::engine::NetworkMade;
-use cutover_events::plan::{Plan, Strategy, Template, Why};
+use cutover_events::plan::{Plan, Strategy, Template};
 use cutover_events::workload::{Source, Spec};
 use cutover_events::{Cause, Event, ReleaseId, UnitId, WorkloadId};
 
@@ -60,7 +60,7 @@ impl Execution {
         let ask = Ask {
             release: None,
             full_name: self.full_name(lane.id),
-            strategy: (Strategy::BlueGreen, Why::Default),
+            wanted: None,
             template: Template::default(),
             routes: Vec::new(),
             health: None,
@@ -70,6 +70,19 @@ impl Execution {
         let none = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
         let mut ids = Minted { execution: self, range: none, units: Vec::new(), exhausted: false };
         Command::Planned(open.id(), Box::new(plan(state, ask, &lane.sight.observed, &mut ids)))
+    }
+
+    /// The command that brings back what the open deployment has taken away.
+    pub(super) async fn restore(&self, lane: &Lane, state: &Workload) -> Result<Command, Failed> {
+        let Some(open) = &state.open else { return Err(moved_on()) };
+        let project = self.commands.live().registry().workloads.get(&lane.id).map(|known| known.project.clone());
+        let network = self.network(&project.unwrap_or_default()).await?;
+        let mut ids = Minted { execution: self, range: range(&network)?, units: Vec::new(), exhausted: false };
+        let made = restore(state, &self.full_name(lane.id), &mut ids).ok_or_else(moved_on)?;
+        match self.checked(open, made, ids)? {
+            Command::Planned(id, plan) => Ok(Command::Restore(id, plan)),
+            other => Ok(other),
+        }
     }
 
     /// The network of a project, recorded when it is new.
@@ -96,7 +109,7 @@ fn moved_on() -> Failed {
 
 /// The release that the open deployment makes current; `None` for a teardown.
 fn wished<'a>(state: &'a Workload, open: &Open) -> Result<Option<&'a Release>, Failed> {
-    let current = || state.active.as_ref().and_then(|slot| state.release(slot.release));
+    let current = || state.current_release();
     let release = match &open.intent.wish {
         Wish::Teardown => return Ok(None),
         Wish::Deploy(_) => open.release.and_then(|id| state.release(id)).or_else(current),
@@ -120,19 +133,30 @@ fn again(open: &Open, release: &Release) -> ReleaseResolved {
     }
 }
 
+/// The strategy that a source's `deploy_strategy` names; validated when it was applied.
+fn wanted(word: &str) -> Option<Strategy> {
+    match word {
+        "blue-green" => Some(Strategy::BlueGreen),
+        "recreate" => Some(Strategy::Recreate),
+        _ => None,
+    }
+}
+
 fn ask(full_name: String, release: &Release, spec: &Spec, network: &Network) -> Ask {
     let Source::Image(image) = &spec.source;
-    let why = if image.deploy_strategy.is_empty() { Why::Default } else { Why::Asked };
     let port = spec.routes.first().map(|route| route.port);
     Ask {
         release: Some(release.id),
+        wanted: wanted(&image.deploy_strategy),
         full_name,
-        strategy: (Strategy::BlueGreen, why),
         template: Template {
             image: release.image.to_string(),
             network: network.id.clone(),
             env: spec.env.clone(),
             command: spec.command.clone(),
+            mounts: spec.mounts.clone(),
+            ports: spec.ports.clone(),
+            alias: String::new(),
             limits: spec.limits,
             hardening: spec.hardening,
             port,
@@ -182,8 +206,10 @@ pub(super) fn claims_needed(
     if state.teardown == cutover_domain::workload::Teardown::Done && state.queue.is_empty() {
         return Vec::new();
     }
-    let used = state.active.iter().chain(state.standby.iter().map(|(slot, _)| slot)).map(|slot| slot.release);
     let open = state.open.as_ref();
+    let was = open.and_then(|open| open.was.as_ref());
+    let slots = state.active.iter().chain(was).chain(state.standby.iter().map(|(slot, _)| slot));
+    let used = slots.map(|slot| slot.release).chain(state.down);
     let revisions = used
         .filter_map(|release| state.release(release))
         .map(|release| release.revision)

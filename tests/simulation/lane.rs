@@ -2,10 +2,10 @@
 
 use cutover_domain::deployment::{Command, Decision, Next, decide, next, probed};
 use cutover_domain::observed::{Answer, Class, Effect, Observed, Phase, Probe, Trouble};
-use cutover_domain::plan::plan;
+use cutover_domain::plan::{plan, restore};
 use cutover_domain::workload::{Open, Release, Workload};
-use cutover_events::deployment::{Drift, DriftSeen, ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
-use cutover_events::{DeploymentId, ReleaseId, UnitId};
+use cutover_events::deployment::{DriftSeen, ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
+use cutover_events::{DeploymentId, ReleaseId};
 
 use crate::shop::{Minted, Spec};
 use crate::sim::{Held, Sim};
@@ -127,23 +127,29 @@ impl Sim {
                     return self.trouble(lane, Effect::Plan(open), (Class::Permanent, kind));
                 }
             },
-            Decision::Heal(unit, drift) => self.heal(lane, unit, drift),
+            Decision::Restore => {
+                let state = &self.engine.lanes[lane].state;
+                let Some(id) = state.open.as_ref().map(Open::id) else { return };
+                let Some(made) = restore(state, "s/w", &mut Minted(&mut self.minted)) else { return };
+                Command::Restore(id, Box::new(made))
+            }
+            Decision::Heal(unit, drift) => Command::Heal(DriftSeen { unit, drift }, self.repair(lane)),
+            Decision::Revive => Command::Queue(self.repair(lane)),
         };
         if let Ok(events) = decide(&self.engine.lanes[lane].state, command) {
             self.write(lane, events);
         }
     }
 
-    fn heal(&mut self, lane: usize, unit: UnitId, drift: Drift) -> Command {
-        let intent = IntentQueued {
+    fn repair(&mut self, lane: usize) -> IntentQueued {
+        IntentQueued {
             deployment: DeploymentId(Minted(&mut self.minted).bytes()),
             workload: self.shops[lane].id,
             wish: Wish::Heal,
             revision: self.shops[lane].specs.len() as u32,
             person: false,
             change: None,
-        };
-        Command::Heal(DriftSeen { unit, drift }, intent)
+        }
     }
 
     fn resolved(&self, lane: usize) -> Option<ReleaseResolved> {
@@ -188,7 +194,7 @@ impl Sim {
 
 /// As in the shell.
 fn wished<'a>(state: &'a Workload, open: &Open) -> Result<Option<&'a Release>, ReasonKind> {
-    let current = || state.active.as_ref().and_then(|slot| state.release(slot.release));
+    let current = || state.current_release();
     let release = match &open.intent.wish {
         Wish::Teardown => return Ok(None),
         Wish::Deploy(_) => open.release.and_then(|id| state.release(id)).or_else(current),

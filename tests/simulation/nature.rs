@@ -4,7 +4,7 @@ use cutover_domain::observed::Phase;
 use cutover_events::UnitId;
 use cutover_world::{Body, Serving};
 
-use crate::shop::{Fate, Program};
+use crate::shop::{Fate, Kind, Program};
 use crate::sim::Sim;
 
 /// Docker's pause before its first revival, ms; doubled each time, at most a minute.
@@ -54,11 +54,15 @@ impl Sim {
 
     fn turn(&self, body: &Body) -> Option<(u64, Turn)> {
         let program = self.runs.get(&body.unit).and_then(|program| self.programs.get(*program));
-        let Program { ready_ms, fate } = program.copied().unwrap_or(Program::GOOD);
+        let Program { ready_ms, mut fate } = program.copied().unwrap_or(Program::GOOD);
+        let spoilt = self.lane_of(body.workload).is_some_and(|lane| self.shops[lane].spoilt);
+        if spoilt && !self.calm && fate != Fate::Spoils {
+            fate = Fate::Exits;
+        }
         let after = |ms: u64, turn| Some((body.since_ms + ms, turn));
         match (body.phase, body.serving) {
             (Phase::Running, Serving::Nothing) => match fate {
-                Fate::Exits => after(0, Turn::Exit),
+                Fate::Exits | Fate::Spoils => after(0, Turn::Exit),
                 Fate::Silent => None,
                 Fate::Dies(ms) if ms < ready_ms && !self.calm => after(ms, Turn::Exit),
                 Fate::Good | Fate::Dies(_) | Fate::Sickens(_) => after(ready_ms, Turn::Ready),
@@ -81,13 +85,26 @@ impl Sim {
         self.say(|| format!("{unit} {turn:?}"));
         match turn {
             Turn::Ready => self.world.become_ready(unit),
-            Turn::Exit => self.world.exit(unit, 1),
+            Turn::Exit => {
+                self.spoil(unit, lane);
+                self.world.exit(unit, 1)
+            }
             Turn::Sicken | Turn::Recover => self.world.flap(unit),
             Turn::Revive => self.world.revive(unit),
             Turn::Gone => self.world.gone(unit),
         };
         if let Some(lane) = lane {
             self.hint(lane);
+        }
+    }
+
+    /// What some programs do to the data of their workload, if it has any.
+    fn spoil(&mut self, unit: UnitId, lane: Option<usize>) {
+        let program = self.runs.get(&unit).and_then(|program| self.programs.get(*program));
+        let spoils = program.is_some_and(|program| program.fate == Fate::Spoils);
+        if let Some(lane) = lane.filter(|_| spoils) {
+            let alone = self.shops[lane].specs.last().is_some_and(|spec| spec.kind == Kind::Alone);
+            self.shops[lane].spoilt |= alone;
         }
     }
 

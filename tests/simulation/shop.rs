@@ -2,32 +2,57 @@
 
 use cutover_domain::plan::{Ask, Ids};
 use cutover_domain::workload::Release;
-use cutover_events::plan::{Strategy, Template, Why};
-use cutover_events::workload::{Check, Health, Policy, Route};
+use cutover_events::plan::{Strategy, Template};
+use cutover_events::workload::{Check, Health, Policy, PublishedPort, Route, Transport};
 use cutover_events::{UnitId, WorkloadId};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::random::Random;
+
+/// What makes a simulated workload exclusive.
+const HOST_PORT: PublishedPort = PublishedPort {
+    address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    host: 5432,
+    container: 80,
+    transport: Transport::Tcp,
+};
 
 /// A workload as its owner wrote it down.
 pub(crate) struct Shop {
     pub(crate) id: WorkloadId,
     /// Every revision, counted from 1.
     pub(crate) specs: Vec<Spec>,
+    /// Its data is such that only what changed it can start.
+    pub(crate) spoilt: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spec {
     pub(crate) replicas: u16,
     pub(crate) health: bool,
+    pub(crate) kind: Kind,
     pub(crate) policy: Policy,
+}
+
+/// How a workload is replaced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// By the default of the source.
+    Beside,
+    /// It asks for recreate.
+    Asks,
+    /// It has a port of the host, which one container can have.
+    Alone,
 }
 
 impl Spec {
     pub(crate) fn drawn(random: &mut Random) -> Self {
+        let kind = random.pick(&[Kind::Beside, Kind::Beside, Kind::Beside, Kind::Asks, Kind::Alone, Kind::Alone]);
+        let replicas = random.pick(&[1, 1, 1, 2, 2, 3, 4]);
         Self {
-            replicas: random.pick(&[1, 1, 1, 2, 2, 3, 4]),
+            replicas: if kind == Kind::Alone { 1 } else { replicas },
             health: random.chance(700),
+            kind,
             policy: Policy {
                 gate_timeout_ms: random.pick(&[1_500, 4_000]),
                 liveness_ms: random.pick(&[200, 1_000]),
@@ -37,6 +62,7 @@ impl Spec {
                 stop_timeout_ms: 1_000,
                 stop_signal: 0,
                 keep_releases: random.pick(&[1, 2, 10]),
+                restore_timeout_ms: random.pick(&[2_000, 8_000]),
             },
         }
     }
@@ -52,8 +78,14 @@ impl Spec {
             stop_timeout_ms: 1_000,
             stop_signal: 0,
             keep_releases: 10,
+            restore_timeout_ms: 4_000,
         };
-        Self { replicas, health: true, policy }
+        Self { replicas, health: true, kind: Kind::Beside, policy }
+    }
+
+    /// As [`Spec::plain`], with a port of the host.
+    pub(crate) fn alone() -> Self {
+        Self { kind: Kind::Alone, ..Self::plain(1) }
     }
 
     /// As the shell asks for a plan of a release with these settings.
@@ -67,8 +99,13 @@ impl Spec {
         Ask {
             release: Some(release.id),
             full_name: "s/w".into(),
-            strategy: (Strategy::BlueGreen, Why::Default),
-            template: Template { image: release.image.to_string(), port: Some(80), ..Template::default() },
+            wanted: (self.kind == Kind::Asks).then_some(Strategy::Recreate),
+            template: Template {
+                image: release.image.to_string(),
+                port: Some(80),
+                ports: if self.kind == Kind::Alone { vec![HOST_PORT] } else { Vec::new() },
+                ..Template::default()
+            },
             routes: vec![Route { host: "s".into(), path: "/".into(), port: 80, strip: false }],
             health: self.health.then_some(health),
             policy: self.policy,
@@ -81,7 +118,7 @@ impl Spec {
         Ask {
             release: None,
             full_name: "s/w".into(),
-            strategy: (Strategy::BlueGreen, Why::Default),
+            wanted: None,
             template: Template::default(),
             routes: Vec::new(),
             health: None,
@@ -110,6 +147,8 @@ pub(crate) enum Fate {
     Dies(u64),
     /// Answers 500 from this long after its start.
     Sickens(u64),
+    /// Ends at once, and so does from then on whatever else of its workload is started: it has changed the data.
+    Spoils,
 }
 
 impl Program {
@@ -117,7 +156,7 @@ impl Program {
 
     pub(crate) fn drawn(random: &mut Random) -> Self {
         let later = random.pick(&[100, 700, 1_500, 5_000]);
-        let bad = random.pick(&[Fate::Exits, Fate::Silent, Fate::Dies(later), Fate::Sickens(later)]);
+        let bad = random.pick(&[Fate::Exits, Fate::Silent, Fate::Dies(later), Fate::Sickens(later), Fate::Spoils]);
         let fate = if random.chance(750) { Fate::Good } else { bad };
         Self { ready_ms: random.pick(&[0, 20, 300, 1_000]), fate }
     }

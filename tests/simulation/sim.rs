@@ -89,7 +89,7 @@ pub(crate) struct Host {
 
 impl Sim {
     pub(crate) fn new(seed: u64, specs: &[Spec]) -> Self {
-        let shop = |(index, spec): (usize, &Spec)| Shop { id: WorkloadId([index as u8 + 1; 16]), specs: vec![*spec] };
+        let shop = |(index, spec): (usize, &Spec)| Shop { id: WorkloadId([index as u8 + 1; 16]), specs: vec![*spec], spoilt: false };
         let lanes = specs.iter().map(|_| Lane::default()).collect();
         let mut sim = Self {
             random: Random::new(seed),
@@ -207,11 +207,16 @@ impl Sim {
         if let Err(lie) = self.watch.event(lane, event, &self.engine.lanes[lane].state) {
             self.fail(lie);
         }
-        if let Event::DeploymentPlanned(planned) = event {
+        let plan = match event {
+            Event::DeploymentPlanned(planned) => Some(&planned.plan),
+            Event::RestorePlanned(planned) => Some(&planned.plan),
+            _ => None,
+        };
+        if let Some(plan) = plan {
             self.engine.lanes[lane].planned = position;
-            let program = planned.plan.template.image.parse().unwrap_or(usize::MAX);
-            self.runs.extend(planned.plan.units.iter().map(|unit| (unit.unit, program)));
-            for broken in cutover_domain::plan::lint(&planned.plan) {
+            let program = plan.template.image.parse().unwrap_or(usize::MAX);
+            self.runs.extend(plan.units.iter().map(|unit| (unit.unit, program)));
+            for broken in cutover_domain::plan::lint(plan) {
                 self.fail(format!("lint: {}", broken.0));
             }
         }

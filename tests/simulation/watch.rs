@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_domain::workload::Workload;
 use cutover_events::deployment::{ImageWish, IntentQueued, IntentSuperseded, Wish};
+use cutover_events::plan::Plan;
 use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +33,8 @@ struct Story {
     superseded: bool,
     open: Option<DeploymentId>,
     active: Option<ReleaseId>,
+    /// What a downtime took away.
+    was: Option<ReleaseId>,
 }
 
 pub(crate) struct Watch {
@@ -74,6 +77,7 @@ impl Watch {
             }
             Event::DeploymentFailed(e) => {
                 (self.stories[lane].open, self.stories[lane].superseded) = (None, false);
+                self.failed(lane, e.lists.active.as_ref().map(|slot| slot.release))?;
                 self.ended(e.deployment, End::Failed)
             }
             Event::DeploymentBegun(e) => {
@@ -81,9 +85,17 @@ impl Watch {
                 self.stories[lane].open = Some(e.deployment);
                 Ok(())
             }
-            Event::DeploymentPlanned(e) => {
-                let twice = e.plan.units.iter().find(|unit| !self.planned.insert(unit.unit));
-                twice.map_or(Ok(()), |unit| Err(format!("w{lane} plans {} a second time", unit.unit)))
+            Event::DeploymentPlanned(e) => self.planned(lane, &e.plan),
+            Event::DowntimeOpened(e) => {
+                self.stories[lane].was = self.stories[lane].active.take();
+                self.farewell(lane, e.generation, &[]);
+                self.raise(lane, e.generation)
+            }
+            Event::RestorePlanned(e) => {
+                if e.plan.release != self.stories[lane].was {
+                    return Err(format!("w{lane} restores {:?}, and {:?} ran", e.plan.release, self.stories[lane].was));
+                }
+                self.planned(lane, &e.plan)
             }
             Event::SwapCommitted(e) => {
                 self.farewell(lane, e.generation, &e.to);
@@ -99,6 +111,22 @@ impl Watch {
             Event::RouteReasserted(e) => self.raise(lane, e.generation),
             _ => Ok(()),
         }
+    }
+
+    fn planned(&mut self, lane: usize, plan: &Plan) -> Result<(), String> {
+        let twice = plan.units.iter().find(|unit| !self.planned.insert(unit.unit));
+        twice.map_or(Ok(()), |unit| Err(format!("w{lane} plans {} a second time", unit.unit)))
+    }
+
+    /// A deployment that failed leaves what ran, or what it has restored.
+    fn failed(&mut self, lane: usize, active: Option<ReleaseId>) -> Result<(), String> {
+        let story = &mut self.stories[lane];
+        let was = story.was.take();
+        if active != story.active && (active.is_none() || active != was) {
+            return Err(format!("w{lane} runs {active:?} after a failure"));
+        }
+        story.active = active;
+        Ok(())
     }
 
     /// An event has changed the state to this.
@@ -157,7 +185,7 @@ impl Watch {
         active: Option<ReleaseId>,
         state: &Workload,
     ) -> Result<(), String> {
-        let former = self.stories[lane].active;
+        let former = self.stories[lane].active.or(self.stories[lane].was.take()).or(state.down);
         let right = match &self.accepted[&id].intent.wish {
             Wish::Deploy(ImageWish::Reference { .. }) => active == Some(ReleaseId(id.0)),
             Wish::Deploy(ImageWish::Current) => active == Some(ReleaseId(id.0)) || active == former,

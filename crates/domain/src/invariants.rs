@@ -5,8 +5,9 @@
 use std::fmt;
 
 use cutover_events::UnitId;
+use cutover_events::plan::Strategy;
 
-use crate::observed::{Observed, Phase as Doing};
+use crate::observed::{Observed, Phase as Doing, Seen};
 use crate::workload::{Phase, Teardown, Workload};
 
 /// A sentence that does not hold, and for which unit.
@@ -78,10 +79,13 @@ pub fn always(state: &Workload) -> Vec<Breach> {
 
 fn committed(state: &Workload) -> u64 {
     match state.open.as_ref().map(|open| &open.phase) {
-        Some(Phase::Committed(generation) | Phase::Fencing(generation, ..) | Phase::RoutingBack(generation, ..)) => {
-            *generation
-        }
-        Some(Phase::Preparing | Phase::Swapped { .. }) | None => 0,
+        Some(
+            Phase::Opened(generation)
+            | Phase::Committed(generation)
+            | Phase::Fencing(generation, ..)
+            | Phase::RoutingBack(generation, ..),
+        ) => *generation,
+        Some(Phase::Preparing | Phase::Unrouted | Phase::Down | Phase::Swapped { .. }) | None => 0,
     }
 }
 
@@ -94,7 +98,19 @@ pub fn seen(state: &Workload, observed: &Observed) -> Vec<Breach> {
     }
     let twins = observed.containers.windows(2).filter(|pair| pair[0].unit == pair[1].unit).map(|pair| &pair[0].unit);
     found.each(twins, "a unit has one container");
+    found.each(&beside(state, observed), "an exclusive workload runs alone");
     found.0
+}
+
+/// Containers that run beside those of a plan which takes everything else away first.
+fn beside(state: &Workload, observed: &Observed) -> Vec<UnitId> {
+    let open = state.open.as_ref().and_then(|open| open.plan.as_ref());
+    let plan = open.or(state.active.as_ref().map(|slot| &slot.plan));
+    let Some(plan) = plan.filter(|plan| plan.strategy == Strategy::Recreate) else { return Vec::new() };
+    let runs = |seen: &&Seen| matches!(seen.phase, Doing::Running | Doing::Restarting);
+    let (ours, others): (Vec<_>, Vec<_>) =
+        observed.containers.iter().filter(runs).map(|seen| seen.unit).partition(|unit| plan.slot.contains(unit));
+    if ours.is_empty() { Vec::new() } else { others }
 }
 
 /// Whether a workload has nothing to do: no wish, no open deployment, no removal, and what serves runs.
@@ -103,6 +119,7 @@ pub fn rests(state: &Workload, observed: &Observed) -> bool {
     let alive = |unit: &UnitId| observed.seen(*unit).is_some_and(|seen| seen.phase == Doing::Running);
     state.open.is_none()
         && state.queue.is_empty()
+        && state.down.is_none()
         && state.removal.is_empty()
         && state.active.as_ref().is_none_or(|slot| slot.units.iter().all(alive))
         && !matches!(state.teardown, Teardown::Removing(_))

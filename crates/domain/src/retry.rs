@@ -31,6 +31,12 @@ pub fn soonest(trouble: &Trouble) -> u64 {
     trouble.at_ms.saturating_add(FIRST_MS)
 }
 
+/// How long after `refusals` of the router's probe in a row the gate is asked again, ms.
+#[must_use]
+pub fn gate_delay(refusals: u8) -> u64 {
+    doubled(FIRST_MS, refusals.into(), LONGEST_MS)
+}
+
 /// How long after `failed` repairs in a row the next one waits, ms.
 #[must_use]
 pub fn heal_delay(failed: u32) -> u64 {

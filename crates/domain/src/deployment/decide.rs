@@ -116,7 +116,9 @@ fn unplanned(state: &Workload, id: DeploymentId) -> bool {
 
 fn queue(state: &Workload, intent: IntentQueued) -> Result<Vec<Event>, Rejection> {
     match &intent.wish {
-        Wish::Restart | Wish::Heal if state.active.is_none() && state.down.is_none() => return Err(Rejection::NothingRuns),
+        Wish::Restart | Wish::Heal if state.active.is_none() && state.down.is_none() => {
+            return Err(Rejection::NothingRuns);
+        }
         Wish::Rollback(None) if state.previous_release().is_none() => return Err(Rejection::NothingBefore),
         Wish::Rollback(Some(id)) if !state.release(*id).is_some_and(|release| release.proven) => {
             return Err(Rejection::NoSuchRelease(*id));

@@ -2,19 +2,15 @@
 
 use cutover_events::UnitId;
 use cutover_events::deployment::Wish;
-use cutover_events::plan::{Plan, PlannedStep, Step, Undo, UnitPlan};
+use cutover_events::plan::{Plan, PlannedStep, Step, Strategy, Undo, UnitPlan, Why};
 
-use super::{Ask, Ids};
+use super::{Ask, CONTAINER_MS, Ids, dead, mint};
 use crate::deployment::serves;
-use crate::observed::{Observed, Phase, Restart};
+use crate::observed::Observed;
 use crate::workload::{Slot, Workload};
 
-/// How long Docker may take to create or start one container before the deployment fails, ms.
-const CONTAINER_MS: u64 = 120_000;
-
 /// The plan of the open deployment.
-#[must_use]
-pub fn plan(state: &Workload, ask: Ask, observed: &Observed, ids: &mut dyn Ids) -> Plan {
+pub(super) fn plan(state: &Workload, ask: Ask, observed: &Observed, (why, ids): (Why, &mut dyn Ids)) -> Plan {
     let blue = state.active.as_ref().map(|slot| slot.units.to_vec()).unwrap_or_default();
     let wish = state.open.as_ref().map(|open| &open.intent.wish);
     let adopted = adoptable(state, &ask, wish, observed).map(|slot| slot.units.to_vec());
@@ -26,19 +22,17 @@ pub fn plan(state: &Workload, ask: Ask, observed: &Observed, ids: &mut dyn Ids) 
     let whole = wish == Some(&Wish::Heal) && kept.len() == blue.len();
     let wanted = if ask.release.is_some() && !adopts { usize::from(ask.replicas) } else { 0 };
     let missing = if whole { 0 } else { wanted.saturating_sub(kept.len()) };
-    let mut units = Vec::with_capacity(missing);
-    for replica in 0..missing {
-        let unit = ids.unit();
-        let name = format!("cutover-{}-{}", ask.full_name.replace('/', "-"), unit.suffix());
-        units.push(UnitPlan { unit, name, replica: (kept.len() + replica) as u16, address: ids.address() });
+    let mut units = mint(&ask.full_name, missing, ids);
+    for unit in &mut units {
+        unit.replica += kept.len() as u16;
     }
     let slot: Vec<_> = kept.iter().copied().chain(units.iter().map(|unit| unit.unit)).collect();
     let dead = if wish == Some(&Wish::Heal) { dead(&blue, observed) } else { Vec::new() };
     let steps = if whole { Vec::new() } else { steps(&dead, &units, &slot, &ask) };
     Plan {
         release: ask.release,
-        strategy: ask.strategy.0,
-        why: ask.strategy.1,
+        strategy: Strategy::BlueGreen,
+        why,
         units,
         slot,
         blue,
@@ -56,14 +50,6 @@ fn adoptable<'a>(state: &'a Workload, ask: &Ask, wish: Option<&Wish>, observed: 
     let (slot, _) = state.standby.as_ref()?;
     let wanted = matches!(wish, Some(Wish::Rollback(_))) && ask.release == Some(slot.release);
     (wanted && slot.units.iter().all(|unit| serves(observed, *unit))).then_some(slot)
-}
-
-/// Containers that Docker may still revive.
-fn dead(blue: &[UnitId], observed: &Observed) -> Vec<UnitId> {
-    let revivable = |unit: &&UnitId| {
-        observed.seen(**unit).is_some_and(|seen| seen.phase != Phase::Running && seen.restart == Restart::Always)
-    };
-    blue.iter().filter(revivable).copied().collect()
 }
 
 fn steps(dead: &[UnitId], units: &[UnitPlan], slot: &[UnitId], ask: &Ask) -> Vec<PlannedStep> {

@@ -1,6 +1,6 @@
 //! What every plan must satisfy, whoever made it.
 
-use cutover_events::plan::{Plan, Step, Undo};
+use cutover_events::plan::{Plan, Step, Strategy, Undo, UnitPlan};
 
 /// A sentence that a plan breaks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,13 +31,22 @@ pub fn lint(plan: &Plan) -> Vec<Violation> {
         must(twins.count() == 1, format!("{} shares its id or address", unit.unit));
     }
     if !plan.steps.is_empty() {
-        let swap = at(Step::Swap);
-        must(swap.is_some() && swap < at(Step::Settle), "the swap is not followed by its settling".into());
+        let (swap, clear) = (at(Step::Swap), at(Step::Clear));
+        let settled = plan.strategy == Strategy::Recreate || swap < at(Step::Settle);
+        must(swap.is_some() && settled, "the swap is not followed by its settling".into());
+        let clears = (plan.strategy == Strategy::Recreate) == clear.is_some();
+        must(clears, "the way is cleared where nothing is recreated, or is not where it is".into());
+        let early = |unit: &UnitPlan| at(Step::Start(unit.unit)) < clear;
+        must(clear.is_none() || !plan.units.iter().any(early), "a container starts before the way is clear".into());
+        let late = |unit: &UnitPlan| at(Step::Create(unit.unit)) > clear;
+        must(clear.is_none() || !plan.units.iter().any(late), "a container is created after the way is clear".into());
         must(plan.slot.is_empty() || at(Step::Gate) < at(Step::Keep), "policies are set before the gate".into());
         must(plan.slot.is_empty() || at(Step::Keep) < swap, "the swap comes before the gate".into());
         must(plan.slot.is_empty() || at(Step::Gate).is_some(), "there is no gate".into());
     }
     must(plan.release.is_some() != plan.slot.is_empty() || plan.steps.is_empty(), "slot and release disagree".into());
+    let beside = plan.strategy == Strategy::BlueGreen && plan.template.exclusive().is_some();
+    must(!beside, "an exclusive workload would run beside itself".into());
     must(!plan.adopts || plan.units.is_empty(), "an adopting plan creates units".into());
     found
 }
@@ -46,7 +55,7 @@ pub fn lint(plan: &Plan) -> Vec<Violation> {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use cutover_events::plan::{PlannedStep, Strategy, Template, UnitPlan, Why};
+    use cutover_events::plan::{PlannedStep, Template, Why};
     use cutover_events::workload::Policy;
     use cutover_events::{ReleaseId, UnitId};
 

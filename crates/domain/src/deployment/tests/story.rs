@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use cutover_events::deployment::{ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
-use cutover_events::plan::{Plan, Strategy, Template, Why};
+use cutover_events::plan::{Plan, Strategy, Template};
 use cutover_events::workload::{Check, Health, Policy};
 use cutover_events::{BootId, DeploymentId, Event, ReleaseId, UnitId, WorkloadId};
 
@@ -12,7 +12,7 @@ use crate::invariants::always;
 use crate::observed::{
     Answer, Class, DockerId, Effect, ImageHealth, Mark, Now, Observed, Phase, Probe, Restart, RouterSeen, Seen, Trouble,
 };
-use crate::plan::{Ask, Ids, lint, plan};
+use crate::plan::{Ask, Ids, lint, plan, restore};
 use crate::workload::Workload;
 
 pub(super) const GATE_MS: u64 = 60_000;
@@ -45,6 +45,7 @@ pub(super) struct Story {
     pub(super) now: Now,
     pub(super) policy: Policy,
     pub(super) replicas: u16,
+    pub(super) wanted: Option<Strategy>,
     units: u8,
 }
 
@@ -66,13 +67,22 @@ impl Story {
         let now = Now { boot: BootId([1; 16]), mono_ms: 1_000_000, engine_start_ms: 0 };
         let policy = Policy { gate_timeout_ms: GATE_MS, bake_ms: BAKE_MS, standby_ms: STANDBY_MS, ..Policy::default() };
         let seen = Observed { router: Some(RouterSeen::default()), ..Observed::default() };
-        Self { state: Workload::default(), seen, now, policy, replicas: 1, units: 0 }
+        Self { state: Workload::default(), seen, now, policy, replicas: 1, wanted: None, units: 0 }
     }
 
     /// A workload whose first deployment, dep 1 with unit 1 (and 2, 3 … for more replicas), is live and at rest.
     pub(super) fn live(replicas: u16) -> Self {
         let mut story = Self::new();
         story.replicas = replicas;
+        story.wish(1, deploy(), By::Person);
+        story.go_on();
+        story
+    }
+
+    /// As [`Story::live`], recreated by each deployment.
+    pub(super) fn alone() -> Self {
+        let mut story = Self::new();
+        story.wanted = Some(Strategy::Recreate);
         story.wish(1, deploy(), By::Person);
         story.go_on();
         story
@@ -162,6 +172,12 @@ impl Story {
                 change: None,
             }),
             (Decision::Plan, Some(id)) => Command::Planned(id, Box::new(self.plan())),
+            (Decision::Restore, Some(id)) => {
+                let made = restore(&self.state, "shop/web", &mut Units(&mut self.units)).expect("something was");
+                assert_eq!(lint(&made), []);
+                Command::Restore(id, Box::new(made))
+            }
+            (Decision::Revive, None) => return self.wish(200 + self.units, Wish::Heal, By::Machine),
             other => panic!("{other:?}"),
         };
         self.asks(command).expect("what comes next may happen");
@@ -169,7 +185,7 @@ impl Story {
 
     fn plan(&mut self) -> Plan {
         let open = self.state.open.as_ref().expect("a deployment is open");
-        let active = self.state.active.as_ref().map(|slot| slot.release);
+        let active = self.state.current_release().map(|release| release.id);
         let release = match &open.intent.wish {
             Wish::Teardown => None,
             Wish::Rollback(None) => self.state.previous_release().map(|release| release.id),
@@ -181,7 +197,7 @@ impl Story {
         let ask = Ask {
             release,
             full_name: "shop/web".into(),
-            strategy: (Strategy::BlueGreen, Why::Default),
+            wanted: self.wanted,
             template: Template::default(),
             routes: Vec::new(),
             health: Some(Health { check, port: 80, interval_ms: 100, timeout_ms: 100 }),
