@@ -10,7 +10,7 @@ use cutover_events::engine::{
 use cutover_events::workload::{
     Access, Check, Claim, ClaimsFreed, EnvVar, Hardening, Health, HookAdded, HookRemoved, HookRotated, ImageSource,
     Limits, Mount, MountFrom, Policy, Provider, PublishedPort, Pull, Route, Source, Spec, SpecRevised, Transport,
-    Trigger, WorkloadRegistered,
+    Trigger, VolumesRemoved, VolumesUnwanted, WorkloadRegistered,
 };
 use cutover_events::{
     Actor, BootId, Cause, Commit, DeliveryId, DeploymentId, Digest, Event, HookId, InstanceId, Key, LogId, RouterBoot,
@@ -166,6 +166,8 @@ fn registry() -> Vec<Event> {
         revised(2, spec(Pull::Always, Hardening::Default, Check::Tcp), true),
         revised(300, plain, false),
         ClaimsFreed { workload: WORKLOAD, claims: claims.clone() }.into(),
+        VolumesUnwanted { workload: WORKLOAD, deployment: DEPLOYMENT }.into(),
+        VolumesRemoved { workload: WORKLOAD, volumes: vec!["pgdata".into()] }.into(),
     ]
 }
 

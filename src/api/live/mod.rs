@@ -19,7 +19,7 @@ use cutover_domain::registry::Registry;
 use cutover_events::{Actor, Cause, DeploymentId, Digest, Key, TokenId, WorkloadId};
 use tokio::sync::watch;
 
-use super::backend::{About, Asker, Backend, Filter, HookName, Refusal, RollbackTo, Span, WorkloadName};
+use super::backend::{About, Asker, Backend, Filter, HookName, Refusal, RollbackTo, Span, Volumes, WorkloadName};
 use super::views::*;
 use crate::clock::Clock;
 use crate::commands::{By, Commands, Error};
@@ -135,8 +135,8 @@ impl Backend for LiveBackend {
         self.wished(asker, &name, cutover_events::deployment::Wish::Restart).await
     }
 
-    async fn teardown(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal> {
-        self.wished(asker, &name, cutover_events::deployment::Wish::Teardown).await
+    async fn teardown(&self, asker: Asker, name: WorkloadName, volumes: Volumes) -> Result<AcceptedView, Refusal> {
+        self.torn_down(asker, &name, volumes).await
     }
 
     async fn cancel(&self, asker: Asker, deployment: DeploymentId) -> Result<DeploymentView, Refusal> {
