@@ -9,8 +9,9 @@ use bollard::models::{
     NetworkingConfig,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions,
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
+    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+    StartContainerOptions,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -20,6 +21,9 @@ use crate::{Result, labels};
 
 /// Longest wait for one answer of Docker, seconds; a start on a busy machine takes under two.
 const ANSWER_SECONDS: u64 = 60;
+
+/// Longest time that the stream of events is read: longer than any proof takes.
+const WATCH: Duration = Duration::from_secs(3600);
 
 /// A connection to the daemon of this machine.
 pub(crate) struct Docker(bollard::Docker);
@@ -106,6 +110,40 @@ impl Docker {
         let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
         let found = self.0.list_networks(Some(options)).await?;
         Ok(found.into_iter().find_map(|network| network.labels?.get(wanted).cloned()))
+    }
+
+    /// Starts and ends of containers that carry the label with that value, from now on: when (ns), what, and the id.
+    pub(crate) fn events(
+        &self,
+        label: &str,
+        value: &str,
+    ) -> impl futures_util::Stream<Item = (i64, String, String)> + Send + 'static {
+        let filters = HashMap::from([
+            ("type", vec!["container".to_owned()]),
+            ("event", vec!["start".to_owned(), "die".to_owned()]),
+            ("label", vec![format!("{label}={value}")]),
+        ]);
+        let options = EventsOptionsBuilder::new().filters(&filters).build();
+        let docker = self.0.clone().with_timeout(WATCH);
+        docker.events(Some(options)).filter_map(|event| async move {
+            let event = event.ok()?;
+            Some((event.time_nano?, event.action?, event.actor?.id?))
+        })
+    }
+
+    /// Whether a volume of that name is there.
+    pub(crate) async fn has_volume(&self, name: &str) -> bool {
+        self.0.inspect_volume(name).await.is_ok()
+    }
+
+    /// Removes every volume that carries the label with that value.
+    pub(crate) async fn sweep_volumes(&self, label: &str, value: &str) -> Result {
+        let filters = HashMap::from([("label", vec![format!("{label}={value}")])]);
+        let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
+        for volume in self.0.list_volumes(Some(options)).await?.volumes.unwrap_or_default() {
+            self.0.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await?;
+        }
+        Ok(())
     }
 
     /// Removes every container and network that carries the label with that value; how many there were.

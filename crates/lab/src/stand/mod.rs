@@ -172,6 +172,7 @@ impl Stand {
         let mut on_docker = self.docker.sweep(labels::LAB, &self.project).await?;
         if let Some(log) = log? {
             on_docker += self.docker.sweep(labels::LOG, &log).await?;
+            self.docker.sweep_volumes(labels::LOG, &log).await?;
         }
         Ok(Left { on_docker, processes: stray.len() })
     }
