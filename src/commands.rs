@@ -147,6 +147,16 @@ impl Commands {
         self.write(StreamId::Registry, expected, By::engine(Cause::Engine), vec![freed.into()]).await.map(drop)
     }
 
+    /// Records something about a workload that only the registry keeps.
+    ///
+    /// # Errors
+    /// Not taken by the log.
+    pub async fn note(&self, by: By, event: Event) -> Result<Receipt, Error> {
+        let _writing = self.live.registry_lock.lock().await;
+        let expected = Expected::Exact(self.live.registry().version);
+        self.write(StreamId::Registry, expected, by, vec![event]).await
+    }
+
     /// Writes to the engine's own stream what `decide` makes of its state; nothing when it makes nothing.
     ///
     /// # Errors

@@ -85,6 +85,8 @@ catalogue! {
     20 WorkloadRegistered 1 "registry" "A workload was named for the first time.";
     21 SpecRevised 1 "registry" "The wish for what should run has changed.";
     22 ClaimsFreed 1 "registry" "Nothing holds these claims any more.";
+    23 VolumesUnwanted 1 "registry" "The volumes made for a workload go with it, after this teardown.";
+    24 VolumesRemoved 1 "registry" "The volumes made for a workload were seen gone.";
     30 DeliveryReceived 1 "hook" "A delivery was verified and is on disk; the 202 follows.";
     31 DeliveryDecided 1 "hook" "The verdict of every rule on a delivery.";
     40 IntentQueued 1 "workload" "A durable wish; its id is the deployment's.";
@@ -154,6 +156,8 @@ impl Event {
             | Self::WorkloadRegistered(_)
             | Self::SpecRevised(_)
             | Self::ClaimsFreed(_)
+            | Self::VolumesUnwanted(_)
+            | Self::VolumesRemoved(_)
             | Self::DeliveryReceived(_)
             | Self::DeliveryDecided(_)
             | Self::UnitRemoved(_)

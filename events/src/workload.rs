@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Digest, HookId, WorkloadId};
+use crate::id::{DeploymentId, Digest, HookId, WorkloadId};
 
 /// What should run: every revision is kept.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -319,6 +319,24 @@ pub struct ClaimsFreed {
     pub workload: WorkloadId,
     /// What anybody may claim again.
     pub claims: Vec<Claim>,
+}
+
+/// A person does not want the volumes that were made for a workload any longer than the workload itself.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct VolumesUnwanted {
+    /// Whose volumes.
+    pub workload: WorkloadId,
+    /// The teardown after which they go; when something else ends last, they stay.
+    pub deployment: DeploymentId,
+}
+
+/// The volumes that were made for a workload were seen gone, but for those that others mount.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct VolumesRemoved {
+    /// Whose volumes.
+    pub workload: WorkloadId,
+    /// Their names on the host.
+    pub volumes: Vec<String>,
 }
 
 /// A source of deliveries was configured.

@@ -103,6 +103,15 @@ pub enum RollbackTo {
     Deployment(DeploymentId),
 }
 
+/// What becomes of the volumes that were made for a workload which is torn down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Volumes {
+    /// They stay, with what is in them.
+    Keep,
+    /// They go once its containers are gone, but for those that others mount.
+    Remove,
+}
+
 /// Everything that the API asks. Every wish that is answered with a view is on disk.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
@@ -120,7 +129,7 @@ pub trait Backend: Send + Sync + 'static {
     /// Queues a replacement of the containers of the current release.
     async fn restart(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal>;
     /// Queues the removal of a workload.
-    async fn teardown(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal>;
+    async fn teardown(&self, asker: Asker, name: WorkloadName, volumes: Volumes) -> Result<AcceptedView, Refusal>;
     /// Ends a deployment before its point of no return.
     async fn cancel(&self, asker: Asker, deployment: DeploymentId) -> Result<DeploymentView, Refusal>;
     /// Lets a parked deployment go on.

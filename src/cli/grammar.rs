@@ -58,7 +58,7 @@ pub(super) enum Command {
     /// Let a held engine go on as things are
     Confirm(Confirm),
     /// Remove a workload and wait
-    Teardown(Wished),
+    Teardown(Removal),
     /// Show what runs
     Status(Status),
     /// Show what happened to a workload, and why
@@ -211,6 +211,15 @@ pub(super) struct Wished {
     pub(super) name: String,
     #[command(flatten)]
     pub(super) wish: Wish,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Removal {
+    #[command(flatten)]
+    pub(super) wished: Wished,
+    /// Remove the volumes that were made for it too, with what is in them
+    #[arg(long)]
+    pub(super) volumes: bool,
 }
 
 #[derive(Args, Debug)]

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use cutover_domain::deployment::Command;
 use cutover_domain::observed::Class;
 use cutover_domain::plan::{Ask, Ids, lint, plan, restore};
+use cutover_domain::registry::alone;
 use cutover_domain::workload::{Open, Release, Workload};
 use cutover_events::deployment::{ImageWish, ReasonKind, ReleaseResolved, Wish};
 use cutover_events::engine::NetworkMade;
@@ -145,6 +146,9 @@ fn wanted(word: &str) -> Option<Strategy> {
 fn ask(full_name: String, release: &Release, spec: &Spec, network: &Network) -> Ask {
     let Source::Image(image) = &spec.source;
     let port = spec.routes.first().map(|route| route.port);
+    // Docker may answer for it only where never two containers of it run.
+    let name = full_name.rsplit('/').next().filter(|_| alone(spec));
+    let alias = name.unwrap_or_default().to_owned();
     Ask {
         release: Some(release.id),
         wanted: wanted(&image.deploy_strategy),
@@ -156,7 +160,7 @@ fn ask(full_name: String, release: &Release, spec: &Spec, network: &Network) -> 
             command: spec.command.clone(),
             mounts: spec.mounts.clone(),
             ports: spec.ports.clone(),
-            alias: String::new(),
+            alias,
             limits: spec.limits,
             hardening: spec.hardening,
             port,

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use cutover_domain::workload::Teardown;
 use cutover_events::engine::NetworkRemoved;
-use cutover_events::{Cause, Event, WorkloadId};
+use cutover_events::workload::VolumesRemoved;
+use cutover_events::{Cause, DeploymentId, Event, WorkloadId};
 use cutover_proxy::wire::Table;
 use tokio_util::sync::CancellationToken;
 
@@ -79,6 +80,11 @@ impl Execution {
                 tracing::warn!(%error, "claims could not be freed; trying again");
             }
         }
+        for (id, teardown) in &registry.unwanted {
+            if let Err(why) = self.remove_volumes(*id, *teardown).await {
+                tracing::warn!(workload = %self.full_name(*id), why, "volumes cannot be removed yet; trying again");
+            }
+        }
         let gone = |id: &WorkloadId| {
             let state = live.cell(*id).state();
             state.version == 0 || (state.teardown == Teardown::Done && state.queue.is_empty())
@@ -89,6 +95,33 @@ impl Execution {
                 self.remove_network(project, &network.network).await;
             }
         }
+    }
+
+    /// The volumes that were made for a workload, once its teardown is over; those that others mount stay.
+    async fn remove_volumes(&self, id: WorkloadId, teardown: DeploymentId) -> Result<(), String> {
+        let live = self.commands.live();
+        let state = live.cell(id).state();
+        let last = live.with_deployments(|all| all.last_ended(id));
+        if state.teardown != Teardown::Done || !state.queue.is_empty() || last != Some(teardown) {
+            return Ok(());
+        }
+        let all = self.runtime.volumes(self.log).await.map_err(|error| error.to_string())?;
+        let registry = live.registry();
+        let mut gone = Vec::new();
+        for volume in all.into_iter().filter(|volume| volume.workload == id) {
+            if !registry.mounted_by_others(id, &volume.name) {
+                self.runtime.remove_volume(self.log, &volume.name).await.map_err(|error| error.to_string())?;
+                gone.push(volume.name);
+            }
+        }
+        let removed = VolumesRemoved { workload: id, volumes: gone };
+        let noted = self.commands.note(By::engine(Cause::Deployment(teardown)), removed.into()).await;
+        noted.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Has the leftovers of teardowns looked for now, and not at the next general look.
+    pub fn look_for_leftovers(&self) {
+        self.leftovers.notify_one();
     }
 
     async fn remove_network(&self, project: &str, network: &str) {

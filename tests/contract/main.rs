@@ -4,6 +4,8 @@
 #[path = "../support/docker.rs"]
 mod docker;
 #[cfg(test)]
+mod host;
+#[cfg(test)]
 mod log;
 #[cfg(test)]
 mod router;

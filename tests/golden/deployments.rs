@@ -8,7 +8,7 @@ use cutover_events::plan::{Plan, PlannedStep, Step, Strategy, Template, Undo, Un
 use cutover_events::workload::{Check, Hardening, Policy};
 use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
 
-use crate::others::{DEPLOYMENT, WORKLOAD, change, health, http, limits, route, variable};
+use crate::others::{DEPLOYMENT, WORKLOAD, change, health, http, limits, mounts, ports, route, variable};
 
 const RELEASE: ReleaseId = ReleaseId([3; 16]);
 const GREEN: UnitId = UnitId([0x61; 16]);
@@ -89,6 +89,9 @@ fn plan(why: Why, hardening: Hardening, check: Option<Check>) -> Plan {
             network: "4f1c".into(),
             env: vec![variable()],
             command: Some(vec!["serve".into()]),
+            mounts: mounts(),
+            ports: ports(),
+            alias: "db".into(),
             limits: limits(),
             hardening,
             port: Some(8080),
@@ -98,6 +101,20 @@ fn plan(why: Why, hardening: Hardening, check: Option<Check>) -> Plan {
         policy: Policy::default(),
         steps: steps(),
     }
+}
+
+/// A plan of an exclusive workload.
+fn recreate(why: Why) -> Plan {
+    let steps = [
+        (Step::Create(GREEN), Undo::Remove(GREEN)),
+        (Step::Clear, Undo::Restore),
+        (Step::Start(GREEN), Undo::Restore),
+        (Step::Gate, Undo::Restore),
+        (Step::Keep, Undo::Restore),
+        (Step::Swap, Undo::Restore),
+    ];
+    let steps = steps.map(|(step, undo)| PlannedStep { step, undo, timeout_ms: 60_000 }).to_vec();
+    Plan { strategy: Strategy::Recreate, steps, ..plan(why, Hardening::Default, Some(Check::Tcp)) }
 }
 
 fn course() -> Vec<Event> {
@@ -125,6 +142,10 @@ fn course() -> Vec<Event> {
         planned(plan(Why::Default, Hardening::Default, Some(http()))),
         planned(plan(Why::Asked, Hardening::Strict, Some(Check::Tcp))),
         planned(bare),
+        planned(recreate(Why::Volume)),
+        planned(recreate(Why::Port)),
+        planned(recreate(Why::Blue)),
+        StepSucceeded { deployment: DEPLOYMENT, index: 1, step: Step::Clear }.into(),
     ];
     for (index, planned) in steps().into_iter().enumerate() {
         let index = u16::try_from(index).unwrap_or(u16::MAX);
@@ -149,6 +170,10 @@ fn swaps() -> Vec<Event> {
             reason: reason(ReasonKind::Restarted),
         }
         .into(),
+        DowntimeOpened { deployment: DEPLOYMENT, generation: 7, from: vec![BLUE] }.into(),
+        Unrouted { deployment: DEPLOYMENT, generation: 7 }.into(),
+        RestorePlanned { deployment: DEPLOYMENT, plan: recreate(Why::Blue), reason: reason(ReasonKind::NotReady) }
+            .into(),
         BlueDrained { deployment: DEPLOYMENT, cut: Cut { requests: 1, upgraded: 2, streams: 300 } }.into(),
     ]
 }

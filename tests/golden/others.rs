@@ -1,13 +1,16 @@
 //! Samples of what does not belong to a deployment, and of commits.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use cutover_events::delivery::{Change, ChangeKind, DeliveryDecided, DeliveryReceived, Verdict};
 use cutover_events::deployment::DeploymentBegun;
 use cutover_events::engine::{
     Confirmed, EngineStarted, Held, HeldCause, LogBegun, NetworkMade, NetworkRemoved, TokenAdded, TokenRevoked,
 };
 use cutover_events::workload::{
-    Check, Claim, ClaimsFreed, EnvVar, Hardening, Health, HookAdded, HookRemoved, HookRotated, ImageSource, Limits,
-    Policy, Provider, Pull, Route, Source, Spec, SpecRevised, Trigger, WorkloadRegistered,
+    Access, Check, Claim, ClaimsFreed, EnvVar, Hardening, Health, HookAdded, HookRemoved, HookRotated, ImageSource,
+    Limits, Mount, MountFrom, Policy, Provider, PublishedPort, Pull, Route, Source, Spec, SpecRevised, Transport,
+    Trigger, VolumesRemoved, VolumesUnwanted, WorkloadRegistered,
 };
 use cutover_events::{
     Actor, BootId, Cause, Commit, DeliveryId, DeploymentId, Digest, Event, HookId, InstanceId, Key, LogId, RouterBoot,
@@ -82,6 +85,23 @@ pub(crate) fn variable() -> EnvVar {
     EnvVar { name: "DATABASE_URL".into(), sealed: DIGEST, mac: [0xac; 16] }
 }
 
+pub(crate) fn mounts() -> Vec<Mount> {
+    let mount = |from, target: &str, access| Mount { from, target: target.into(), access };
+    vec![
+        mount(MountFrom::Volume("pgdata".into()), "/var/lib/postgresql/data", Access::Exclusive),
+        mount(MountFrom::Volume("uploads".into()), "/srv/uploads", Access::Shared),
+        mount(MountFrom::Folder("/srv/data/fonts".into()), "/fonts", Access::ReadOnly),
+    ]
+}
+
+pub(crate) fn ports() -> Vec<PublishedPort> {
+    let port = |address, host, transport| PublishedPort { address, host, container: 5432, transport };
+    vec![
+        port(IpAddr::V4(Ipv4Addr::LOCALHOST), 5432, Transport::Tcp),
+        port(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 53, Transport::Udp),
+    ]
+}
+
 pub(crate) fn limits() -> Limits {
     Limits { memory_bytes: Some(536_870_912), cpu_milli: Some(500), pids: Some(100) }
 }
@@ -97,6 +117,8 @@ fn spec(pull: Pull, hardening: Hardening, check: Check) -> Spec {
         routes: vec![route()],
         env: vec![variable()],
         command: Some(vec!["serve".into(), "--all".into()]),
+        mounts: mounts(),
+        ports: ports(),
         limits: limits(),
         hardening,
         health: Some(health(check)),
@@ -114,7 +136,18 @@ fn spec(pull: Pull, hardening: Hardening, check: Check) -> Spec {
 
 fn registry() -> Vec<Event> {
     let route = Claim::Route { host: "shop.example.com".into(), path: "/api".into() };
-    let claims = vec![Claim::Name("shop/web".into()), route];
+    let volume =
+        |name: &str, access| Claim::Volume { name: name.into(), project: "shop".into(), by: "shop/web".into(), access };
+    let port = |address, transport| Claim::Port { address, port: 5432, transport };
+    let claims = vec![
+        Claim::Name("shop/web".into()),
+        route,
+        volume("pgdata", Access::Exclusive),
+        volume("uploads", Access::Shared),
+        volume("/srv/data/fonts", Access::ReadOnly),
+        port(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Tcp),
+        port(IpAddr::V6(Ipv6Addr::LOCALHOST), Transport::Udp),
+    ];
     let revised = |revision, spec, deploy| -> Event {
         SpecRevised { workload: WORKLOAD, revision, spec, claims: claims.clone(), deploy }.into()
     };
@@ -133,6 +166,8 @@ fn registry() -> Vec<Event> {
         revised(2, spec(Pull::Always, Hardening::Default, Check::Tcp), true),
         revised(300, plain, false),
         ClaimsFreed { workload: WORKLOAD, claims: claims.clone() }.into(),
+        VolumesUnwanted { workload: WORKLOAD, deployment: DEPLOYMENT }.into(),
+        VolumesRemoved { workload: WORKLOAD, volumes: vec!["pgdata".into()] }.into(),
     ]
 }
 

@@ -122,6 +122,8 @@ fn nothing_sealed_is_shown() {
         routes: Vec::new(),
         env: vec![EnvVar { name: "PASSWORD".into(), sealed: secret, mac: [0xAB; 16] }],
         command: None,
+        mounts: Vec::new(),
+        ports: Vec::new(),
         limits: Limits::default(),
         hardening: Hardening::Default,
         health: None,

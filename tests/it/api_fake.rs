@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cutover::api::backend::{About, Asker, Backend, Filter, HookName, Refusal, RollbackTo, Span, WorkloadName};
+use cutover::api::backend::{
+    About, Asker, Backend, Filter, HookName, Refusal, RollbackTo, Span, Volumes, WorkloadName,
+};
 use cutover::api::views::*;
 use cutover::api::{ApiState, Readiness, router, serve};
 use cutover::clock::Clock;
@@ -126,7 +128,7 @@ impl Backend for Fake {
     async fn restart(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal> {
         self.accept(asker, &name)
     }
-    async fn teardown(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal> {
+    async fn teardown(&self, asker: Asker, name: WorkloadName, _: Volumes) -> Result<AcceptedView, Refusal> {
         self.accept(asker, &name)
     }
     async fn cancel(&self, _: Asker, _: DeploymentId) -> Result<DeploymentView, Refusal> {

@@ -57,6 +57,8 @@ fn spec(reference: &str, replicas: u16) -> Spec {
         routes: vec![Route { host: "app.test".into(), path: "/".into(), port: 8080, strip: false }],
         env: Vec::new(),
         command: None,
+        mounts: Vec::new(),
+        ports: Vec::new(),
         limits: Default::default(),
         hardening: Default::default(),
         health: None,

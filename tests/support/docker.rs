@@ -7,7 +7,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use bollard::query_parameters::{
-    CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
+    CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveVolumeOptions,
 };
 use cutover::adapters::runtime::{DockerConfig, DockerRuntime, labels};
 use cutover::clock::Clock;
@@ -43,7 +44,7 @@ pub(crate) fn log_id(test: &str) -> LogId {
     LogId(id)
 }
 
-/// Removes every container and network that carries this log id.
+/// Removes every container, network and volume that carries this log id.
 pub(crate) async fn sweep(log: LogId) {
     let docker = client().await;
     let filters = HashMap::from([("label", vec![format!("{}={log}", labels::LOG)])]);
@@ -54,6 +55,11 @@ pub(crate) async fn sweep(log: LogId) {
     let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
     for found in docker.list_networks(Some(options)).await.expect("networks are listed") {
         docker.remove_network(&found.id.expect("an id")).await.expect("an empty network is removed");
+    }
+    let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
+    let found = docker.list_volumes(Some(options)).await.expect("volumes are listed").volumes;
+    for volume in found.into_iter().flatten() {
+        docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await.expect("an unused volume is removed");
     }
 }
 

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use cutover_events::workload::{
     Access, Claim, ClaimsFreed, MountFrom, PublishedPort, Source, Spec, SpecRevised, Transport, WorkloadRegistered,
 };
-use cutover_events::{Event, WorkloadId};
+use cutover_events::{DeploymentId, Event, WorkloadId};
 
 /// The fold of the stream `registry`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -19,6 +19,8 @@ pub struct Registry {
     pub workloads: BTreeMap<WorkloadId, Registered>,
     /// Who holds what.
     pub claims: BTreeMap<Claim, WorkloadId>,
+    /// Whose volumes go, and after which teardown.
+    pub unwanted: BTreeMap<WorkloadId, DeploymentId>,
 }
 
 /// One workload as registered.
@@ -82,11 +84,18 @@ impl Registry {
             self.workloads.insert(*workload, registered);
         }
         if let Event::SpecRevised(e) = event {
+            self.unwanted.remove(&e.workload);
             self.claims.extend(e.claims.iter().map(|claim| (claim.clone(), e.workload)));
             if let Some(registered) = self.workloads.get_mut(&e.workload) {
                 registered.revisions.push(Arc::new(e.spec.clone()));
                 registered.wanted = e.deploy;
             }
+        }
+        if let Event::VolumesUnwanted(e) = event {
+            self.unwanted.insert(e.workload, e.deployment);
+        }
+        if let Event::VolumesRemoved(e) = event {
+            self.unwanted.remove(&e.workload);
         }
         if let Event::ClaimsFreed(e) = event {
             self.claims.retain(|claim, holder| *holder != e.workload || !e.claims.contains(claim));
@@ -290,6 +299,12 @@ pub fn same(a: &Spec, b: &Spec) -> bool {
     let values = |spec: &Spec| spec.env.iter().map(|var| (var.name.clone(), var.mac)).collect::<Vec<_>>();
     let rest = |spec: &Spec| Spec { env: Vec::new(), ..spec.clone() };
     values(a) == values(b) && rest(a) == rest(b)
+}
+
+/// A published port for a person.
+#[must_use]
+pub fn told_port(port: &PublishedPort) -> String {
+    told(&port_claim(port))
 }
 
 /// A claim for a person.

@@ -71,7 +71,13 @@ pub fn workload(stream: StreamId, event: &Event) -> Option<WorkloadId> {
     if let Event::SpecRevised(e) = event {
         return Some(e.workload);
     }
-    if let Event::ClaimsFreed(e) = event { Some(e.workload) } else { None }
+    if let Event::ClaimsFreed(e) = event {
+        return Some(e.workload);
+    }
+    if let Event::VolumesUnwanted(e) = event {
+        return Some(e.workload);
+    }
+    if let Event::VolumesRemoved(e) = event { Some(e.workload) } else { None }
 }
 
 /// The deployment that an event belongs to.
@@ -113,6 +119,8 @@ pub fn deployment(event: &Event) -> Option<DeploymentId> {
         | Event::WorkloadRegistered(_)
         | Event::SpecRevised(_)
         | Event::ClaimsFreed(_)
+        | Event::VolumesUnwanted(_)
+        | Event::VolumesRemoved(_)
         | Event::DeliveryReceived(_)
         | Event::DeliveryDecided(_)
         | Event::UnitRemoved(_)
@@ -139,6 +147,8 @@ pub fn fields(event: &Event) -> Fields {
         Event::HookRemoved(e) => json!({"hook_id": text(&e.hook)}),
         Event::WorkloadRegistered(e) => json!({"workload_id": text(&e.workload), "project": e.project, "name": e.name}),
         Event::SpecRevised(e) => registry::spec_revised(e),
+        Event::VolumesUnwanted(e) => json!({"teardown": text(&e.deployment)}),
+        Event::VolumesRemoved(e) => json!({"volumes": e.volumes}),
         Event::ClaimsFreed(e) => json!({"claims": registry::claims(&e.claims)}),
         Event::DeliveryReceived(e) => delivery::received(e),
         Event::DeliveryDecided(e) => delivery::decided(e),

@@ -7,7 +7,7 @@ use cutover_events::deployment::{ImageWish, Wish};
 use cutover_events::workload::{EnvVar, Source, Spec};
 
 use super::spec::declared;
-use super::{LiveBackend, by};
+use super::{LiveBackend, by, foretelling};
 use crate::api::backend::{Asker, Refusal};
 use crate::api::views::{AppliedView, ApplyAsk, ApplyMode, ApplyView, DifferenceView, PlanView, PlannedView};
 use crate::commands::Error;
@@ -20,6 +20,10 @@ const NOTHING_NEW: &str = "nothing new";
 impl LiveBackend {
     pub(super) async fn applied(&self, asker: Asker, ask: ApplyAsk) -> Result<ApplyView, Refusal> {
         let declared = ask.workloads.into_iter().map(declared).collect::<Result<Vec<_>, _>>()?;
+        for workload in &declared {
+            let apply = self.compared(workload, ask.mode)?;
+            self.fits(workload, apply).await?;
+        }
         let mut all = Vec::with_capacity(declared.len());
         for workload in &declared {
             all.push(self.sealed(workload, ask.mode)?);
@@ -136,13 +140,16 @@ impl LiveBackend {
         Ok(EnvVar { name: name.to_owned(), sealed, mac })
     }
 
-    pub(super) fn planned(&self, ask: ApplyAsk) -> Result<PlanView, Refusal> {
+    pub(super) async fn planned(&self, ask: ApplyAsk) -> Result<PlanView, Refusal> {
         let declared = ask.workloads.into_iter().map(declared).collect::<Result<Vec<_>, _>>()?;
-        let workloads = declared.iter().map(|workload| self.plan_one(workload, ask.mode)).collect::<Result<_, _>>()?;
+        let mut workloads = Vec::with_capacity(declared.len());
+        for workload in &declared {
+            workloads.push(self.plan_one(workload, ask.mode).await?);
+        }
         Ok(PlanView { position: self.commands.log().head().position, workloads })
     }
 
-    fn plan_one(&self, declared: &Declared, mode: ApplyMode) -> Result<PlannedView, Refusal> {
+    async fn plan_one(&self, declared: &Declared, mode: ApplyMode) -> Result<PlannedView, Refusal> {
         let apply = self.compared(declared, mode)?;
         let registry = self.registry();
         let known = registry.workloads.get(&apply.workload);
@@ -150,7 +157,7 @@ impl LiveBackend {
         let state = self.commands.live().cell(apply.workload).state();
         let torn_down = state.teardown != cutover_domain::workload::Teardown::No;
         let unchanged = before.is_some_and(|spec| same(spec, &apply.spec)) && !torn_down && mode != ApplyMode::Pull;
-        registry.apply(apply.clone()).map_err(|claimed| Refusal::Conflict(claimed.to_string()))?;
+        self.fits(declared, apply.clone()).await?;
         let told = before.map(|spec| difference(spec, &apply.spec)).unwrap_or_default();
         let differences =
             told.into_iter().map(|line| DifferenceView { key: line, from: String::new(), to: String::new() });
@@ -160,15 +167,12 @@ impl LiveBackend {
             (Some(_), false) => "revise and deploy",
         };
         let Source::Image(image) = &apply.spec.source;
-        let replicas = apply.spec.replicas;
-        let policy = apply.spec.policy;
         Ok(PlannedView {
             workload: declared.full_name(),
             action: action.into(),
             differences: differences.collect(),
-            strategy: if image.deploy_strategy.is_empty() { "blue-green (default)" } else { "blue-green (asked for)" }
-                .into(),
-            steps: if unchanged { Vec::new() } else { steps(replicas, &policy) },
+            strategy: foretelling::strategy(&apply.spec),
+            steps: if unchanged { Vec::new() } else { foretelling::steps(&apply.spec) },
             images: vec![image.reference.clone()],
             notes: declared.warnings.clone(),
         })
@@ -192,21 +196,4 @@ impl LiveBackend {
         let (project, name) = (declared.project.clone(), declared.name.clone());
         Ok(Apply { workload, project, name, spec, deploy: mode != ApplyMode::Record })
     }
-}
-
-/// The steps as people read them.
-fn steps(replicas: u16, policy: &cutover_events::workload::Policy) -> Vec<String> {
-    let seconds = |ms: u64| format!("{} s", ms as f64 / 1000.0);
-    let mut steps = vec![
-        format!("create and start {replicas} new container{}", if replicas == 1 { "" } else { "s" }),
-        format!("wait until ready, at most {}", seconds(policy.gate_timeout_ms)),
-        "move the route in one step".into(),
-        format!("let requests to the old ones end, at most {}", seconds(policy.drain_ms)),
-        format!("watch the new ones for {}", seconds(policy.bake_ms)),
-    ];
-    steps.push(match policy.standby_ms {
-        0 => "remove the old ones".into(),
-        ms => format!("keep the old ones as standby for {}, then remove them", seconds(ms)),
-    });
-    steps
 }

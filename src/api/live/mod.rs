@@ -4,6 +4,8 @@
 mod applying;
 mod asking;
 mod explaining;
+mod fitting;
+mod foretelling;
 mod hooks;
 mod showing;
 mod spec;
@@ -17,7 +19,7 @@ use cutover_domain::registry::Registry;
 use cutover_events::{Actor, Cause, DeploymentId, Digest, Key, TokenId, WorkloadId};
 use tokio::sync::watch;
 
-use super::backend::{About, Asker, Backend, Filter, HookName, Refusal, RollbackTo, Span, WorkloadName};
+use super::backend::{About, Asker, Backend, Filter, HookName, Refusal, RollbackTo, Span, Volumes, WorkloadName};
 use super::views::*;
 use crate::clock::Clock;
 use crate::commands::{By, Commands, Error};
@@ -114,7 +116,7 @@ impl Backend for LiveBackend {
     }
 
     async fn plan(&self, ask: ApplyAsk) -> Result<PlanView, Refusal> {
-        self.planned(ask)
+        self.planned(ask).await
     }
 
     async fn show(&self, name: WorkloadName, revision: Option<u32>) -> Result<ShowView, Refusal> {
@@ -133,8 +135,8 @@ impl Backend for LiveBackend {
         self.wished(asker, &name, cutover_events::deployment::Wish::Restart).await
     }
 
-    async fn teardown(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal> {
-        self.wished(asker, &name, cutover_events::deployment::Wish::Teardown).await
+    async fn teardown(&self, asker: Asker, name: WorkloadName, volumes: Volumes) -> Result<AcceptedView, Refusal> {
+        self.torn_down(asker, &name, volumes).await
     }
 
     async fn cancel(&self, asker: Asker, deployment: DeploymentId) -> Result<DeploymentView, Refusal> {

@@ -5,13 +5,13 @@ use cutover_domain::reference::Reference;
 use cutover_domain::workload::Teardown;
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
 use cutover_events::engine::{Confirmed, HeldCause};
-use cutover_events::workload::Source;
+use cutover_events::workload::{Source, VolumesUnwanted};
 use cutover_events::{DeploymentId, Event, Key, Sealed, WorkloadId};
 
 use super::{LiveBackend, by};
-use crate::api::backend::{Asker, Refusal, RollbackTo, WorkloadName};
+use crate::api::backend::{Asker, Refusal, RollbackTo, Volumes, WorkloadName};
 use crate::api::views::{AcceptedView, ConfirmAsk, DeployAsk, DeploymentView, HeldWord, StatusView};
-use crate::commands::Error;
+use crate::commands::{By, Error};
 
 impl LiveBackend {
     pub(super) async fn deployed(
@@ -69,6 +69,37 @@ impl LiveBackend {
 
     pub(super) async fn wished(&self, asker: Asker, name: &WorkloadName, wish: Wish) -> Result<AcceptedView, Refusal> {
         self.queue(&asker, self.find(name)?, wish).await
+    }
+
+    pub(super) async fn torn_down(
+        &self,
+        asker: Asker,
+        name: &WorkloadName,
+        volumes: Volumes,
+    ) -> Result<AcceptedView, Refusal> {
+        let id = self.find(name)?;
+        if volumes == Volumes::Keep {
+            return self.queue(&asker, id, Wish::Teardown).await;
+        }
+        let state = self.commands.live().cell(id).state();
+        let over = state.teardown == Teardown::Done && state.queue.is_empty();
+        let ended = self.commands.live().with_deployments(|all| all.last_ended(id)).filter(|_| over);
+        let accepted = match ended {
+            // What is torn down already has volumes all the same.
+            Some(deployment) => AcceptedView {
+                deployment_id: deployment.to_string(),
+                workload: self.full_name(id),
+                position: self.commands.log().head().position,
+            },
+            None => self.queue(&asker, id, Wish::Teardown).await?,
+        };
+        let deployment = accepted.deployment_id.parse().map_err(|_| Refusal::Internal("an id is damaged".into()))?;
+        if self.registry().unwanted.get(&id) != Some(&deployment) {
+            let event = VolumesUnwanted { workload: id, deployment }.into();
+            self.commands.note(By { key: None, ..by(&asker) }, event).await?;
+            self.execution.look_for_leftovers();
+        }
+        Ok(accepted)
     }
 
     /// Queues a wish of a person; the same key finds what it queued before.

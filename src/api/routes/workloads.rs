@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{accepted, tagged};
-use crate::api::backend::Asker;
+use crate::api::backend::{Asker, Volumes};
 use crate::api::problem::Problem;
 use crate::api::request::{Body, Params, Segments, Wish, refused, workload_name};
 use crate::api::state::ApiState;
@@ -38,17 +38,29 @@ pub(super) async fn workload(
     tagged(&headers, &state.backend()?.status(Some(name)).await?)
 }
 
+/// What else is removed.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Removal {
+    /// Whether the volumes that were made for it go too, with what is in them.
+    #[serde(default)]
+    volumes: bool,
+}
+
 /// Removes a workload: its traffic ends, its containers go.
 #[utoipa::path(delete, path = "/workloads/{workload}", tag = "workloads",
-    params(("workload" = String, Path, description = "project%2Fname, or the name alone")),
+    params(("workload" = String, Path, description = "project%2Fname, or the name alone"), Removal),
     responses((status = 202, body = AcceptedView)))]
 pub(super) async fn teardown(
     State(state): State<ApiState>,
     Segments(name): Segments<String>,
+    Params(removal): Params<Removal>,
     asker: Asker,
 ) -> Result<Response, Problem> {
     let name = workload_name(&name).map_err(refused)?;
-    accepted(&state.backend()?.teardown(asker, name).await?)
+    let volumes = if removal.volumes { Volumes::Remove } else { Volumes::Keep };
+    accepted(&state.backend()?.teardown(asker, name, volumes).await?)
 }
 
 /// Registers or revises workloads, all or none, and queues a deployment of each that changed.

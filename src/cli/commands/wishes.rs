@@ -9,7 +9,7 @@ use crate::api::views::{AcceptedView, ApplyMode, ApplyView, DeployAsk, Deploymen
 use crate::cli::client::Call;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::follow::{self, Quiet, Reached, Waiting};
-use crate::cli::grammar::{Apply, Deploy, Deployment, Goal, Mode, Rollback, Wait, Wish, Wished};
+use crate::cli::grammar::{Apply, Deploy, Deployment, Goal, Mode, Removal, Rollback, Wait, Wish, Wished};
 use crate::cli::{render, values};
 
 /// `apply`: registers or revises, then waits for every deployment that came of it.
@@ -92,9 +92,11 @@ pub(super) async fn restart(session: &mut Session, wished: Wished) -> Result<Exi
 }
 
 /// `teardown`.
-pub(super) async fn teardown(session: &mut Session, wished: Wished) -> Result<Exit, Failure> {
+pub(super) async fn teardown(session: &mut Session, removal: Removal) -> Result<Exit, Failure> {
+    let Removal { wished, volumes } = removal;
     let name = values::workload(&wished.name)?;
-    let call = Call::delete(format!("/api/v1/workloads/{name}"));
+    let more = if volumes { "?volumes=true" } else { "" };
+    let call = Call::delete(format!("/api/v1/workloads/{name}{more}"));
     send(session, call, &wished.wish).await
 }
 

@@ -44,6 +44,8 @@ fn plain(line: &EventLine) -> String {
         "Resumed" => format!("resumed by {}", who(&line.actor)),
         "WorkloadRegistered" => format!("registered as {}/{}", line.text("project"), line.text("name")),
         "SpecRevised" => format!("spec revision {} by {}", number(line, "revision"), who(&line.actor)),
+        "VolumesUnwanted" => "its volumes go with it".to_owned(),
+        "VolumesRemoved" => format!("volumes removed: {}", list(line, "volumes")),
         "ClaimsFreed" => format!("freed: {}", list(line, "claims")),
         _ => engine(line),
     }

@@ -10,7 +10,7 @@ use bollard::query_parameters::{CreateContainerOptionsBuilder, InspectContainerO
 use cutover::adapters::runtime::{CreateContainer, DockerConfig, DockerRuntime, Hint, Runtime, RuntimeError, labels};
 use cutover::clock::Clock;
 use cutover_domain::observed::Phase;
-use cutover_events::workload::{Hardening, Limits, Pull};
+use cutover_events::workload::{Access, Hardening, Limits, Mount, MountFrom, PublishedPort, Pull, Transport};
 use cutover_events::{Digest, UnitId};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -45,11 +45,51 @@ docker_tests! {
     nothing_but_a_name_reaches_a_path,
     of_two_networks_with_one_name_the_smaller_id_stays,
     hints_go_on_when_the_stream_breaks_or_hangs,
+    a_published_port_and_an_alias_lead_to_the_container,
+    a_folder_is_mounted_and_never_made,
 }
 
 async fn raw(name: &str) -> ContainerInspectResponse {
     let docker = docker::client().await;
     docker.inspect_container(name, None::<InspectContainerOptions>).await.expect("an inspection")
+}
+
+async fn a_published_port_and_an_alias_lead_to_the_container(harness: &Harness) {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = free.local_addr().expect("its address");
+    drop(free);
+    let port = PublishedPort { address: at.ip(), host: at.port(), container: 8080, transport: Transport::Tcp };
+    let alias = Some("db".to_owned());
+    let asked = CreateContainer { ports: vec![port], alias, ..harness.container(Behaviour::Serves) };
+    let id = harness.runtime.create(harness.log, &asked).await.expect("a container");
+    let found = raw(&asked.name).await;
+    let ends = found.network_settings.and_then(|settings| settings.networks).expect("networks");
+    let aliases: Vec<_> = ends.into_values().filter_map(|end| end.aliases).flatten().collect();
+    assert!(aliases.contains(&"db".to_owned()), "{aliases:?}");
+    harness.runtime.start(id).await.expect("a start");
+    let deadline = Instant::now() + PATIENCE;
+    while tokio::net::TcpStream::connect(at).await.is_err() {
+        assert!(Instant::now() < deadline, "nothing answers on {at}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn a_folder_is_mounted_and_never_made(harness: &Harness) {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let mount = |path: &Path| Mount {
+        from: MountFrom::Folder(path.display().to_string()),
+        target: "/data".to_owned(),
+        access: Access::ReadOnly,
+    };
+    let asked = CreateContainer { mounts: vec![mount(scratch.path())], ..harness.container(Behaviour::Serves) };
+    let id = harness.runtime.create(harness.log, &asked).await.expect("a container");
+    let seen = harness.seen(id).await.mounts;
+    assert!(matches!(seen.as_slice(), [one] if !one.writable && one.from == mount(scratch.path()).from), "{seen:?}");
+    let missing = scratch.path().join("missing");
+    let asked = CreateContainer { mounts: vec![mount(&missing)], ..harness.container(Behaviour::Serves) };
+    let refused = harness.runtime.create(harness.log, &asked).await;
+    assert!(matches!(refused, Err(RuntimeError::Refused(_))), "{refused:?}");
+    assert!(!missing.exists());
 }
 
 async fn limits_and_hardening_reach_docker(harness: &Harness) {

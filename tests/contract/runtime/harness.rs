@@ -130,6 +130,9 @@ impl Harness {
             image: if fails { self.failing_image.clone() } else { self.image.clone() },
             network: self.network.id.clone(),
             address: Ipv4Addr::from(address),
+            alias: None,
+            mounts: vec![],
+            ports: vec![],
             env: [("WHO".to_owned(), "contract".to_owned())].into_iter().chain(exit).collect(),
             command: Some(vec!["last".to_owned(), "words".to_owned()]),
             limits: Limits::default(),
@@ -204,6 +207,27 @@ impl Harness {
                 let docker = docker::client().await;
                 docker.create_container(Some(options), body).await.expect("a foreign container");
             }
+        }
+    }
+
+    /// A name for a volume that no other test has.
+    pub(crate) fn volume(&self, name: &str) -> String {
+        format!("cutover-test-{}-{name}", &hex::encode(self.log.0)[..16])
+    }
+
+    /// A volume of somebody else is there; it is gone with [`Harness::drop_foreign_volume`].
+    pub(crate) async fn foreign_volume(&self, name: &str) {
+        if let Some(twin) = &self.twin {
+            return twin.lock().foreign_volume(name);
+        }
+        let request = bollard::models::VolumeCreateRequest { name: Some(name.to_owned()), ..Default::default() };
+        docker::client().await.create_volume(request).await.expect("a volume");
+    }
+
+    pub(crate) async fn drop_foreign_volume(&self, name: &str) {
+        if self.twin.is_none() {
+            let options = None::<bollard::query_parameters::RemoveVolumeOptions>;
+            docker::client().await.remove_volume(name, options).await.expect("a removal");
         }
     }
 

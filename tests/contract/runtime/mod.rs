@@ -6,6 +6,7 @@ mod harness;
 mod registry;
 mod steps;
 mod surroundings;
+mod volumes;
 
 pub(crate) use harness::{Behaviour, Harness};
 
@@ -55,6 +56,9 @@ contract! {
     surroundings::a_tag_keeps_an_image,
     surroundings::hints_tell_where_to_look,
     surroundings::the_daemon_has_an_identity,
+    volumes::mounts_and_ports_are_seen,
+    volumes::a_volume_is_made_once_and_outlives_its_containers,
+    volumes::a_volume_of_somebody_else_is_used_and_kept,
 }
 
 /// The one container of a unit in a complete listing.

@@ -92,6 +92,8 @@ pub fn evolve(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
         | Event::WorkloadRegistered(_)
         | Event::SpecRevised(_)
         | Event::ClaimsFreed(_)
+        | Event::VolumesUnwanted(_)
+        | Event::VolumesRemoved(_)
         | Event::DeliveryReceived(_)
         | Event::DeliveryDecided(_) => corrupt(event, "does not belong to a workload's stream"),
     }

@@ -1,6 +1,7 @@
 //! Bad input: one line that helps, the right exit code, no event, no container, no panic.
 
 mod files;
+mod host;
 mod lines;
 mod outside;
 
@@ -28,9 +29,11 @@ pub(super) async fn prove(stand: &Stand) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     let scene = Scene::open(stand, |workload| workload).await?;
     scene.only_active(&mut verdict).await?;
+    let holder = host::Holder::record(stand).await?;
     let before = Trace::take(&scene).await?;
     let mut inputs = Inputs { scene: &scene, verdict: &mut verdict, before, tried: 0 };
     files::try_all(&mut inputs).await?;
+    host::try_all(&mut inputs, &holder).await?;
     lines::try_all(&mut inputs).await?;
     outside::try_all(&mut inputs).await?;
     progress(&format!("{} bad inputs", inputs.tried));

@@ -1,0 +1,58 @@
+//! What a deployment would do, as people read it.
+
+use cutover_events::workload::{Access, Policy, Source, Spec};
+
+/// How a workload would be replaced, and why so.
+pub(super) fn strategy(spec: &Spec) -> String {
+    let Source::Image(image) = &spec.source;
+    let volume = spec.mounts.iter().any(|mount| mount.access == Access::Exclusive);
+    match image.deploy_strategy.as_str() {
+        "recreate" => "recreate (asked for)",
+        "blue-green" => "blue-green (asked for)",
+        _ if volume => "recreate (one container at a time may write to its volume)",
+        _ if !spec.ports.is_empty() => "recreate (one container at a time can have its port of the host)",
+        _ => "blue-green (default)",
+    }
+    .to_owned()
+}
+
+/// The steps, in their order.
+pub(super) fn steps(spec: &Spec) -> Vec<String> {
+    if cutover_domain::registry::alone(spec) { recreate(&spec.policy) } else { blue_green(spec.replicas, &spec.policy) }
+}
+
+fn recreate(policy: &Policy) -> Vec<String> {
+    vec![
+        "create a new container, not started".into(),
+        format!("hold new requests, let those to the old one end, at most {}", seconds(policy.drain_ms)),
+        format!(
+            "stop the old one, at most {}, and remove it: nobody is served from here",
+            seconds(policy.stop_timeout_ms)
+        ),
+        format!("start the new one, wait until ready, at most {}", seconds(policy.gate_timeout_ms)),
+        "route to it".into(),
+        format!(
+            "where it does not become ready: start the release of before again, once, with {} to become ready",
+            seconds(policy.restore_timeout_ms)
+        ),
+    ]
+}
+
+fn blue_green(replicas: u16, policy: &Policy) -> Vec<String> {
+    let mut steps = vec![
+        format!("create and start {replicas} new container{}", if replicas == 1 { "" } else { "s" }),
+        format!("wait until ready, at most {}", seconds(policy.gate_timeout_ms)),
+        "move the route in one step".into(),
+        format!("let requests to the old ones end, at most {}", seconds(policy.drain_ms)),
+        format!("watch the new ones for {}", seconds(policy.bake_ms)),
+    ];
+    steps.push(match policy.standby_ms {
+        0 => "remove the old ones".into(),
+        ms => format!("keep the old ones as standby for {}, then remove them", seconds(ms)),
+    });
+    steps
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{} s", ms as f64 / 1000.0)
+}
