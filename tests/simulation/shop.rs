@@ -149,6 +149,7 @@ pub(crate) enum Fate {
 
 impl Program {
     pub(crate) const GOOD: Self = Self { ready_ms: 50, fate: Fate::Good };
+    pub(crate) const EXITS: Self = Self { ready_ms: 50, fate: Fate::Exits };
 
     pub(crate) fn drawn(random: &mut Random) -> Self {
         let later = random.pick(&[100, 700, 1_500, 5_000]);
