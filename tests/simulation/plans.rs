@@ -22,11 +22,19 @@ enum Scenario {
     HealOne,
     HealAll,
     Teardown,
+    AloneFirst,
+    AloneAgain,
+    AloneRollback,
+    AloneRestart,
+    AloneHeal,
+    AloneFromStandby,
+    AloneRestore,
+    AloneTeardown,
 }
 
 use Scenario::*;
 
-const ALL: [Scenario; 10] = [
+const ALL: [Scenario; 18] = [
     DeployFirst,
     DeployAgain,
     DeployReplicas,
@@ -37,6 +45,14 @@ const ALL: [Scenario; 10] = [
     HealOne,
     HealAll,
     Teardown,
+    AloneFirst,
+    AloneAgain,
+    AloneRollback,
+    AloneRestart,
+    AloneHeal,
+    AloneFromStandby,
+    AloneRestore,
+    AloneTeardown,
 ];
 
 impl Scenario {
@@ -46,10 +62,21 @@ impl Scenario {
             HealAll => 2,
             _ => 1,
         });
-        if matches!(self, RollbackAdopt | Teardown) {
+        if matches!(self, RollbackAdopt | Teardown | AloneFromStandby) {
             spec.policy.standby_ms = 600_000;
         }
+        if self.is_alone() {
+            spec.kind = crate::shop::Kind::Alone;
+        }
         spec
+    }
+
+    /// Whether its workload is exclusive from the beginning.
+    fn is_alone(self) -> bool {
+        matches!(
+            self,
+            AloneFirst | AloneAgain | AloneRollback | AloneRestart | AloneHeal | AloneRestore | AloneTeardown
+        )
     }
 
     /// A world at rest, just before the wish of the scenario.
@@ -57,8 +84,8 @@ impl Scenario {
         let mut sim = Sim::new(7, &[self.spec()]);
         sim.calm = true;
         let deployments = match self {
-            DeployFirst => 0,
-            RollbackNew | RollbackAdopt | Teardown => 2,
+            DeployFirst | AloneFirst => 0,
+            RollbackNew | RollbackAdopt | Teardown | AloneRollback | AloneFromStandby => 2,
             _ => 1,
         };
         for _ in 0..deployments {
@@ -69,6 +96,9 @@ impl Scenario {
         if matches!(self, DeployCurrent) {
             sim.shops[0].specs.push(Spec::plain(2));
         }
+        if matches!(self, AloneFromStandby) {
+            sim.shops[0].specs.push(Spec::alone());
+        }
         let routed: Vec<_> = sim.world.targets(sim.shops[0].id).iter().collect();
         for unit in routed {
             sim.world.connect(unit);
@@ -78,12 +108,15 @@ impl Scenario {
 
     fn wish(self, sim: &mut Sim) -> Option<DeploymentId> {
         let wish = match self {
-            DeployFirst | DeployAgain | DeployReplicas => sim.deploy_of(Program::GOOD),
+            DeployFirst | DeployAgain | DeployReplicas | AloneFirst | AloneAgain | AloneFromStandby => {
+                sim.deploy_of(Program::GOOD)
+            }
+            AloneRestore => sim.deploy_of(Program::EXITS),
             DeployCurrent => Wish::Deploy(ImageWish::Current),
-            Restart => Wish::Restart,
-            RollbackNew | RollbackAdopt => Wish::Rollback(None),
-            Teardown => Wish::Teardown,
-            HealOne | HealAll => return self.break_down(sim),
+            Restart | AloneRestart => Wish::Restart,
+            RollbackNew | RollbackAdopt | AloneRollback => Wish::Rollback(None),
+            Teardown | AloneTeardown => Wish::Teardown,
+            HealOne | HealAll | AloneHeal => return self.break_down(sim),
         };
         Some(sim.wish(0, wish, By::Person).expect("the wish of a scenario is accepted"))
     }
@@ -114,10 +147,11 @@ impl Scenario {
         let trace = sim.trace.clone().unwrap_or_default().join("\n");
         assert_eq!(sim.violation, None, "{name}\n{trace}");
         assert!(sim.drill.struck || matches!(kind, Kind::None | Kind::Twice), "{name}: never came to it\n{trace}");
-        let mut ends = sim.watch.accepted.values().map(|accepted| accepted.end);
-        let good = ends.all(|end| end == Some(End::Succeeded));
+        let mut ends = sim.watch.accepted.iter().map(|(id, accepted)| (*id, accepted.end));
+        let bad = matches!(self, AloneRestore).then_some(id).flatten();
+        let good = ends.all(|(id, end)| end == Some(if Some(id) == bad { End::Failed } else { End::Succeeded }));
         assert!(good || !kind.is_harmless(), "{name}: something did not succeed\n{trace}");
-        assert!(!good || sim.serves(0) != matches!(self, Teardown), "{name}: who serves?\n{trace}");
+        assert!(!good || sim.serves(0) != matches!(self, Teardown | AloneTeardown), "{name}: who serves?\n{trace}");
         sim
     }
 }

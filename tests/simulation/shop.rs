@@ -10,12 +10,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::random::Random;
 
 /// What makes a simulated workload exclusive.
-const HOST_PORT: PublishedPort = PublishedPort {
-    address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-    host: 5432,
-    container: 80,
-    transport: Transport::Tcp,
-};
+const HOST_PORT: PublishedPort =
+    PublishedPort { address: IpAddr::V4(Ipv4Addr::LOCALHOST), host: 5432, container: 80, transport: Transport::Tcp };
 
 /// A workload as its owner wrote it down.
 pub(crate) struct Shop {
@@ -153,6 +149,7 @@ pub(crate) enum Fate {
 
 impl Program {
     pub(crate) const GOOD: Self = Self { ready_ms: 50, fate: Fate::Good };
+    pub(crate) const EXITS: Self = Self { ready_ms: 50, fate: Fate::Exits };
 
     pub(crate) fn drawn(random: &mut Random) -> Self {
         let later = random.pick(&[100, 700, 1_500, 5_000]);

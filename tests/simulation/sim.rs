@@ -89,7 +89,11 @@ pub(crate) struct Host {
 
 impl Sim {
     pub(crate) fn new(seed: u64, specs: &[Spec]) -> Self {
-        let shop = |(index, spec): (usize, &Spec)| Shop { id: WorkloadId([index as u8 + 1; 16]), specs: vec![*spec], spoilt: false };
+        let shop = |(index, spec): (usize, &Spec)| Shop {
+            id: WorkloadId([index as u8 + 1; 16]),
+            specs: vec![*spec],
+            spoilt: false,
+        };
         let lanes = specs.iter().map(|_| Lane::default()).collect();
         let mut sim = Self {
             random: Random::new(seed),

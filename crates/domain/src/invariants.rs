@@ -102,11 +102,12 @@ pub fn seen(state: &Workload, observed: &Observed) -> Vec<Breach> {
     found.0
 }
 
-/// Containers that run beside those of a plan which takes everything else away first.
+/// Containers that run beside those of a plan which takes everything else away first, or beside what must be alone.
 fn beside(state: &Workload, observed: &Observed) -> Vec<UnitId> {
     let open = state.open.as_ref().and_then(|open| open.plan.as_ref());
-    let plan = open.or(state.active.as_ref().map(|slot| &slot.plan));
-    let Some(plan) = plan.filter(|plan| plan.strategy == Strategy::Recreate) else { return Vec::new() };
+    let open = open.filter(|plan| plan.strategy == Strategy::Recreate);
+    let active = state.active.as_ref().map(|slot| &slot.plan).filter(|plan| plan.template.exclusive().is_some());
+    let Some(plan) = open.or(active) else { return Vec::new() };
     let runs = |seen: &&Seen| matches!(seen.phase, Doing::Running | Doing::Restarting);
     let (ours, others): (Vec<_>, Vec<_>) =
         observed.containers.iter().filter(runs).map(|seen| seen.unit).partition(|unit| plan.slot.contains(unit));

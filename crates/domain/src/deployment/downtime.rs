@@ -118,27 +118,25 @@ impl Look<'_> {
             }
             None => last.clone(),
         };
-        Next::append(self.failure(plan, why, lives))
+        Next::append(self.failure(why, lives.then_some(plan)))
     }
 
     /// After Swapped: what is routed is ready, and there is nothing to go back to.
     pub(super) fn conclude(self, plan: &Plan) -> Next {
         match &self.open.restores {
-            Some(why) => Next::append(self.failure(plan, Reason::clone(why), true)),
+            Some(why) => Next::append(self.failure(Reason::clone(why), Some(plan))),
             None => self.succeed(plan, plan.steps.len()),
         }
     }
 
-    fn failure(self, plan: &Plan, reason: Reason, runs: bool) -> Event {
-        let slot = plan.release.filter(|_| runs).map(|release| SlotRef {
-            release,
-            deployment: self.open.id(),
-            units: plan.slot.clone(),
-        });
-        let mut lists = Lists { active: slot, standby: None, removal: self.state.removal.clone() };
-        if lists.active.is_none() {
-            add(&mut lists.removal, plan.units.iter().map(|unit| unit.unit));
-        }
+    /// The end, with the slot of this plan as what runs from here on, if any.
+    fn failure(self, reason: Reason, runs: Option<&Plan>) -> Event {
+        let slot = |plan: &Plan| {
+            Some(SlotRef { release: plan.release?, deployment: self.open.id(), units: plan.slot.clone() })
+        };
+        let mut lists = Lists { active: runs.and_then(slot), standby: None, removal: self.state.removal.clone() };
+        let made = self.open.plan.iter().filter(|_| lists.active.is_none()).flat_map(|plan| plan.units.iter());
+        add(&mut lists.removal, made.map(|unit| unit.unit));
         DeploymentFailed { deployment: self.open.id(), reason, routed_back: false, lists }.into()
     }
 

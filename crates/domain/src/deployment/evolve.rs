@@ -251,7 +251,7 @@ fn unrouted(state: &mut Workload, event: &Event, e: &Unrouted) -> Evolved {
 }
 
 fn restore(state: &mut Workload, event: &Event, e: &RestorePlanned, at: Mark) -> Evolved {
-    if !state.open.as_ref().is_some_and(|open| open.was.is_some()) {
+    if state.open.as_ref().is_none_or(|open| open.was.is_none()) {
         return corrupt(event, "restores what was never taken away");
     }
     on_open(state, event, e.deployment, |open| {

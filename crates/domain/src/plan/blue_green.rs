@@ -19,7 +19,7 @@ pub(super) fn plan(state: &Workload, ask: Ask, observed: &Observed, (why, ids): 
         Some(Wish::Heal) => blue.iter().copied().filter(|unit| serves(observed, *unit)).collect(),
         _ => adopted.unwrap_or_default(),
     };
-    let whole = wish == Some(&Wish::Heal) && kept.len() == blue.len();
+    let whole = wish == Some(&Wish::Heal) && !blue.is_empty() && kept.len() == blue.len();
     let wanted = if ask.release.is_some() && !adopts { usize::from(ask.replicas) } else { 0 };
     let missing = if whole { 0 } else { wanted.saturating_sub(kept.len()) };
     let mut units = mint(&ask.full_name, missing, ids);

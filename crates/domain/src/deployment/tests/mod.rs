@@ -1,6 +1,7 @@
 //! Histories: given these events and this look at the world, that comes next.
 
 mod course;
+mod downtime;
 mod queue;
 mod repair;
 mod story;
