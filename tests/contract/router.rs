@@ -50,6 +50,8 @@ impl Bench {
             image: image.to_owned(),
             network: "net".to_owned(),
             address: Ipv4Addr::UNSPECIFIED,
+            alias: None,
+            dns: vec![],
             env: vec![],
             command: None,
             limits: Limits::default(),
@@ -92,6 +94,11 @@ impl Bench {
                 high: 299,
                 timeout_ms: 1000,
             }),
+            names: Some(wire::Names {
+                gateway: Ipv4Addr::new(10, 210, 0, 1),
+                prefix: 22,
+                names: vec!["shop".to_owned()],
+            }),
             policy: wire::RoutePolicy { drain_ms: 0, half_close: false },
         }
     }
@@ -128,7 +135,7 @@ async fn a_write_is_seen_and_claims_the_table() {
     assert_eq!((table.log, table.witness), (Some(put.log.clone()), Some(put.witness.clone())));
     let [entry] = table.entries.as_slice() else { panic!("{:?}", table.entries) };
     assert_eq!((&entry.workload, &entry.name, entry.generation), (&put.workload, &put.name, 1));
-    assert_eq!(entry.routes, put.routes);
+    assert_eq!((&entry.routes, &entry.names), (&put.routes, &put.names));
     let seen: Vec<_> = entry.targets.iter().map(|target| (&target.unit, target.address)).collect();
     assert_eq!(seen, targets.iter().map(|target| (&target.unit, target.address)).collect::<Vec<_>>());
 }

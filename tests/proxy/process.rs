@@ -105,6 +105,7 @@ fn write(table: &Table, origin: &Origin) -> Put {
         routes: vec![route("app.test", "/", origin.address.port())],
         targets: vec![target("u1", origin.address)],
         probe: None,
+        names: None,
         policy: RoutePolicy { drain_ms: 1_000, half_close: false },
     }
 }

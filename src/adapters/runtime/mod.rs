@@ -13,7 +13,7 @@ use cutover_domain::observed::{DockerId, ImageHealth, Phase, Restart};
 use cutover_events::workload::{Hardening, Limits, Pull};
 use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId};
 
-pub use docker::{DockerConfig, DockerRuntime, assignable};
+pub use docker::{DockerConfig, DockerRuntime, assignable, gateway};
 pub use memory::MemoryRuntime;
 
 /// The position and chain value that a container was planned at: the log must hold it.
@@ -85,6 +85,10 @@ pub struct CreateContainer {
     pub network: String,
     /// On that network.
     pub address: Ipv4Addr,
+    /// What Docker itself finds it by on that network, whether it is ready or not: only where there is never a second.
+    pub alias: Option<String>,
+    /// Whom Docker's resolver asks for names that it does not know, in this order; empty: the host's resolvers.
+    pub dns: Vec<Ipv4Addr>,
     /// Values in the clear: never logged.
     pub env: Vec<(String, String)>,
     /// Replaces the image's.

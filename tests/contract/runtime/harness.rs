@@ -130,6 +130,8 @@ impl Harness {
             image: if fails { self.failing_image.clone() } else { self.image.clone() },
             network: self.network.id.clone(),
             address: Ipv4Addr::from(address),
+            alias: None,
+            dns: vec![],
             env: [("WHO".to_owned(), "contract".to_owned())].into_iter().chain(exit).collect(),
             command: Some(vec!["last".to_owned(), "words".to_owned()]),
             limits: Limits::default(),

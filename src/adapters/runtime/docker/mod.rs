@@ -41,7 +41,7 @@ use super::{Container, CreateContainer, Hint, Image, Network, Runtime, RuntimeEr
 use crate::clock::Clock;
 use client::Client;
 
-pub use subnet::assignable;
+pub use subnet::{assignable, gateway};
 
 /// Where Docker is.
 #[derive(Clone, PartialEq, Eq, Debug)]
