@@ -1,5 +1,6 @@
 //! Effects: each is one call or two, may be repeated, and is addressed to the Docker id that was seen.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::Execution;
 use super::lane::Lane;
 use super::look::Resolved;
 use crate::adapters::router::RouterError;
-use crate::adapters::runtime::{CreateContainer, RuntimeError, Witness};
+use crate::adapters::runtime::{CreateContainer, RuntimeError, Witness, gateway, host_resolvers};
 
 /// The last output of a container that failed: this much of it is kept, bytes.
 const OUTPUT_BYTES: usize = 16 * 1024;
@@ -119,6 +120,8 @@ impl Execution {
             image: plan.template.image.clone(),
             network: plan.template.network.clone(),
             address: planned.address,
+            alias: None,
+            dns: self.dns(plan),
             env,
             command: plan.template.command.clone(),
             limits: plan.template.limits,
@@ -127,6 +130,28 @@ impl Execution {
         };
         self.runtime.create(self.log, &container).await?;
         Ok(())
+    }
+
+    /// The gateway of the project's network, where the proxy answers names, then the host's resolvers.
+    fn dns(&self, plan: &Plan) -> Vec<Ipv4Addr> {
+        let gateway = self.gateway(plan).map(|(address, _)| address);
+        gateway.into_iter().chain(host_resolvers()).collect()
+    }
+
+    /// The host's end of the network that the plan's containers are on, and the bits of its prefix.
+    fn gateway(&self, plan: &Plan) -> Option<(Ipv4Addr, u8)> {
+        let engine = self.commands.live().engine();
+        let made = engine.networks.values().find(|made| made.network == plan.template.network)?;
+        gateway(&made.subnet)
+    }
+
+    /// What the others of its project find the workload by: its name alone, because a name with a dot could be one
+    /// that somebody outside has.
+    fn names(&self, workload: WorkloadId, plan: &Plan) -> Option<wire::Names> {
+        let registry = self.commands.live().registry();
+        let name = registry.workloads.get(&workload)?.name.clone();
+        let (gateway, prefix) = self.gateway(plan)?;
+        Some(wire::Names { gateway, prefix, names: vec![name] })
     }
 
     /// An image that was pruned meanwhile is fetched again by its digest.
@@ -214,6 +239,7 @@ impl Execution {
             routes,
             targets,
             probe: plan.filter(|_| to != Targets::Nothing).and_then(probe),
+            names: plan.filter(|_| to != Targets::Nothing).and_then(|plan| self.names(lane.id, plan)),
             policy: wire::RoutePolicy { drain_ms: plan.map_or(0, |plan| plan.policy.drain_ms), half_close: false },
         };
         Ok(self.router.put(&put).await?)

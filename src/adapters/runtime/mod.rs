@@ -13,7 +13,7 @@ use cutover_domain::observed::{DockerId, ImageHealth, Phase, Restart};
 use cutover_events::workload::{Hardening, Limits, Pull};
 use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId};
 
-pub use docker::{DockerConfig, DockerRuntime, assignable, gateway};
+pub use docker::{DockerConfig, DockerRuntime, assignable, gateway, host_resolvers};
 pub use memory::MemoryRuntime;
 
 /// The position and chain value that a container was planned at: the log must hold it.

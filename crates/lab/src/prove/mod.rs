@@ -3,6 +3,7 @@
 mod bad;
 mod inputs;
 mod kill;
+mod names;
 mod neighbours;
 mod scene;
 mod swap;
@@ -36,6 +37,12 @@ pub(crate) enum Command {
     Bad,
     /// Bad input: one line, the right exit code, no event and no container.
     Inputs,
+    /// A workload calls others of its project by name while they are replaced: no call fails.
+    Names {
+        /// Deployments of each.
+        #[arg(long, default_value_t = 10)]
+        n: u32,
+    },
     /// Two engines and strangers on one daemon: none notices the others.
     Neighbours,
 }
@@ -52,6 +59,9 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         ),
         Command::Bad => ("prove bad".into(), on_stand(async |stand| bad::prove(&stand).await).await?),
         Command::Inputs => ("prove inputs".into(), on_stand(async |stand| inputs::prove(&stand).await).await?),
+        Command::Names { n } => {
+            (format!("prove names --n {n}"), on_stand(async |stand| names::prove(&stand, n).await).await?)
+        }
         Command::Neighbours => {
             let both = on_stand(async |one| on_stand(async |two| neighbours::prove(&one, &two).await).await);
             let ((mut verdict, left), outer) = both.await?;

@@ -19,7 +19,8 @@ pub(super) fn of(at: SocketAddrV4) -> Option<String> {
             holders(&text, at, *listening)
         })
         .collect();
-    if inodes.is_empty() { None } else { process(&inodes) }
+    let hidden = || "a program that cannot be seen from here".to_owned();
+    (!inodes.is_empty()).then(|| process(&inodes).unwrap_or_else(hidden))
 }
 
 /// Inodes of the sockets in a table that have the port at the address, or at all addresses.

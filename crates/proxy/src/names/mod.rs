@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use keep::{Keeper, Kept, sort};
-pub use sockets::Pair;
+pub use sockets::{Pair, holder_of_the_port};
 use upstream::Upstream;
 
 use crate::config::{Config, MAX_NAME_ANSWERS, MAX_NAME_CONNECTIONS, NAME_RETRY};

@@ -6,9 +6,21 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::holder;
+use crate::config::NAME_PORT;
 
 /// Connections that wait to be accepted: as many as are served.
 const BACKLOG: i32 = 64;
+
+/// What to do about a program that has the port everywhere.
+const REMEDY: &str = "let it listen on its own addresses only";
+
+/// Who keeps every gateway from the port on which names are asked, and what to do about it; `None` when nobody does.
+#[must_use]
+pub fn holder_of_the_port() -> Option<String> {
+    let everywhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, NAME_PORT);
+    let who = holder::of(everywhere)?;
+    Some(format!("port {NAME_PORT} of all addresses is taken by {who}; {REMEDY}"))
+}
 
 /// Both sockets on which names are asked at one address.
 #[derive(Debug)]
@@ -52,7 +64,7 @@ fn why(at: SocketAddrV4, error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::AddrInUse => {
             let who = holder::of(at).unwrap_or_else(|| "another program".to_owned());
-            format!("{what}: port {port} is taken by {who}; let it listen on its own addresses only")
+            format!("{what}: port {port} is taken by {who}; {REMEDY}")
         }
         ErrorKind::PermissionDenied => {
             format!(

@@ -11,6 +11,7 @@
 //! | `steps` | start, policy, stop, remove, output |
 //! | `images` | references and pulls |
 //! | `networks`, `subnet` | a network per project, with addresses that nobody else uses |
+//! | `resolvers` | whom containers ask when the proxy does not answer |
 //! | `hints` | the stream of events |
 
 mod age;
@@ -22,6 +23,7 @@ mod labels;
 mod look;
 mod names;
 mod networks;
+mod resolvers;
 mod steps;
 mod subnet;
 
@@ -41,6 +43,7 @@ use super::{Container, CreateContainer, Hint, Image, Network, Runtime, RuntimeEr
 use crate::clock::Clock;
 use client::Client;
 
+pub use resolvers::host_resolvers;
 pub use subnet::{assignable, gateway};
 
 /// Where Docker is.
