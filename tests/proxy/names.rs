@@ -9,7 +9,7 @@ use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -49,10 +49,15 @@ pub(crate) fn query(name: &str, kind: RecordType) -> Vec<u8> {
     message.to_vec().unwrap()
 }
 
+/// Somebody on the network of a gateway.
+fn neighbour(gateway: Ipv4Addr) -> SocketAddr {
+    let [a, b, c, _] = gateway.octets();
+    SocketAddr::from(([a, b, c, 9], 0))
+}
+
 /// Asks by datagram from an address of the gateway's network, again when nobody listens yet.
 async fn ask(gateway: Ipv4Addr, port: u16, name: &str) -> Message {
-    let [a, b, c, _] = gateway.octets();
-    let socket = UdpSocket::bind((Ipv4Addr::new(a, b, c, 9), 0)).await.unwrap();
+    let socket = UdpSocket::bind(neighbour(gateway)).await.unwrap();
     socket.connect((gateway, port)).await.unwrap();
     let query = query(name, RecordType::A);
     let answer = std::cell::RefCell::new(None);
@@ -72,7 +77,9 @@ async fn ask(gateway: Ipv4Addr, port: u16, name: &str) -> Message {
 
 async fn ask_on_a_connection(gateway: Ipv4Addr, port: u16, name: &str) -> Message {
     let query = query(name, RecordType::A);
-    let mut stream = TcpStream::connect((gateway, port)).await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(neighbour(gateway)).unwrap();
+    let mut stream = socket.connect((gateway, port).into()).await.unwrap();
     stream.write_all(&u16::try_from(query.len()).unwrap().to_be_bytes()).await.unwrap();
     stream.write_all(&query).await.unwrap();
     let length = stream.read_u16().await.unwrap();
