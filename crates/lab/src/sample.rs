@@ -22,7 +22,8 @@ pub(crate) struct Version {
     pub name: String,
     /// More environment, `NAME=VALUE`; how it misbehaves.
     pub env: Vec<String>,
-    source: &'static str,
+    /// Which program.
+    pub source: &'static str,
 }
 
 impl Version {
