@@ -5,6 +5,7 @@ use cutover_domain::observed::DockerId;
 
 use super::Execution;
 use super::lane::Lane;
+use crate::adapters::runtime::gateway;
 
 /// Bytes of present output that are read for one container at most.
 const OUTPUT_BYTES: usize = 64 * 1024;
@@ -44,7 +45,32 @@ impl Execution {
             }));
         }
         found.extend(self.strangers().await?);
+        found.extend(self.nameless().await?);
         Ok(found)
+    }
+
+    /// Projects whose names are not answered.
+    async fn nameless(&self) -> Result<Vec<Examined>, String> {
+        let table = self.router.table().await.map_err(|error| error.to_string())?;
+        let engine = self.commands.live().engine();
+        let project = |address| {
+            let made = engine.networks.values().find(|made| gateway(&made.subnet).is_some_and(|at| at.0 == address));
+            made.map_or_else(|| format!("names on {address}"), |made| format!("names of {}", made.project))
+        };
+        let problems = table.gateways.into_iter().filter_map(|gateway| Some((gateway.address, gateway.problem?)));
+        Ok(problems.map(|(at, text)| Examined { name: project(at), broken: true, text }).collect())
+    }
+
+    /// Why the names of a project are not answered, or will not be once it has a network; `None`: no reason is known.
+    pub async fn nameless_project(&self, project: &str) -> Option<String> {
+        let network = self.commands.live().engine().networks.get(project).cloned();
+        let Some(made) = network else {
+            let holder = tokio::task::spawn_blocking(cutover_proxy::names::holder_of_the_port).await.ok().flatten()?;
+            return Some(format!("names of its workloads will not be answered: {holder}"));
+        };
+        let (address, _) = gateway(&made.subnet)?;
+        let table = self.router.table().await.ok()?;
+        table.gateways.into_iter().find(|gateway| gateway.address == address)?.problem
     }
 
     /// Containers with our log id that belong to no workload of the log.

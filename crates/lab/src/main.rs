@@ -96,7 +96,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Image { version, env } => {
             let docker = docker::Docker::connect()?;
             docker.ping().await?;
-            println!("{}", sample::Version { name: version, env }.make(&docker).await?);
+            println!("{}", sample::Version { env, ..sample::Version::good(&version) }.make(&docker).await?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Load(args) => load(args).await,

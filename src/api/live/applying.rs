@@ -34,7 +34,11 @@ impl LiveBackend {
         let revisions = self.commands.apply(recorded, all).await?;
         let mut workloads = Vec::with_capacity(declared.len());
         for ((id, declared), revision) in ids.iter().zip(&declared).zip(revisions) {
-            workloads.push(self.deploy_applied(&asker, (*id, declared), revision, ask.mode).await?);
+            let mut view = self.deploy_applied(&asker, (*id, declared), revision, ask.mode).await?;
+            if let Some(why) = self.execution.nameless_project(&declared.project).await {
+                view.note = format!("{}; {why}", view.note);
+            }
+            workloads.push(view);
         }
         Ok(ApplyView { workloads })
     }
