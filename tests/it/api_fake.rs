@@ -45,6 +45,8 @@ impl Fake {
             workload: Some("shop/web".to_owned()),
             cause: "person".to_owned(),
             actor: "local:0:root".to_owned(),
+            told: name.to_owned(),
+            tone: Tone::Normal,
             fields,
         });
         self.head.send_replace(position);

@@ -8,6 +8,7 @@ mod hooks;
 mod showing;
 mod spec;
 mod telling;
+mod waiting;
 mod wishing;
 
 use std::sync::Arc;

@@ -50,7 +50,7 @@ impl LiveBackend {
     async fn workload(&self, id: WorkloadId) -> Result<WorkloadView, Refusal> {
         let live = self.commands.live();
         let (state, registry) = (live.cell(id).state(), self.registry());
-        let (rows, _) = self.world.of(id);
+        let (rows, route) = self.world.of(id);
         let spec = registry.workloads.get(&id).and_then(|registered| registered.revisions.last());
         let release = state.active.as_ref().and_then(|slot| state.release(slot.release));
         let open = state.open.as_ref().map(Open::id);
@@ -82,6 +82,7 @@ impl LiveBackend {
             containers: rows.iter().map(|row| container(&state, row)).collect(),
             deployment,
             queued: state.queue.iter().map(|intent| intent.deployment.to_string()).collect(),
+            waits: super::waiting::waits(&state, &(rows, route), (self.clock.stamp(), self.execution.started_ms)),
             last,
         })
     }
@@ -190,6 +191,7 @@ fn container(state: &Workload, row: &ContainerRow) -> ContainerView {
         deployment_id: slot_deployment(state, row.unit),
         phase: row.phase.into(),
         ready: row.phase == "running" && matches!(role, Role::Active | Role::Standby),
+        restarts: row.restarts,
         address: row.address.map(|address| address.to_string()).unwrap_or_default(),
     }
 }

@@ -1,7 +1,7 @@
 //! How a deployment ended, for a person.
 
-use super::words::duration;
 use super::{Paint, Tone};
+use crate::api::told::words::duration;
 use crate::api::views::{DeploymentView, Outcome, OutputView, WishKind};
 
 /// Lines of a failed container's output that are shown with its failure.

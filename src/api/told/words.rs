@@ -6,7 +6,8 @@ use crate::api::time::parse_rfc3339;
 const SHORT_DIGEST: usize = 12;
 
 /// A duration: `340 ms`, `1.6 s`, `2 min 5 s`, `1 h 3 min`.
-pub(super) fn duration(ms: u64) -> String {
+#[must_use]
+pub fn duration(ms: u64) -> String {
     let seconds = ms / 1_000;
     match ms {
         0..1_000 => format!("{ms} ms"),
@@ -18,7 +19,8 @@ pub(super) fn duration(ms: u64) -> String {
 }
 
 /// How long ago a time was: `just now`, `8 s ago`, `3 min ago`, `2 h ago`, `5 d ago`.
-pub(super) fn ago(time: &str, now_ms: u64) -> String {
+#[must_use]
+pub fn ago(time: &str, now_ms: u64) -> String {
     let Some(then) = parse_rfc3339(time) else { return String::new() };
     let seconds = now_ms.saturating_sub(then) / 1_000;
     match seconds {
@@ -31,13 +33,15 @@ pub(super) fn ago(time: &str, now_ms: u64) -> String {
 }
 
 /// The first characters of a digest, without its algorithm: `sha256:0123…` is `0123456789ab`.
-pub(super) fn short_digest(digest: &str) -> String {
+#[must_use]
+pub fn short_digest(digest: &str) -> String {
     let hex = digest.rsplit(':').next().unwrap_or(digest);
     hex.chars().take(SHORT_DIGEST).collect()
 }
 
 /// A count with its noun.
-pub(super) fn count(number: u64, one: &str, many: &str) -> String {
+#[must_use]
+pub fn count(number: u64, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
 
