@@ -17,7 +17,7 @@ impl LiveBackend {
             Err(refusal) => add("log", Finding::Unknown, refusal.to_string()),
         }
         for text in self.commands.live().engine().held.values() {
-            add("held", Finding::Broken, text.clone());
+            add("held", Finding::Broken, format!("{text}; `cutover status` says how to go on"));
         }
         match self.execution.examine().await {
             Ok(examined) => examined.into_iter().for_each(|Examined { name, verdict, text }| {

@@ -93,7 +93,9 @@ impl LiveBackend {
             cell.state().release(id).map(|release| (workload, release.deployment))
         };
         let found = self.commands.live().cells().into_iter().find_map(of);
-        let (workload, deployment) = found.ok_or_else(|| Refusal::UnknownName(format!("no release is {id}")))?;
+        let (workload, deployment) = found.ok_or_else(|| {
+            Refusal::UnknownName(format!("no release is {id}: `cutover releases NAME` lists those of a workload"))
+        })?;
         let mut view = self.explain_deployment(deployment).await?;
         view.answer = format!("{id} of {} was made by {deployment}; {}", self.full_name(workload), view.answer);
         Ok(view)
@@ -138,7 +140,9 @@ impl LiveBackend {
 
     async fn course(&self, id: DeploymentId) -> Result<Vec<Sealed>, Refusal> {
         let begins = self.commands.live().with_deployments(|all| all.begins(id));
-        let begins = begins.ok_or_else(|| Refusal::UnknownName(format!("no deployment is {id}")))?;
+        let begins = begins.ok_or_else(|| {
+            Refusal::UnknownName(format!("no deployment is {id}: `cutover timeline NAME` lists those of a workload"))
+        })?;
         let commits = self.commands.log().read(StreamId::Workload(begins.workload), begins.version, CHAIN).await?;
         let ours = |sealed: &Sealed| sealed.commit.events.iter().any(|event: &Event| event.deployment() == Some(id));
         Ok(commits.into_iter().filter(ours).collect())

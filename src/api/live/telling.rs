@@ -19,7 +19,9 @@ const LOOKED_AT: usize = 4_096;
 impl LiveBackend {
     pub(super) async fn told(&self, id: DeploymentId) -> Result<DeploymentView, Refusal> {
         let begins = self.commands.live().with_deployments(|all| all.begins(id));
-        let begins = begins.ok_or_else(|| Refusal::UnknownName(format!("no deployment is {id}")))?;
+        let begins = begins.ok_or_else(|| {
+            Refusal::UnknownName(format!("no deployment is {id}: `cutover timeline NAME` lists those of a workload"))
+        })?;
         let mut tale = Tale::new(self.full_name(begins.workload), id, begins);
         let mut from = begins.version;
         while !tale.over {

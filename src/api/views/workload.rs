@@ -261,7 +261,7 @@ pub struct DifferenceView {
 pub struct PlannedView {
     /// `project/name`.
     pub workload: String,
-    /// `register`, `revise` or `nothing`.
+    /// `register and deploy`, `revise and deploy` or `nothing new`.
     pub action: String,
     /// What differs; values of the environment are not shown.
     pub differences: Vec<DifferenceView>,

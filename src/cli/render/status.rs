@@ -10,6 +10,8 @@ use crate::api::views::{
 
 /// Columns of labels in the view of one workload: the longest, and two spaces.
 const LABEL: usize = 11;
+/// Columns of the name of a container that tell one from another: its end is its own.
+const LEAST_CONTAINER: usize = 20;
 /// Columns of an image reference that tell one version from another.
 const LEAST_IMAGE: usize = 14;
 
@@ -169,7 +171,7 @@ fn one(workload: &WorkloadView, screen: &Screen) -> String {
 fn containers(containers: &[ContainerView], screen: &Screen) -> String {
     let columns = [
         Column::whole("ROLE"),
-        Column::whole("CONTAINER"),
+        Column::shrinks("CONTAINER", LEAST_CONTAINER),
         Column::drops("ID", 3),
         Column::whole("STATE"),
         Column::drops("RESTARTS", 1),
