@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn the_committed_pictures_are_those_of_the_pinned_texts() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let texts = texts(&root.join("tests/golden/terminal")).unwrap();
+        let texts = texts(&root.join("tests/fixtures/terminal")).unwrap();
         assert!(!texts.is_empty());
         for (name, text) in texts {
             let committed = std::fs::read_to_string(root.join(format!("docs/img/{name}.svg"))).unwrap_or_default();

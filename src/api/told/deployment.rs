@@ -26,13 +26,14 @@ pub fn wish(wish: &Wish) -> String {
 }
 
 pub(super) fn queued(e: &IntentQueued, cause: Cause, actor: &Actor) -> String {
-    format!("{}, {}", wish(&e.wish), asked(e, cause, actor))
+    let change = e.change.as_ref().and_then(change).map(|change| format!(" ({change})")).unwrap_or_default();
+    format!("{}{change}, {}", wish(&e.wish), asked(cause, actor))
 }
 
 /// Who asked, and what brought it about.
-fn asked(e: &IntentQueued, cause: Cause, actor: &Actor) -> String {
+fn asked(cause: Cause, actor: &Actor) -> String {
     match cause {
-        Cause::Delivery(id) => format!("asked by delivery {id}{}", e.change.as_ref().map(at).unwrap_or_default()),
+        Cause::Delivery(id) => format!("asked by delivery {id}"),
         Cause::Revision(number) => format!("asked by spec revision {number} of {}", who(actor)),
         Cause::Drift => "because the world differed".into(),
         Cause::Deployment(id) => format!("because of {id}"),
@@ -40,12 +41,14 @@ fn asked(e: &IntentQueued, cause: Cause, actor: &Actor) -> String {
     }
 }
 
-/// Where in a repository a change is.
-fn at(change: &Change) -> String {
-    let on = change.branch().or_else(|| change.tag()).map(|name| format!(" on {name}")).unwrap_or_default();
-    match change.sha.chars().take(SHORT_SHA).collect::<String>() {
-        sha if sha.is_empty() => on,
-        sha => format!(" at {sha}{on}"),
+/// A commit and where in its repository it is: `c0ffee1 on main`.
+fn change(change: &Change) -> Option<String> {
+    let sha: String = change.sha.chars().take(SHORT_SHA).collect();
+    match (sha.as_str(), change.branch().or_else(|| change.tag())) {
+        ("", None) => None,
+        ("", Some(name)) => Some(name.to_owned()),
+        (sha, None) => Some(sha.to_owned()),
+        (sha, Some(name)) => Some(format!("{sha} on {name}")),
     }
 }
 

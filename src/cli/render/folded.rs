@@ -106,7 +106,7 @@ impl Story {
         let elapsed = at.saturating_sub(self.began_ms);
         match line.event.as_str() {
             "IntentQueued" => {
-                line.told.clone_into(&mut self.wish);
+                self.wish = asked(line);
                 line.text("wish").clone_into(&mut self.kind);
             }
             "Swapped" if !leads_nowhere(line) => self.live_ms = self.live_ms.or(Some(elapsed)),
@@ -116,19 +116,28 @@ impl Story {
             "DeploymentSucceeded" if self.kind == TEARDOWN => {
                 "what is left of it is removed".clone_into(&mut self.step)
             }
-            "DeploymentSucceeded" => self.ended("succeeded", Tone::Good, format!("took {}", duration(elapsed))),
+            "DeploymentSucceeded" => self.ended("succeeded", Tone::Good, String::new()),
             "DeploymentFailed" if line.fields.get("routed_back") == Some(&true.into()) => {
                 self.ended("routed back", Tone::Bad, line.reason().to_owned());
             }
             "DeploymentFailed" => self.ended("failed", Tone::Bad, line.reason().to_owned()),
-            "IntentSuperseded" => self.ended("superseded", Tone::Quiet, format!("by {}", line.text("by"))),
-            "IntentCancelled" => self.ended("cancelled", Tone::Quiet, line.told.replacen("cancelled ", "", 1)),
+            "IntentSuperseded" => self.ended("superseded", Tone::Quiet, String::new()),
+            "IntentCancelled" => self.ended("cancelled", Tone::Quiet, line.told.replacen("cancelled", "ended", 1)),
             _ => self.step = names.spoken(&line.told),
         }
     }
 
     fn ended(&mut self, outcome: &'static str, tone: Tone, why: String) {
         self.end = Some(End { outcome, tone, why });
+    }
+}
+
+/// The wish in the fewest words: who asked, and the change that a delivery brought.
+fn asked(line: &EventLine) -> String {
+    match (line.cause.as_str(), line.told.split_once(", asked by ")) {
+        ("person", Some((wish, who))) => format!("{wish} by {who}"),
+        (cause, Some((wish, _))) if cause.starts_with("delivery:") => format!("{wish} by a delivery"),
+        _ => line.told.clone(),
     }
 }
 
@@ -143,7 +152,9 @@ fn row(id: &str, story: &Story, screen: &Screen) -> String {
     let live = story.live_ms.map(|ms| format!("live after {}", duration(ms)));
     let parts = [Some(story.wish.clone()), live, Some(why)];
     let text: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
-    entry((outcome, tone), (&story.last_time, id), &text.join("; "), screen)
+    // Where a line is short, the id is for those that a person may want to do something about; `--steps` has all.
+    let done = matches!(tone, Tone::Good | Tone::Quiet) && !screen.has(WIDE);
+    entry((outcome, tone), (&story.last_time, if done { "" } else { id }), &text.join("; "), screen)
 }
 
 /// When, what became of it, which deployment, and the text beside.

@@ -1,10 +1,12 @@
-//! What people read, pinned: `tests/golden/terminal/NAME.COLUMNS.txt`, and `NAME.COLUMNS.ansi` with colours, which the
+//! What people read, pinned: `tests/fixtures/terminal/NAME.COLUMNS.txt`, and `NAME.COLUMNS.ansi` with colours, which the
 //! screenshots of the README are made from.
 
 use std::path::{Path, PathBuf};
 
+use cutover_events::delivery::{Change, ChangeKind};
 use cutover_events::deployment::{
-    DeploymentFailed, DeploymentSucceeded, Drift, DriftSeen, IntentSuperseded, Lists, Parked, UnitRemoved, Wish,
+    DeploymentFailed, DeploymentSucceeded, Drift, DriftSeen, IntentQueued, IntentSuperseded, Lists, Parked,
+    UnitRemoved, Wish,
 };
 use cutover_events::{Actor, Cause, DeliveryId};
 
@@ -24,7 +26,7 @@ const COLUMNS: [usize; 3] = [60, 80, 120];
 const PICTURE: usize = 100;
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/terminal")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/terminal")
 }
 
 /// Compares with the file of that name; `WRITE_GOLDEN=1` writes it anew.
@@ -43,7 +45,8 @@ fn every_width(name: &str, render: impl Fn(&Screen) -> String) {
         let text = render(&screen(columns));
         pinned(&format!("{name}.{columns}.txt"), &text);
         for line in text.lines() {
-            assert!(width(line) <= columns, "{name} at {columns} columns: {line}");
+            let one_word = !line.trim_start().contains(' ');
+            assert!(width(line) <= columns || one_word, "{name} at {columns} columns: {line}");
             assert_eq!(line, line.trim_end(), "{name} at {columns} columns");
         }
     }
@@ -87,21 +90,31 @@ fn steps(story: &[EventLine], screen: &Screen) -> String {
 /// A push that a newer one takes the place of, one that is live, one that fails, one that is parked, one that waits.
 fn history() -> Vec<EventLine> {
     let mut story = vec![
-        caused(7, 0, queued(7, image("ghcr.io/acme/shop:v1")), pushed()),
+        caused(
+            7,
+            0,
+            IntentQueued { change: Some(change()), ..queued(7, image("ghcr.io/acme/shop:c0ffee1")) },
+            pushed(),
+        ),
         event(8, 4, IntentSuperseded { deployment: id(7), by: id(1), lists: None }),
     ];
     story.extend(deployment_story());
-    story.push(event(22, 12_000, UnitRemoved { unit: UNIT }));
     let (deployment, lists) = (id(2), Lists::default());
     story.push(event(23, 60_000, queued(2, image("ghcr.io/acme/shop:v3"))));
     story.push(event(24, 121_000, DeploymentFailed { deployment, reason: reason(), routed_back: false, lists }));
     story.push(event(25, 180_000, DriftSeen { unit: UNIT, drift: Drift::Gone }));
     story.push(caused(26, 180_000, queued(3, Wish::Heal), (Cause::Drift, Actor::Engine)));
     story.push(event(27, 182_000, DeploymentSucceeded { deployment: id(3), lists: Lists::default() }));
+    story.push(event(27, 182_500, UnitRemoved { unit: UNIT }));
     story.push(event(28, 200_000, queued(4, Wish::Rollback(None))));
     story.push(event(29, 230_000, Parked { deployment: id(4), reason: reason() }));
     story.push(event(30, 240_000, queued(5, Wish::Restart)));
     story
+}
+
+fn change() -> Change {
+    let (reference, sha) = ("refs/heads/main".into(), "c0ffee15e2f4a3b9".into());
+    Change { kind: ChangeKind::Branch, repo: "acme/shop".into(), reference, sha, ..Change::default() }
 }
 
 fn pushed() -> (Cause, Actor) {

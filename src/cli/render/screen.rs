@@ -58,7 +58,7 @@ impl Screen {
         if self.columns.is_some() { AGE_COLUMNS } else { TIME_COLUMNS }
     }
 
-    /// A time that is to come: `48 s more`, or `until …` in full where the text must stay stable.
+    /// A time that is to come: `48 s left`, or `until …` in full where the text must stay stable.
     pub(super) fn until(&self, time: &str) -> String {
         if self.columns.is_none() {
             return format!("until {}", absolute(time));
@@ -67,7 +67,7 @@ impl Screen {
             None => String::new(),
             Some(left) if left < 1_000 => "any moment now".into(),
             // Whole seconds: what is left is an upper bound, and tenths of it would be noise.
-            Some(left) => format!("{} more", duration(left / 1_000 * 1_000)),
+            Some(left) => format!("{} left", duration(left / 1_000 * 1_000)),
         }
     }
 
@@ -157,7 +157,7 @@ mod tests {
         let (now, at) = (parse_rfc3339("2026-01-31T12:05:00.000Z").unwrap(), "2026-01-31T12:00:00.000Z");
         let later = "2026-01-31T12:05:48.700Z";
         let terminal = Screen::terminal(Paint::Plain, 80, now);
-        assert_eq!((terminal.since(at), terminal.until(later)), ("5 min ago".into(), "48 s more".into()));
+        assert_eq!((terminal.since(at), terminal.until(later)), ("5 min ago".into(), "48 s left".into()));
         assert_eq!(terminal.until(at), "any moment now");
         let file = Screen::plain(now);
         assert_eq!(file.since(at), "2026-01-31 12:00:00Z");

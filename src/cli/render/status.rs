@@ -63,7 +63,8 @@ fn held(view: &StatusView, screen: &Screen) -> String {
         let text = format!("{}; `cutover confirm {word}` goes on as things are", held.text);
         screen.hanging("HELD  ", (Tone::Bad, &text))
     };
-    view.held.iter().map(line).collect()
+    let held: String = view.held.iter().map(line).collect();
+    if held.is_empty() { held } else { format!("{held}\n") }
 }
 
 /// How many are in which state, for more than one.

@@ -198,7 +198,7 @@ a/漢字             x
     fn a_narrow_screen_cuts_first_and_leaves_out_then() {
         let cut = "\
 NAME      STATE    IMAGE             SINCE
-shop/web  running  …cme/shop:1.4.2   5 min ago
+shop/web  running  …acme/shop:1.4.2  5 min ago
 ";
         let at_46 = sample().render(&Screen::terminal(Paint::Plain, 46, 0));
         assert!(at_46.starts_with(cut), "{at_46}");
