@@ -118,6 +118,7 @@ impl Engine {
         };
         let engine = Self { backend, twin, workload, stop, tasks, _folder: folder };
         engine.apply(50).await;
+        engine.deploy("app:1").await;
         engine.until("it runs", |state| state.active.is_some() && state.open.is_none()).await;
         engine
     }
@@ -180,11 +181,11 @@ fn finding(view: &DoctorView, name: &str) -> (Finding, String) {
 async fn what_is_watched_is_explained_by_its_own_deployment_in_sentences() {
     let mut engine = Engine::begin().await;
     engine.apply(LONG_MS).await;
-    engine.until("the change is open", |state| state.open.is_some()).await;
+    engine.deploy("app:2").await;
     engine.until("it bakes", |state| matches!(&state.open, Some(o) if matches!(o.phase, Phase::Swapped { .. }))).await;
     let open = engine.state().open.as_ref().unwrap().id().to_string();
     let view = engine.backend.explain(About::Workload(WorkloadName("web".into()))).await.unwrap();
-    assert!(view.answer.contains(&open) && view.answer.contains("app:1"), "{}", view.answer);
+    assert!(view.answer.contains(&open) && view.answer.contains("app:2"), "{}", view.answer);
     let told: Vec<&str> = view.chain.iter().map(|link| link.text.as_str()).collect();
     for kind in CATALOGUE {
         assert!(told.iter().all(|text| !text.contains(kind.name)), "{} in {told:?}", kind.name);

@@ -122,19 +122,18 @@ impl LiveBackend {
 
     /// Every hook that there ever was, those that are there first: what came in through a removed one stays explained.
     async fn every_hook(&self) -> Result<Vec<HookId>, Refusal> {
-        let mut hooks: Vec<_> = self.commands.live().engine().hooks.keys().copied().collect();
+        let here = self.commands.live().engine().hooks.clone();
+        let mut hooks: Vec<_> = here.keys().copied().collect();
         let mut from = 1;
         loop {
             let commits = self.commands.log().read(StreamId::Engine, from, PAGE).await?;
             let Some(last) = commits.last() else { return Ok(hooks) };
             from = last.commit.last_version() + 1;
-            for event in commits.iter().flat_map(|sealed| &sealed.commit.events) {
-                if let Event::HookAdded(added) = event
-                    && !hooks.contains(&added.hook)
-                {
-                    hooks.push(added.hook);
-                }
-            }
+            let added = commits.iter().flat_map(|sealed| &sealed.commit.events).filter_map(|event| match event {
+                Event::HookAdded(added) => Some(added.hook),
+                _ => None,
+            });
+            hooks.extend(added.filter(|hook| !here.contains_key(hook)));
         }
     }
 

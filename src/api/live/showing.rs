@@ -174,7 +174,7 @@ impl LiveBackend {
             container: row.name.clone(),
             role: role_word(seen.role).into(),
             deployment_id: seen.deployment_id,
-            time: rfc3339(self.clock.stamp().wall_ms),
+            time: String::new(),
             lines: all[all.len().saturating_sub(lines)..].to_vec(),
         }
     }

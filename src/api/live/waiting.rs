@@ -115,7 +115,7 @@ impl Look<'_> {
     fn queue(&self, found: &mut Vec<WaitView>) {
         let mut before = self.state.open.as_ref().map(Open::id);
         for intent in &self.state.queue {
-            let behind = before.map_or_else(|| "begins".to_owned(), |id| format!("waits behind {id}"));
+            let behind = before.map_or_else(|| "is about to begin".to_owned(), |id| format!("waits behind {id}"));
             found.push(WaitView {
                 kind: WaitKind::Lane,
                 deployment_id: Some(intent.deployment.to_string()),
@@ -173,7 +173,7 @@ impl Look<'_> {
         Some(WaitView {
             kind: WaitKind::Standby,
             deployment_id: Some(slot.deployment.to_string()),
-            text: format!("{reference} stands by: a rollback to it takes no start"),
+            text: format!("{reference} stands by for an instant rollback"),
             until: self.until(*since, slot.plan.policy.standby_ms),
             then: "it is removed".into(),
             hint: String::new(),

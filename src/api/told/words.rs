@@ -13,9 +13,14 @@ pub fn duration(ms: u64) -> String {
         0..1_000 => format!("{ms} ms"),
         1_000..60_000 if ms % 1_000 < 100 => format!("{seconds} s"),
         1_000..60_000 => format!("{seconds}.{} s", ms % 1_000 / 100),
-        60_000..3_600_000 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+        60_000..3_600_000 => two((seconds / 60, "min"), (seconds % 60, "s")),
+        _ => two((seconds / 3_600, "h"), (seconds / 60 % 60, "min")),
     }
+}
+
+/// A number of one unit and, unless it is nothing, of the next smaller one.
+fn two((large, unit): (u64, &str), (small, smaller): (u64, &str)) -> String {
+    if small == 0 { format!("{large} {unit}") } else { format!("{large} {unit} {small} {smaller}") }
 }
 
 /// How long ago a time was: `just now`, `8 s ago`, `3 min ago`, `2 h ago`, `5 d ago`.
@@ -51,8 +56,8 @@ mod tests {
 
     #[test]
     fn durations_read_well() {
-        let told: Vec<String> = [0, 340, 1_600, 10_000, 59_999, 125_000, 3_780_000].map(duration).into();
-        assert_eq!(told, ["0 ms", "340 ms", "1.6 s", "10 s", "59.9 s", "2 min 5 s", "1 h 3 min"]);
+        let told: Vec<String> = [0, 340, 1_600, 10_000, 59_999, 60_000, 125_000, 3_780_000].map(duration).into();
+        assert_eq!(told, ["0 ms", "340 ms", "1.6 s", "10 s", "59.9 s", "1 min", "2 min 5 s", "1 h 3 min"]);
     }
 
     #[test]

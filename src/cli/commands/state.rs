@@ -66,7 +66,7 @@ pub(super) async fn logs(session: &mut Session, logs: &Logs) -> Result<Exit, Fai
     if let Some(deployment) = &logs.deployment {
         let call = Call::get(format!("/api/v1/deployments/{deployment}"));
         let render = |view: &DeploymentView, screen: &Screen| match &view.output {
-            Some(output) => render::deployment::output(output, screen.paint),
+            Some(output) => render::deployment::output(output, screen),
             None => format!("nothing was kept of {}\n", view.deployment_id),
         };
         tell::<DeploymentView>(session, call, logs.json, render).await?;
@@ -77,7 +77,7 @@ pub(super) async fn logs(session: &mut Session, logs: &Logs) -> Result<Exit, Fai
         if view.outputs.is_empty() {
             return format!("{} has no output: nothing runs, and nothing was kept\n", view.workload);
         }
-        view.outputs.iter().map(|output| render::deployment::output(output, screen.paint)).collect()
+        view.outputs.iter().map(|output| render::deployment::output(output, screen)).collect()
     };
     tell::<LogsView>(session, call, logs.json, render).await?;
     Ok(Exit::Ok)

@@ -135,9 +135,9 @@ impl Story {
 /// The wish in the fewest words: who asked, and the change that a delivery brought.
 fn asked(line: &EventLine) -> String {
     match (line.cause.as_str(), line.told.split_once(", asked by ")) {
-        ("person", Some((wish, who))) => format!("{wish} by {who}"),
         (cause, Some((wish, _))) if cause.starts_with("delivery:") => format!("{wish} by a delivery"),
-        _ => line.told.clone(),
+        (_, Some((wish, who))) => format!("{wish} by {who}"),
+        (_, None) => line.told.clone(),
     }
 }
 
@@ -172,7 +172,7 @@ fn entry((outcome, tone): (&str, Tone), (time, id): (&str, &str), text: &str, sc
         head.push_str(&" ".repeat(ID.saturating_sub(width(id)) + GAP));
         taken += ID + GAP;
     }
-    let text = if wide || id.is_empty() { text.to_owned() } else { format!("{text}  {id}") };
+    let text = if wide || id.is_empty() { text.to_owned() } else { format!("{text} ({id})") };
     let mut out = String::new();
     for (index, part) in screen.wrapped(&text, taken).iter().enumerate() {
         if index > 0 {

@@ -57,7 +57,7 @@ fn one(delivery: &DeliveryView, screen: &Screen) -> String {
     let columns = screen.time_columns();
     let head = format!("{}{when}  ", " ".repeat(columns.saturating_sub(width(&when))));
     let what = format!("{} {} ({}): {summary}", delivery.delivery_id, delivery.event, delivery.sender_id);
-    let mut text = screen.hanging(&head, (Tone::Normal, &what));
+    let mut text = screen.beside((Tone::Quiet, &head), (Tone::Normal, &what));
     for verdict in &delivery.verdicts {
         let (tone, deployment) = match &verdict.deployment_id {
             Some(id) => (Tone::Good, format!("{id} ")),

@@ -118,7 +118,7 @@ pub(in crate::cli) fn explain(view: &ExplainView, screen: &Screen) -> String {
         let when = screen.since(&link.time);
         let head = format!("{}{when}  ", " ".repeat(columns.saturating_sub(width(&when))));
         let position = if link.position == 0 { String::new() } else { format!("  ({})", link.position) };
-        text.push_str(&screen.hanging(&head, (Tone::Normal, &format!("{}{position}", link.text))));
+        text.push_str(&screen.beside((Tone::Quiet, &head), (Tone::Normal, &format!("{}{position}", link.text))));
     }
     text
 }

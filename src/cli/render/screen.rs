@@ -80,14 +80,18 @@ impl Screen {
     }
 
     /// A paragraph after a head: further lines stand under the first word. Every line ends with its line end.
-    pub(super) fn hanging(&self, head: &str, (tone, text): (Tone, &str)) -> String {
+    pub(super) fn hanging(&self, head: &str, text: (Tone, &str)) -> String {
+        self.beside((Tone::Normal, head), text)
+    }
+
+    /// The same with a head that has a meaning of its own.
+    pub(super) fn beside(&self, (of_head, head): (Tone, &str), (tone, text): (Tone, &str)) -> String {
         let indent = width(head);
         let mut out = String::new();
         for (index, line) in self.wrapped(text, indent).iter().enumerate() {
-            if index == 0 {
-                out.push_str(head);
-            } else {
-                out.push_str(&" ".repeat(indent));
+            match index {
+                0 => out.push_str(&self.tone(of_head, head)),
+                _ => out.push_str(&" ".repeat(indent)),
             }
             out.push_str(&self.tone(tone, line));
             out.push('\n');

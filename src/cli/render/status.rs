@@ -61,7 +61,7 @@ fn held(view: &StatusView, screen: &Screen) -> String {
         let cause = serde_json::to_value(held.cause).ok();
         let word = cause.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
         let text = format!("{}; `cutover confirm {word}` goes on as things are", held.text);
-        screen.hanging("HELD  ", (Tone::Bad, &text))
+        screen.beside((Tone::Bad, "HELD  "), (Tone::Normal, &text))
     };
     let held: String = view.held.iter().map(line).collect();
     if held.is_empty() { held } else { format!("{held}\n") }
@@ -135,7 +135,7 @@ fn one(workload: &WorkloadView, screen: &Screen) -> String {
     let mut text = format!("{}  {}", screen.tone(Tone::Strong, &workload.workload), screen.tone(tone, word));
     text.push_str(&format!(", {} ready\n", screen.tone(ready_tone, &ready)));
     let mut field = |label: &str, tone: Tone, value: &str| {
-        text.push_str(&screen.hanging(&format!("  {label:<LABEL$}"), (tone, value)));
+        text.push_str(&screen.beside((Tone::Quiet, &format!("  {label:<LABEL$}")), (tone, value)));
     };
     if let Some(release) = &workload.release {
         let image = short_digest(workload.image.as_deref().unwrap_or_default());
@@ -179,7 +179,9 @@ fn containers(containers: &[ContainerView], screen: &Screen) -> String {
         Column::drops("ADDRESS", 2),
     ];
     let mut table = Table::new(&columns).indented(2);
-    for container in containers {
+    let mut sorted: Vec<&ContainerView> = containers.iter().collect();
+    sorted.sort_by_key(|container| (rank(container.role), &container.name));
+    for container in sorted {
         let restarts = match container.restarts {
             0 => cell(""),
             restarts => (Tone::Bad, restarts.to_string()),
@@ -194,6 +196,16 @@ fn containers(containers: &[ContainerView], screen: &Screen) -> String {
         ]);
     }
     table.render(screen)
+}
+
+/// What serves stands first, what goes stands last.
+const fn rank(role: Role) -> u8 {
+    match role {
+        Role::Active => 0,
+        Role::Green => 1,
+        Role::Standby => 2,
+        Role::Removing => 3,
+    }
 }
 
 fn phase(container: &ContainerView) -> (Tone, String) {

@@ -131,5 +131,5 @@ fn head(line: &EventLine, id: &str, screen: &Screen) -> String {
     let name = line.workload.as_deref().unwrap_or_default();
     let what = if line.event == "IntentQueued" { line.told.as_str() } else { "goes on" };
     let time = format!("{pad}{}", screen.tone(Tone::Quiet, &age));
-    under(&time, (Tone::Strong, &format!("{name}: {what}  {id}")), (columns, screen))
+    under(&time, (Tone::Strong, &format!("{name}: {what} ({id})")), (columns, screen))
 }
