@@ -11,7 +11,7 @@ mod planning;
 mod probing;
 mod tending;
 
-pub use examine::Examined;
+pub use examine::{Examined, Verdict};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
