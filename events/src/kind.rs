@@ -142,6 +142,7 @@ impl Event {
             Self::DowntimeOpened(e) => Some(e.deployment),
             Self::Unrouted(e) => Some(e.deployment),
             Self::RestorePlanned(e) => Some(e.deployment),
+            Self::VolumesUnwanted(e) => Some(e.deployment),
             Self::LogBegun(_)
             | Self::EngineStarted(_)
             | Self::NetworkMade(_)
@@ -156,7 +157,6 @@ impl Event {
             | Self::WorkloadRegistered(_)
             | Self::SpecRevised(_)
             | Self::ClaimsFreed(_)
-            | Self::VolumesUnwanted(_)
             | Self::VolumesRemoved(_)
             | Self::DeliveryReceived(_)
             | Self::DeliveryDecided(_)

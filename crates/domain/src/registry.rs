@@ -325,3 +325,90 @@ pub fn told(claim: &Claim) -> String {
         Claim::Route { host, path } => format!("the route {host}{path}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cutover_events::workload::{SpecRevised, VolumesRemoved, VolumesUnwanted};
+
+    use super::*;
+    use crate::file;
+
+    const A: WorkloadId = WorkloadId([1; 16]);
+    const B: WorkloadId = WorkloadId([2; 16]);
+
+    fn apply(id: WorkloadId, full_name: &str, lines: &str) -> Apply {
+        let (project, name) = full_name.split_once('/').unwrap();
+        let text = format!("project = \"{project}\"\n[workloads.{name}]\nimage = \"x\"\n{lines}\n");
+        let spec = file::read("f.toml", text.as_bytes()).unwrap_or_else(|bad| panic!("{bad}")).remove(0).spec;
+        Apply { workload: id, project: project.into(), name: name.into(), spec, deploy: true }
+    }
+
+    /// A registry in which `shop/a` has these lines.
+    fn held(lines: &str) -> Registry {
+        let mut registry = Registry::default();
+        for event in registry.apply(apply(A, "shop/a", lines)).unwrap() {
+            registry.evolve(&event);
+        }
+        registry
+    }
+
+    #[test]
+    fn volumes_and_ports_belong_to_one() {
+        let refused = [
+            ("volumes = [\"v:/v\"]", "shop/b", "volumes = [\"v:/v\"]", "the volume v is mounted by shop/a"),
+            ("volumes = [\"v:/v\"]", "shop/b", "volumes = [\"v:/v:ro\"]", ":shared"),
+            ("volumes = [\"v:/v:shared\"]", "shop/b", "volumes = [\"v:/v\"]", ":shared"),
+            ("volumes = [\"v:/v:shared\"]", "else/b", "volumes = [\"v:/v:shared\"]", "the volume v belongs to shop/a"),
+            ("volumes = [\"v:/v:ro\"]", "else/b", "volumes = [\"v:/v:ro\"]", "belongs to shop/a"),
+            ("volumes = [\"/s/a:/v\"]", "shop/b", "volumes = [\"/s/a/b:/v:shared\"]", "the folder /s/a/b"),
+            ("volumes = [\"/s/a/b:/v:shared\"]", "else/b", "volumes = [\"/s/a:/v\"]", "the folder /s/a"),
+            ("ports = [\"1:1\"]", "shop/b", "ports = [\"1:2\"]", "the port 127.0.0.1:1/tcp belongs to shop/a"),
+            ("ports = [\"1:1\"]", "else/b", "ports = [\"0.0.0.0:1:2\"]", "shop/a"),
+            ("ports = [\"[::]:1:1\"]", "else/b", "ports = [\"1:2\"]", "shop/a"),
+        ];
+        for (before, name, lines, word) in refused {
+            let bad = held(before).apply(apply(B, name, lines)).expect_err(lines).to_string();
+            assert!(bad.contains(word), "{before}, {lines}: {bad}");
+        }
+        let taken = [
+            ("volumes = [\"v:/v:shared\"]", "shop/b", "volumes = [\"v:/v:ro\"]"),
+            ("volumes = [\"v:/v\"]", "else/b", "volumes = [\"w:/v\"]"),
+            ("volumes = [\"/s/a:/v:ro\"]", "else/b", "volumes = [\"/s/a:/v:shared\"]"),
+            ("volumes = [\"/s/a:/v\"]", "shop/b", "volumes = [\"/s/ab:/v\"]"),
+            ("ports = [\"1:1\"]", "shop/b", "ports = [\"1:1/udp\", \"2:1\", \"127.0.0.2:1:1\", \"[::1]:1:1\"]"),
+        ];
+        for (before, name, lines) in taken {
+            assert_eq!(
+                held(before).apply(apply(B, name, lines)).map(|events| events.len()),
+                Ok(2),
+                "{before}, {lines}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_workload_is_never_in_its_own_way() {
+        let registry = held("volumes = [\"v:/v\"]\nports = [\"1:1\"]");
+        let wider = apply(A, "shop/a", "volumes = [\"v:/v:shared\"]\nports = [\"0.0.0.0:1:1\"]");
+        assert_eq!(registry.apply(wider).map(|events| events.len()), Ok(1));
+        let port = |host| file::read("f", format!("[workloads.x]\nimage = \"x\"\nports = [\"{host}:1\"]").as_bytes());
+        let port = |host: u16| port(host).unwrap().remove(0).spec.ports[0];
+        assert!(
+            registry.holds_port(A, &port(1)) && !registry.holds_port(A, &port(2)) && !registry.holds_port(B, &port(1))
+        );
+        assert!(registry.mounted_by_others(B, "v") && !registry.mounted_by_others(A, "v"));
+    }
+
+    #[test]
+    fn volumes_are_unwanted_until_they_are_gone_or_the_workload_comes_back() {
+        let mut registry = held("volumes = [\"v:/v\"]");
+        let deployment = DeploymentId([3; 16]);
+        registry.evolve(&VolumesUnwanted { workload: A, deployment }.into());
+        assert_eq!(registry.unwanted.get(&A), Some(&deployment));
+        let mut back = registry.clone();
+        let spec = apply(A, "shop/a", "").spec;
+        back.evolve(&SpecRevised { workload: A, revision: 2, spec, claims: Vec::new(), deploy: true }.into());
+        registry.evolve(&VolumesRemoved { workload: A, volumes: Vec::new() }.into());
+        assert!(registry.unwanted.is_empty() && back.unwanted.is_empty());
+    }
+}

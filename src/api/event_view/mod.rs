@@ -102,6 +102,7 @@ pub fn deployment(event: &Event) -> Option<DeploymentId> {
         Event::DowntimeOpened(e) => Some(e.deployment),
         Event::Unrouted(e) => Some(e.deployment),
         Event::RestorePlanned(e) => Some(e.deployment),
+        Event::VolumesUnwanted(e) => Some(e.deployment),
         Event::Swapped(e) => Some(e.deployment),
         Event::SwapRefused(e) => Some(e.deployment),
         Event::RouteBackCommitted(e) => Some(e.deployment),
@@ -125,7 +126,6 @@ pub fn deployment(event: &Event) -> Option<DeploymentId> {
         | Event::WorkloadRegistered(_)
         | Event::SpecRevised(_)
         | Event::ClaimsFreed(_)
-        | Event::VolumesUnwanted(_)
         | Event::VolumesRemoved(_)
         | Event::DeliveryReceived(_)
         | Event::DeliveryDecided(_)
@@ -153,7 +153,7 @@ pub fn fields(event: &Event) -> Fields {
         Event::HookRemoved(e) => json!({"hook_id": text(&e.hook)}),
         Event::WorkloadRegistered(e) => json!({"workload_id": text(&e.workload), "project": e.project, "name": e.name}),
         Event::SpecRevised(e) => registry::spec_revised(e),
-        Event::VolumesUnwanted(e) => json!({"teardown": text(&e.deployment)}),
+        Event::VolumesUnwanted(_) => json!({}),
         Event::VolumesRemoved(e) => json!({"volumes": e.volumes}),
         Event::ClaimsFreed(e) => json!({"claims": registry::claims(&e.claims)}),
         Event::DeliveryReceived(e) => delivery::received(e),

@@ -128,6 +128,8 @@ impl Claimed {
         for claim in registry::claims(&one.project, &one.name, &one.spec) {
             let of = match &claim {
                 Claim::Name(_) | Claim::Route { .. } => continue,
+                // Of two folders one may lie below the other.
+                Claim::Volume { name, .. } if name.starts_with('/') => "/".to_owned(),
                 Claim::Volume { name, .. } => name.clone(),
                 Claim::Port { port, .. } => port.to_string(),
             };

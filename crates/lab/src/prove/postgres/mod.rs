@@ -137,7 +137,8 @@ impl<'a> Db<'a> {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let saw = client.longest_gap(from);
         let id = said.text("deployment_id")?;
-        let told = ms_between(&self.stand.timeline(DB).await?, &id, "DowntimeOpened", "Swapped")?.unsigned_abs();
+        // Without a route, the old container is told to stop right after its drain.
+        let told = ms_between(&self.stand.timeline(DB).await?, &id, "BlueDrained", "Swapped")?.unsigned_abs();
         verdict.at_most(
             &format!("redeployment {number}: downtime told {told} ms, seen {saw} ms: difference"),
             told.abs_diff(saw),
@@ -154,7 +155,8 @@ impl<'a> Db<'a> {
         let key = format!("kill-{number}");
         let image = self.images[number as usize % 2].clone();
         let after = Duration::from_millis(u64::from(number) * 170);
-        let (_, restart) = tokio::try_join!(self.deploy(&image, &["--detach", "--key", &key]), async {
+        let detached = ["--detach", "--key", &key];
+        let (_, restart) = tokio::try_join!(self.deploy(&image, &detached), async {
             tokio::time::sleep(after).await;
             self.stand.kill_engine().await?;
             self.stand.start_engine().await

@@ -27,6 +27,15 @@ fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
+/// One question: a failure counts from when it was asked, an answer from when it came.
+async fn ask(at: SocketAddr) -> (u64, bool) {
+    let asked = now_ms();
+    match client::ask(at, "select 1").await {
+        Ok(_) => (now_ms(), true),
+        Err(_) => (asked, false),
+    }
+}
+
 impl Client {
     pub(super) fn start(at: SocketAddr) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -34,10 +43,8 @@ impl Client {
         let list = Arc::clone(&seen);
         task.spawn(async move {
             loop {
-                let asked = now_ms();
-                let answered = client::ask(at, "select 1").await.is_ok();
-                // A failure counts from when it was asked, an answer from when it came.
-                list.lock().push((if answered { now_ms() } else { asked }, answered));
+                let seen = ask(at).await;
+                list.lock().push(seen);
                 tokio::time::sleep(PACE).await;
             }
         });
@@ -47,20 +54,9 @@ impl Client {
     /// The longest time without an answer since `from`, ms: between the last answer before it and the first after it.
     pub(super) fn longest_gap(&self, from: u64) -> u64 {
         let seen = self.seen.lock();
-        let mut last = None;
-        let mut longest = 0;
-        let mut failed = false;
-        for (at, answered) in seen.iter().filter(|(at, _)| *at >= from) {
-            if !answered {
-                failed = true;
-            } else {
-                if let (Some(before), true) = (last, failed) {
-                    longest = longest.max(at.saturating_sub(before));
-                }
-                (last, failed) = (Some(*at), false);
-            }
-        }
-        longest
+        let answers: Vec<u64> =
+            seen.iter().filter(|(at, answered)| *answered && *at >= from).map(|(at, _)| *at).collect();
+        answers.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or_default()
     }
 
     pub(super) fn now() -> u64 {
