@@ -4,6 +4,7 @@
 //! plan needs from outside, [`tending`] what concerns more than one workload.
 
 mod examine;
+mod fitting;
 mod lane;
 mod look;
 mod perform;
@@ -12,6 +13,7 @@ mod probing;
 mod tending;
 
 pub use examine::Examined;
+pub use fitting::Unfit;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
