@@ -277,6 +277,9 @@ pub(super) struct Range {
 pub(super) struct Timeline {
     /// Workload: project/name, or its name where that is unambiguous
     pub(super) name: String,
+    /// Every event, instead of one line per deployment
+    #[arg(long, short)]
+    pub(super) steps: bool,
     #[command(flatten)]
     pub(super) range: Range,
     #[command(flatten)]

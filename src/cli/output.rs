@@ -6,6 +6,10 @@ use serde::Serialize;
 
 use super::exit::{Exit, Failure};
 use super::render::Paint;
+use super::render::screen::Screen;
+
+/// Columns of a terminal that does not say how many it has.
+const USUAL_COLUMNS: usize = 80;
 
 /// Standard output and error of this process.
 pub(super) struct Output {
@@ -53,6 +57,16 @@ impl Output {
     /// One line beside the result, for a person. A reader that has gone is none of our business.
     pub(super) fn aside(&self, text: &str) {
         drop(writeln!(std::io::stderr(), "{text}"));
+    }
+
+    /// What results are written on, at this time.
+    pub(super) fn screen(&self, now_ms: u64) -> Screen {
+        let out = std::io::stdout();
+        if !out.is_terminal() {
+            return Screen::plain(now_ms);
+        }
+        let size = rustix::termios::tcgetwinsize(&out).map(|size| usize::from(size.ws_col));
+        Screen::terminal(paint(&out), size.ok().filter(|columns| *columns > 0).unwrap_or(USUAL_COLUMNS), now_ms)
     }
 
     /// How results are painted.

@@ -12,8 +12,8 @@ mod planning;
 mod probing;
 mod tending;
 
-pub use examine::Examined;
 pub use fitting::Unfit;
+pub use examine::{Examined, Verdict};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! Effects: each is one call or two, may be repeated, and is addressed to the Docker id that was seen.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use super::lane::Lane;
 use super::look::Resolved;
 use crate::adapters::host::FolderRefused;
 use crate::adapters::router::RouterError;
-use crate::adapters::runtime::{CreateContainer, RuntimeError, Witness};
+use crate::adapters::runtime::{CreateContainer, RuntimeError, Witness, gateway, host_resolvers};
 
 /// The last output of a container that failed: this much of it is kept, bytes.
 const OUTPUT_BYTES: usize = 16 * 1024;
@@ -125,6 +126,7 @@ impl Execution {
             alias: Some(plan.template.alias.clone()).filter(|alias| !alias.is_empty()),
             mounts,
             ports: plan.template.ports.clone(),
+            dns: self.dns(plan),
             env,
             command: plan.template.command.clone(),
             limits: plan.template.limits,
@@ -151,6 +153,31 @@ impl Execution {
             Ok(judged) => judged.map_err(|why: FolderRefused| Failed::for_good(ReasonKind::Refused, why.to_string())),
             Err(_) => Err(Failed::for_good(ReasonKind::Unavailable, "the engine ends")),
         }
+    }
+
+    /// The gateway of the project's network, where the proxy answers names, then the host's resolvers.
+    fn dns(&self, plan: &Plan) -> Vec<Ipv4Addr> {
+        let gateway = self.gateway(plan).map(|(address, _)| address);
+        gateway.into_iter().chain(host_resolvers()).collect()
+    }
+
+    /// The host's end of the network that the plan's containers are on, and the bits of its prefix.
+    fn gateway(&self, plan: &Plan) -> Option<(Ipv4Addr, u8)> {
+        let engine = self.commands.live().engine();
+        let made = engine.networks.values().find(|made| made.network == plan.template.network)?;
+        gateway(&made.subnet)
+    }
+
+    /// What the others of its project find the workload by: its name alone, because a name with a dot could be one
+    /// that somebody outside has.
+    fn names(&self, workload: WorkloadId, plan: &Plan) -> Option<wire::Names> {
+        if !plan.template.alias.is_empty() {
+            return None; // Docker answers for it.
+        }
+        let registry = self.commands.live().registry();
+        let name = registry.workloads.get(&workload)?.name.clone();
+        let (gateway, prefix) = self.gateway(plan)?;
+        Some(wire::Names { gateway, prefix, names: vec![name] })
     }
 
     /// An image that was pruned meanwhile is fetched again by its digest.
@@ -239,6 +266,7 @@ impl Execution {
             routes,
             targets,
             probe: plan.filter(|_| !units.is_empty()).and_then(probe),
+            names: plan.filter(|_| to != Targets::Nothing).and_then(|plan| self.names(lane.id, plan)),
             policy: wire::RoutePolicy { drain_ms: plan.map_or(0, |plan| plan.policy.drain_ms), half_close: false },
         };
         Ok(self.router.put(&put).await?)

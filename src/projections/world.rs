@@ -48,6 +48,12 @@ impl World {
         self.rows.write().insert(workload, (containers, route));
     }
 
+    /// Whether a unit was seen running.
+    #[must_use]
+    pub fn runs(seen: &Rows, unit: UnitId) -> bool {
+        seen.0.iter().any(|row| row.unit == unit && row.phase == "running")
+    }
+
     /// What was seen of a workload.
     #[must_use]
     pub fn of(&self, workload: WorkloadId) -> Rows {

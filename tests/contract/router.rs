@@ -53,6 +53,7 @@ impl Bench {
             alias: None,
             mounts: vec![],
             ports: vec![],
+            dns: vec![],
             env: vec![],
             command: None,
             limits: Limits::default(),
@@ -95,6 +96,11 @@ impl Bench {
                 high: 299,
                 timeout_ms: 1000,
             }),
+            names: Some(wire::Names {
+                gateway: Ipv4Addr::new(10, 210, 0, 1),
+                prefix: 22,
+                names: vec!["shop".to_owned()],
+            }),
             policy: wire::RoutePolicy { drain_ms: 0, half_close: false },
         }
     }
@@ -129,9 +135,11 @@ async fn a_write_is_seen_and_claims_the_table() {
     bench.router.put(&put).await.expect("a write");
     let table = bench.table().await;
     assert_eq!((table.log, table.witness), (Some(put.log.clone()), Some(put.witness.clone())));
+    let gateways: Vec<_> = table.gateways.iter().map(|gateway| gateway.address).collect();
+    assert_eq!(gateways, [Ipv4Addr::new(10, 210, 0, 1)]);
     let [entry] = table.entries.as_slice() else { panic!("{:?}", table.entries) };
     assert_eq!((&entry.workload, &entry.name, entry.generation), (&put.workload, &put.name, 1));
-    assert_eq!(entry.routes, put.routes);
+    assert_eq!((&entry.routes, &entry.names), (&put.routes, &put.names));
     let seen: Vec<_> = entry.targets.iter().map(|target| (&target.unit, target.address)).collect();
     assert_eq!(seen, targets.iter().map(|target| (&target.unit, target.address)).collect::<Vec<_>>());
 }
@@ -151,6 +159,9 @@ async fn a_writer_without_the_right_is_refused() {
     assert_eq!(bench.refused(&Put { router_boot: other_boot, ..next.clone() }).await, RefusedCode::RouterBoot);
     let other = Put { workload: WorkloadId([3; 16]).to_string(), targets: vec![], ..next.clone() };
     assert_eq!(bench.refused(&other).await, RefusedCode::Claimed);
+    let elsewhere = wire::Route { host: "other.test".to_owned(), path: "/".to_owned(), port: 80, strip: false };
+    let named = Put { routes: vec![elsewhere], ..other };
+    assert_eq!(bench.refused(&named).await, RefusedCode::Claimed, "the name is another workload's");
     bench.router.put(&next).await.expect("the right one");
     let late = Fence { writer_epoch: 4, ..bench.fence(9).await };
     assert_eq!(code(bench.router.fence(&late).await), RefusedCode::WriterEpoch);
@@ -178,6 +189,7 @@ async fn a_fence_raises_the_generation_and_nothing_else() {
     bench.router.fence(&bench.fence(2).await).await.expect("a fence of what is unknown");
     let tombstone = bench.table().await.entries.remove(0);
     assert_eq!((tombstone.generation, tombstone.targets, tombstone.routes), (2, vec![], vec![]));
+    assert_eq!(tombstone.names, None);
     let put = bench.put(&[bench.ready().await], 3).await;
     bench.router.put(&put).await.expect("a write");
     let before = bench.table().await;

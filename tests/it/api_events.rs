@@ -94,6 +94,8 @@ fn a_line_is_as_scripts_read_it() {
         "workload": "shop/web",
         "cause": format!("deployment:{deployment}"),
         "actor": "local:1000:alice",
+        "told": "failed and routed back: answered 500 for 60 s",
+        "tone": "bad",
         "reason": {"kind": "not_ready", "text": "answered 500 for 60 s"},
         "routed_back": true,
         "lists": {

@@ -47,6 +47,12 @@ impl Fake {
             workload: Some("shop/web".to_owned()),
             cause: "person".to_owned(),
             actor: "local:0:root".to_owned(),
+            told: if name == "IntentQueued" {
+                "deploy shop:v2, asked by root".to_owned()
+            } else {
+                format!("told of {name}")
+            },
+            tone: Tone::Normal,
             fields,
         });
         self.head.send_replace(position);

@@ -107,7 +107,7 @@ async fn a_person_sees_the_steps() {
     served.fake.happen("Swapped", json!({"generation": 4}));
     let said = said(child).await;
     assert_eq!(said.code, Some(0), "{}", said.err);
-    assert!(said.err.contains("[1/2] ready"), "{}", said.err);
+    assert!(said.err.contains("[1/2] told of StepSucceeded"), "{}", said.err);
     assert!(said.err.contains("live after 3 s, watching 10 s"), "{}", said.err);
     assert_eq!(said.out, format!("shop/web {DEPLOYMENT}: live, live after 1.6 s\n"));
     assert!(!said.err.contains('\u{1b}'));
@@ -189,7 +189,7 @@ async fn an_interruption_detaches() {
     let served = Served::start(Fake::new(), folder.path()).await;
     let mut child = spawn(folder.path(), &["deploy", "shop/web"]);
     let mut err = BufReader::new(child.stderr.take().unwrap()).lines();
-    while !err.next_line().await.unwrap().expect("it goes on").contains("queued") {}
+    while !err.next_line().await.unwrap().expect("it goes on").contains("asked by root") {}
     let pid = rustix::process::Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let mut told = String::new();

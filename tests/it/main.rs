@@ -5,6 +5,7 @@ mod api_document;
 mod api_events;
 mod api_fake;
 mod api_http;
+mod api_live;
 mod cli_commands;
 mod cli_waiting;
 mod engine;

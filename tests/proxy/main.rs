@@ -5,6 +5,7 @@
 mod drain;
 mod hooks;
 mod messages;
+mod names;
 mod own;
 mod process;
 mod retry;

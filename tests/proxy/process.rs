@@ -1,6 +1,6 @@
 //! Parent and child: who is replaced, who refuses, who ends with whom.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -9,10 +9,13 @@ use cutover::adapters::router::Router;
 use cutover_proxy::config::Config;
 use cutover_proxy::process::{self, ProcessError, Reexec};
 use cutover_proxy::wire::{Put, RoutePolicy, Table, Witness};
+use hickory_proto::op::Message;
+use hickory_proto::rr::RecordType;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tempfile::TempDir;
 
-use crate::support::{Origin, Raw, config, route, target, until};
+use crate::names::{addresses, free_port, names, query};
+use crate::support::{Origin, PATIENCE, Raw, config, route, target, until};
 
 /// The settings of a parent, in the folder that it works in.
 const SETTINGS: &str = "parent.json";
@@ -43,7 +46,7 @@ impl Proxy {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listen = free_address();
-        let config = Config { listen: vec![listen], ..config(folder.path()) };
+        let config = Config { listen: vec![listen], name_port: free_port(), ..config(folder.path()) };
         let parent = parent(folder.path(), &config);
         let router = HttpRouter::new(config.folder.join("admin.sock"));
         let proxy = Self { folder, config, parent, router };
@@ -105,6 +108,7 @@ fn write(table: &Table, origin: &Origin) -> Put {
         routes: vec![route("app.test", "/", origin.address.port())],
         targets: vec![target("u1", origin.address)],
         probe: None,
+        names: None,
         policy: RoutePolicy { drain_ms: 1_000, half_close: false },
     }
 }
@@ -170,6 +174,35 @@ async fn a_child_serves_on_without_its_parent_and_a_second_proxy_names_it() {
     assert_eq!(table.entries.len(), 1);
     kill_process(Pid::from_child(&again), Signal::TERM).unwrap();
     again.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn questions_for_names_wait_for_the_successor_of_a_killed_child() {
+    const GATEWAY: Ipv4Addr = Ipv4Addr::new(127, 0, 40, 1);
+    let mut proxy = Proxy::start().await;
+    let origin = Origin::named("here").await;
+    let mut last = proxy.table_where(|_| true).await;
+    let put = Put { names: names(GATEWAY, &["web"]), ..write(&last, &origin) };
+    proxy.router.put(&put).await.unwrap();
+    proxy.table_where(|table| table.gateways.iter().any(|gateway| gateway.problem.is_none())).await;
+    let socket = std::net::UdpSocket::bind("127.0.40.9:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.connect((GATEWAY, proxy.config.name_port)).unwrap();
+    let mut reply = [0; 512];
+    for _ in 0..3 {
+        kill_process(pid(&last), Signal::KILL).unwrap();
+        let former = last.router_boot.clone();
+        // It is dead, and its successor does not answer yet: the one datagram waits in the socket of the gateway.
+        until("it is dead", || async { proxy.router.table().await.map_or(true, |table| table.router_boot != former) })
+            .await;
+        socket.send(&query("web.", RecordType::A)).unwrap();
+        let length = socket.recv(&mut reply).unwrap();
+        let answer = Message::from_vec(&reply[..length]).unwrap();
+        assert_eq!(addresses(&answer), [origin.address.ip().to_string()]);
+        last = proxy.table_where(|table| table.router_boot != former).await;
+    }
+    proxy.signal_parent(Signal::TERM);
+    proxy.parent.wait().unwrap();
 }
 
 async fn until_gone(proxy: &Proxy) {

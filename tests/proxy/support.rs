@@ -86,6 +86,7 @@ impl Plane {
             routes: vec![route("app.test", "/", port)],
             targets: targets.iter().map(|(unit, at)| target(unit, *at)).collect(),
             probe: None,
+            names: None,
             policy: RoutePolicy { drain_ms: 10_000, half_close: false },
         }
     }

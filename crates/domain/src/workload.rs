@@ -257,6 +257,26 @@ impl Slot {
 }
 
 impl Open {
+    /// A deployment that has just taken the lane.
+    #[must_use]
+    pub fn begun(intent: Arc<IntentQueued>, revision: u32, at: Mark) -> Self {
+        Self {
+            intent,
+            revision,
+            begun: at,
+            release: None,
+            plan: None,
+            recorded: 0,
+            step_since: at,
+            phase: Phase::Preparing,
+            parked: false,
+            was: None,
+            failed: None,
+            restores: None,
+            refusals: (0, Mark::default()),
+        }
+    }
+
     /// Its id.
     #[must_use]
     pub fn id(&self) -> DeploymentId {

@@ -7,6 +7,7 @@ mod hook;
 mod http;
 mod labels;
 mod load;
+mod picture;
 mod process;
 mod prove;
 mod quickstart;
@@ -49,6 +50,13 @@ enum Command {
     Bench(bench::Command),
     /// The main job, told while it happens.
     Quickstart(quickstart::Asked),
+    /// Makes pictures of terminal texts with colours: each FROM/NAME.….ansi becomes TO/NAME.svg.
+    Pictures {
+        /// Folder of the texts.
+        from: std::path::PathBuf,
+        /// Folder of the pictures.
+        to: std::path::PathBuf,
+    },
     /// Requires something of the real binary on real Docker; the last line is `ok …` or `short …`.
     #[command(subcommand)]
     Prove(prove::Command),
@@ -96,12 +104,16 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Image { version, env } => {
             let docker = docker::Docker::connect()?;
             docker.ping().await?;
-            println!("{}", sample::Version { name: version, env }.make(&docker).await?);
+            println!("{}", sample::Version { env, ..sample::Version::good(&version) }.make(&docker).await?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Load(args) => load(args).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Quickstart(asked) => quickstart::run(asked).await,
+        Command::Pictures { from, to } => {
+            println!("{} pictures in {}", picture::all(&from, &to)?, to.display());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Prove(command) => prove::run(command).await,
     }
 }

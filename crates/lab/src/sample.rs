@@ -1,4 +1,4 @@
-//! The sample program: compiled once to a static binary, packed into images that differ by their environment.
+//! The sample programs: compiled once to static binaries, packed into images that differ by their environment.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,8 +8,9 @@ use sha2::{Digest, Sha256};
 use crate::docker::Docker;
 use crate::{Result, labels};
 
-/// The source, part of this program so that it can never be a different one.
-const SOURCE: &str = include_str!("../sample/app.rs");
+/// The sources, parts of this program so that they can never be different ones.
+const APP: &str = include_str!("../sample/app.rs");
+const CALLER: &str = include_str!("../sample/caller.rs");
 /// Port inside the container.
 pub(crate) const PORT: u16 = 8080;
 /// Repository of the images that are made.
@@ -21,17 +22,24 @@ pub(crate) struct Version {
     pub name: String,
     /// More environment, `NAME=VALUE`; how it misbehaves.
     pub env: Vec<String>,
+    /// Which program.
+    pub source: &'static str,
 }
 
 impl Version {
     /// A version that behaves.
     pub(crate) fn good(name: &str) -> Self {
-        Self { name: name.into(), env: Vec::new() }
+        Self { name: name.into(), env: Vec::new(), source: APP }
     }
 
     /// A version that misbehaves as the environment says.
     pub(crate) fn with(name: &str, env: &[&str]) -> Self {
-        Self { name: name.into(), env: env.iter().map(|pair| (*pair).into()).collect() }
+        Self { name: name.into(), env: env.iter().map(|pair| (*pair).into()).collect(), source: APP }
+    }
+
+    /// The program that calls others by their names.
+    pub(crate) fn caller() -> Self {
+        Self { name: "caller".into(), env: Vec::new(), source: CALLER }
     }
 
     /// Its reference.
@@ -46,7 +54,7 @@ impl Version {
         if docker.image_label(&reference, labels::SAMPLE).await.as_deref() == Some(&fingerprint) {
             return Ok(reference);
         }
-        let program = std::fs::read(compile().await?)?;
+        let program = std::fs::read(compile(self.source).await?)?;
         let mut changes = vec![
             r#"ENTRYPOINT ["/app"]"#.to_owned(),
             format!("EXPOSE {PORT}"),
@@ -60,7 +68,7 @@ impl Version {
 
     fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
-        hash.update(SOURCE);
+        hash.update(self.source);
         hash.update(&self.name);
         for pair in &self.env {
             hash.update([0]);
@@ -71,22 +79,22 @@ impl Version {
 }
 
 /// The static program, compiled when this source has not been compiled here before.
-async fn compile() -> Result<PathBuf> {
+async fn compile(source: &str) -> Result<PathBuf> {
     let folder = folder()?;
     std::fs::create_dir_all(&folder)?;
-    let name = hex::encode(&Sha256::digest(SOURCE)[..8]);
+    let name = hex::encode(&Sha256::digest(source)[..8]);
     let program = folder.join(format!("app-{name}"));
     if program.exists() {
         return Ok(program);
     }
-    let source = folder.join("app.rs");
-    std::fs::write(&source, SOURCE)?;
+    let file = folder.join(format!("app-{name}.rs"));
+    std::fs::write(&file, source)?;
     let made = folder.join(format!("app-{name}.{}", std::process::id()));
     let rustc = tokio::process::Command::new("rustc")
         .args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static"])
         .args(["-C", "panic=abort", "-C", "strip=symbols", "-o"])
         .arg(&made)
-        .arg(&source)
+        .arg(&file)
         .stdin(Stdio::null())
         .output()
         .await

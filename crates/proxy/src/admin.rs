@@ -22,7 +22,8 @@ use tokio_util::task::TaskTracker;
 use crate::config::MAX_ADMIN_BODY;
 use crate::forward::Forwarder;
 use crate::metrics;
-use crate::wire::{PutRefused, RefusedCode};
+use crate::names::NameServer;
+use crate::wire::{PutRefused, RefusedCode, Table};
 
 /// Connections of engine and people at once.
 const MAX_ADMINS: usize = 64;
@@ -32,6 +33,15 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MODE: u32 = 0o660;
 /// Pause after a failed accept, ms.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What can be asked about.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    /// Routes and figures.
+    pub forwarder: Arc<Forwarder>,
+    /// Names.
+    pub names: Arc<NameServer>,
+}
 
 /// Opens the socket; a socket file without a listener is replaced. The lock on the folder must be held.
 ///
@@ -49,15 +59,15 @@ pub fn bind(path: &Path) -> std::io::Result<UnixListener> {
 }
 
 /// Serves calls until it is dropped.
-pub async fn serve(listener: UnixListener, forwarder: Arc<Forwarder>, tasks: TaskTracker) {
+pub async fn serve(listener: UnixListener, desk: Desk, tasks: TaskTracker) {
     let places = Arc::new(Semaphore::new(MAX_ADMINS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let forwarder = Arc::clone(&forwarder);
+                let desk = desk.clone();
                 tasks.spawn(async move {
-                    connection(stream, &forwarder).await;
+                    connection(stream, &desk).await;
                     drop(place);
                 });
             }
@@ -69,10 +79,10 @@ pub async fn serve(listener: UnixListener, forwarder: Arc<Forwarder>, tasks: Tas
     }
 }
 
-async fn connection(stream: UnixStream, forwarder: &Arc<Forwarder>) {
+async fn connection(stream: UnixStream, desk: &Desk) {
     let service = hyper::service::service_fn(|request| {
-        let forwarder = Arc::clone(forwarder);
-        async move { Ok::<_, Infallible>(call(&forwarder, request).await) }
+        let desk = desk.clone();
+        async move { Ok::<_, Infallible>(call(&desk, request).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -84,12 +94,14 @@ async fn connection(stream: UnixStream, forwarder: &Arc<Forwarder>) {
     }
 }
 
-async fn call(forwarder: &Forwarder, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let switchboard = &forwarder.switchboard;
+async fn call(desk: &Desk, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let switchboard = &desk.forwarder.switchboard;
     match (request.method(), request.uri().path()) {
-        (&Method::GET, "/v1/table") => json(StatusCode::OK, &switchboard.view()),
+        (&Method::GET, "/v1/table") => {
+            json(StatusCode::OK, &Table { gateways: desk.names.gateways(), ..switchboard.view() })
+        }
         (&Method::GET, "/v1/metrics") => {
-            let text = metrics::render(&forwarder.figures, &switchboard.load());
+            let text = metrics::render(&desk.forwarder.figures, &switchboard.load());
             plain(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text.into())
         }
         (&Method::PUT, "/v1/routes") => match read(request).await {

@@ -57,6 +57,33 @@ pub const MAX_ADMIN_BODY: usize = 1024 * 1024;
 /// Access log lines not yet written, bytes; beyond it lines are dropped and counted.
 pub const MAX_LOG_BACKLOG: usize = 1024 * 1024;
 
+/// How long the answer to a name may be used, s: the shortest that every cache understands.
+pub const NAME_TTL: u32 = 1;
+/// How long after its last answer an address that left the table is kept serving, ms: the time to live, and as much
+/// again for a connection that is being opened.
+pub const NAME_LINGER_MS: u64 = 2_000;
+/// Where names are asked, here and on the host's resolvers.
+pub const NAME_PORT: u16 = 53;
+/// Bytes of one query, and of an answer by datagram: what resolvers announce at most.
+pub const MAX_NAME_MESSAGE: usize = 4_096;
+/// Addresses in one answer: with the longest name they fit the 512 bytes that every resolver takes; the others get
+/// their turn.
+pub const MAX_NAME_ANSWERS: usize = 12;
+/// Queries on their way to the host's resolvers at once: each costs a descriptor and about 5 KiB.
+pub const MAX_NAME_FORWARDS: usize = 256;
+/// Connections that ask for names at once, over all gateways.
+pub const MAX_NAME_CONNECTIONS: usize = 64;
+/// How long one of the host's resolvers may take, s.
+pub const NAME_TRY: Duration = Duration::from_secs(2);
+/// How long all of them together may take, ms: Docker's resolver waits for 4 s.
+pub const NAME_FORWARD: Duration = Duration::from_millis(3_500);
+/// How long a connection that asks for names may be silent, s.
+pub const NAME_IDLE: Duration = Duration::from_secs(10);
+/// Pause between two attempts to listen on a gateway, s.
+pub const NAME_RETRY: Duration = Duration::from_secs(2);
+/// How long the list of the host's resolvers is used before it is read again, s.
+pub const RESOLVERS_FOR: Duration = Duration::from_secs(5);
+
 /// How the data plane is set up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -87,6 +114,10 @@ pub struct Config {
     pub client_idle_ms: u64,
     /// Silence inside a body, ms.
     pub client_stall_ms: u64,
+    /// Port on which names are asked, here and on the host's resolvers.
+    pub name_port: u16,
+    /// The file that names the host's resolvers.
+    pub resolvers: PathBuf,
 }
 
 /// Where the access log goes.
@@ -117,6 +148,8 @@ impl Default for Config {
             head_timeout_ms: millis(HEAD_TIMEOUT),
             client_idle_ms: millis(CLIENT_IDLE),
             client_stall_ms: millis(CLIENT_STALL),
+            name_port: NAME_PORT,
+            resolvers: PathBuf::from("/etc/resolv.conf"),
         }
     }
 }
@@ -152,6 +185,12 @@ pub struct Network {
 }
 
 impl Network {
+    /// The network of that many leading bits that the address is in.
+    #[must_use]
+    pub fn new(address: IpAddr, bits: u8) -> Self {
+        Self { address, bits }
+    }
+
     /// Whether the address is in it. An IPv4 address in IPv6 form counts as IPv4.
     #[must_use]
     pub fn contains(&self, peer: IpAddr) -> bool {

@@ -68,6 +68,14 @@ pub struct ProcessFigures {
     pub waiting: AtomicU64,
     /// Access log lines dropped because the writer did not keep up.
     pub log_dropped: AtomicU64,
+    /// Names answered from the table.
+    pub names_answered: AtomicU64,
+    /// Names asked of the host's resolvers.
+    pub names_forwarded: AtomicU64,
+    /// Names that nobody answered in time, or that there was no place for.
+    pub names_failed: AtomicU64,
+    /// Questions from outside the network.
+    pub names_refused: AtomicU64,
 }
 
 /// The Prometheus text of everything.
@@ -81,6 +89,10 @@ pub fn render(process: &ProcessFigures, table: &Snapshot) -> String {
         ("hook_requests_total", "counter", "Requests passed to the engine.", &process.hooks),
         ("waiting_requests", "gauge", "Requests that wait for a target or for the engine.", &process.waiting),
         ("access_log_dropped_total", "counter", "Access log lines dropped.", &process.log_dropped),
+        ("names_answered_total", "counter", "Names answered from the table.", &process.names_answered),
+        ("names_forwarded_total", "counter", "Names asked of the host's resolvers.", &process.names_forwarded),
+        ("names_failed_total", "counter", "Names that nobody answered.", &process.names_failed),
+        ("names_refused_total", "counter", "Questions for names from elsewhere.", &process.names_refused),
     ] {
         head(&mut out, name, kind, help);
         line(&mut out, name, "", value.load(Ordering::Relaxed));

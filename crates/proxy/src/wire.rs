@@ -7,7 +7,7 @@
 //! | `PUT /v1/fence` | [`Fence`] | 204, or 409 with [`PutRefused`] |
 //! | `GET /v1/metrics` | | Prometheus text |
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,8 +35,23 @@ pub struct Put {
     pub targets: Vec<Target>,
     /// Asked of each new target inside the switch; a target that fails refuses the whole write.
     pub probe: Option<Probe>,
+    /// What the other workloads of its project find the targets by; `None`: nothing.
+    #[serde(default)]
+    pub names: Option<Names>,
     /// Times.
     pub policy: RoutePolicy,
+}
+
+/// By what a workload is found on the network of its project, and where that is answered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Names {
+    /// The host's address on that network: the names are answered there and nowhere else.
+    pub gateway: Ipv4Addr,
+    /// Bits of the network's prefix: only what is on the network is answered.
+    pub prefix: u8,
+    /// Lower case, without a dot at the end. Another workload's on the same gateway are refused.
+    pub names: Vec<String>,
 }
 
 /// A position of the log and the chain value there.
@@ -162,8 +177,20 @@ pub struct Table {
     pub witness: Option<Witness>,
     /// Where traffic is accepted.
     pub listen: Vec<SocketAddr>,
+    /// Gateways that entries have names on.
+    #[serde(default)]
+    pub gateways: Vec<Gateway>,
     /// Entries, tombstones too.
     pub entries: Vec<Entry>,
+}
+
+/// A gateway on which names are answered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Why its names are not answered, one line for a person; `None`: they are.
+    pub problem: Option<String>,
 }
 
 /// One entry.
@@ -177,6 +204,9 @@ pub struct Entry {
     pub generation: u64,
     /// Hosts and paths.
     pub routes: Vec<Route>,
+    /// What it is found by.
+    #[serde(default)]
+    pub names: Option<Names>,
     /// What serves.
     pub targets: Vec<TargetStatus>,
     /// Former targets whose drain is not over, or was over since the last write.
@@ -205,7 +235,7 @@ pub struct Drain {
     pub in_flight: u64,
     /// Still open.
     pub upgraded: u64,
-    /// Whether nothing is open any more.
+    /// Whether nothing is open any more, and nobody can still hold its address as the answer to a name.
     pub done: bool,
     /// Requests cut at the deadline.
     pub cut_requests: u32,

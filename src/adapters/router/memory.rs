@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use async_trait::async_trait;
 use cutover_events::{RouterBoot, UnitId, WorkloadId};
-use cutover_proxy::wire::{Drain, Entry, Fence, Put, PutRefused, RefusedCode, Table, TargetStatus, Witness};
+use cutover_proxy::wire::{
+    Drain, Entry, Fence, Gateway, Names, Put, PutRefused, RefusedCode, Table, TargetStatus, Witness,
+};
 
 use super::{Router, RouterError};
 use crate::adapters::world::{Answer, Refusal, Request, Route, RouteText, Shared, Twin, Units};
@@ -73,13 +75,34 @@ fn check_writer(twin: &Twin, log: &str, request: Request) -> Result<(), RouterEr
 
 fn check_claims(twin: &Twin, workload: WorkloadId, put: &Put) -> Result<(), RouterError> {
     let others = twin.world.routes().map(|route| route.workload).filter(|other| *other != workload);
-    for route in others.filter_map(|other| twin.route_texts.get(&other)).flat_map(|text| &text.routes) {
+    let others: Vec<_> = others.filter_map(|other| twin.route_texts.get(&other)).collect();
+    for text in &others {
+        if let Some(name) = shared_name(text.names.as_ref(), put.names.as_ref()) {
+            return Err(refused(RefusedCode::Claimed, format!("the name {name} belongs to another workload")));
+        }
+    }
+    for route in others.iter().flat_map(|text| &text.routes) {
         if put.routes.iter().any(|wanted| wanted.host == route.host && wanted.path == route.path) {
             let text = format!("{}{} belongs to another workload", route.host, route.path);
             return Err(refused(RefusedCode::Claimed, text));
         }
     }
     Ok(())
+}
+
+fn shared_name<'a>(theirs: Option<&'a Names>, ours: Option<&Names>) -> Option<&'a str> {
+    let (theirs, ours) = (theirs?, ours?);
+    let same = theirs.gateway == ours.gateway;
+    theirs.names.iter().find(|name| same && ours.names.contains(*name)).map(String::as_str)
+}
+
+/// Every gateway with names; those of a twin are always answered.
+fn gateways(twin: &Twin) -> Vec<Gateway> {
+    let names = twin.world.routes().filter_map(|route| twin.route_texts.get(&route.workload)?.names.as_ref());
+    let mut addresses: Vec<_> = names.map(|names| names.gateway).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses.into_iter().map(|address| Gateway { address, problem: None }).collect()
 }
 
 fn effect(twin: &mut Twin, request: Request) -> Result<(), RouterError> {
@@ -114,6 +137,7 @@ fn entry(twin: &Twin, route: &Route) -> Entry {
         name: text.map_or_else(|| route.workload.to_string(), |text| text.name.clone()),
         generation: route.generation,
         routes: text.map(|text| text.routes.clone()).unwrap_or_default(),
+        names: text.and_then(|text| text.names.clone()),
         targets: route.targets.iter().map(|unit| status(twin, unit)).collect(),
         draining: draining.collect(),
     }
@@ -130,6 +154,7 @@ impl Router for MemoryRouter {
             log: owner(&twin),
             witness: newest_witness(&twin),
             listen: Vec::new(),
+            gateways: gateways(&twin),
             entries: twin.world.routes().map(|route| entry(&twin, route)).collect(),
         })
     }
@@ -146,6 +171,7 @@ impl Router for MemoryRouter {
         let text = RouteText {
             name: put.name.clone(),
             routes: put.routes.clone(),
+            names: put.names.clone(),
             log: put.log.clone(),
             witness: put.witness.clone(),
             probed: put.probe.is_some(),

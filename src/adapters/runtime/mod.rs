@@ -13,7 +13,7 @@ use cutover_domain::observed::{DockerId, ImageHealth, Phase, Restart};
 use cutover_events::workload::{Hardening, Limits, Mount, MountFrom, PublishedPort, Pull};
 use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId};
 
-pub use docker::{DockerConfig, DockerRuntime, assignable};
+pub use docker::{DockerConfig, DockerRuntime, assignable, gateway, host_resolvers};
 pub use memory::MemoryRuntime;
 
 /// The position and chain value that a container was planned at: the log must hold it.
@@ -117,6 +117,8 @@ pub struct CreateContainer {
     pub mounts: Vec<Mount>,
     /// Ports of the host that lead to it once it runs.
     pub ports: Vec<PublishedPort>,
+    /// Whom Docker's resolver asks for names that it does not know, in this order; empty: the host's resolvers.
+    pub dns: Vec<Ipv4Addr>,
     /// Values in the clear: never logged.
     pub env: Vec<(String, String)>,
     /// Replaces the image's.

@@ -65,6 +65,7 @@ pub(crate) struct Details {
 pub(crate) struct RouteText {
     pub(crate) name: String,
     pub(crate) routes: Vec<wire::Route>,
+    pub(crate) names: Option<wire::Names>,
     pub(crate) log: String,
     pub(crate) witness: wire::Witness,
     /// Whether new targets are asked before they are routed to.

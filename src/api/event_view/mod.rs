@@ -7,10 +7,13 @@ mod deployment;
 mod plan;
 mod registry;
 
+pub(super) use registry::claims;
+
 use cutover_events::{Actor, Cause, Commit, DeploymentId, Event, StreamId, WorkloadId};
 use serde_json::{Map, Value, json};
 
 use super::time::rfc3339;
+use super::told;
 use super::views::EventLine;
 
 /// The own fields of an event.
@@ -20,6 +23,7 @@ pub(super) type Fields = Map<String, Value>;
 pub fn lines(commit: &Commit, name: impl Fn(WorkloadId) -> Option<String>) -> Vec<EventLine> {
     let line = |(index, event): (u64, &Event)| {
         let workload = workload(commit.stream, event);
+        let told = told::told(event, commit.cause, &commit.actor);
         EventLine {
             position: commit.position + index,
             time: rfc3339(commit.at.wall_ms),
@@ -28,6 +32,8 @@ pub fn lines(commit: &Commit, name: impl Fn(WorkloadId) -> Option<String>) -> Ve
             workload: workload.map(|id| name(id).unwrap_or_else(|| id.to_string())),
             cause: cause(commit.cause),
             actor: actor(&commit.actor),
+            told: told.text,
+            tone: told.tone,
             fields: fields(event),
         }
     };
@@ -147,7 +153,7 @@ pub fn fields(event: &Event) -> Fields {
         Event::HookRemoved(e) => json!({"hook_id": text(&e.hook)}),
         Event::WorkloadRegistered(e) => json!({"workload_id": text(&e.workload), "project": e.project, "name": e.name}),
         Event::SpecRevised(e) => registry::spec_revised(e),
-        Event::VolumesUnwanted(e) => json!({}),
+        Event::VolumesUnwanted(_) => json!({}),
         Event::VolumesRemoved(e) => json!({"volumes": e.volumes}),
         Event::ClaimsFreed(e) => json!({"claims": registry::claims(&e.claims)}),
         Event::DeliveryReceived(e) => delivery::received(e),

@@ -47,7 +47,7 @@ pub(super) fn spec_revised(e: &SpecRevised) -> Value {
     })
 }
 
-pub(super) fn claims(claims: &[Claim]) -> Vec<String> {
+pub(in crate::api) fn claims(claims: &[Claim]) -> Vec<String> {
     let text = |claim: &Claim| match claim {
         Claim::Name(name) => format!("name:{name}"),
         Claim::Route { host, path } => format!("route:{host}{path}"),

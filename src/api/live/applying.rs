@@ -34,7 +34,11 @@ impl LiveBackend {
         let revisions = self.commands.apply(recorded, all).await?;
         let mut workloads = Vec::with_capacity(declared.len());
         for ((id, declared), revision) in ids.iter().zip(&declared).zip(revisions) {
-            workloads.push(self.deploy_applied(&asker, (*id, declared), revision, ask.mode).await?);
+            let mut view = self.deploy_applied(&asker, (*id, declared), revision, ask.mode).await?;
+            if let Some(why) = self.execution.nameless_project(&declared.project).await {
+                view.note = format!("{}; {why}", view.note);
+            }
+            workloads.push(view);
         }
         Ok(ApplyView { workloads })
     }
@@ -159,8 +163,7 @@ impl LiveBackend {
         let unchanged = before.is_some_and(|spec| same(spec, &apply.spec)) && !torn_down && mode != ApplyMode::Pull;
         self.fits(declared, apply.clone()).await?;
         let told = before.map(|spec| difference(spec, &apply.spec)).unwrap_or_default();
-        let differences =
-            told.into_iter().map(|line| DifferenceView { key: line, from: String::new(), to: String::new() });
+        let differences = told.iter().map(|line| differing(line));
         let action = match (before, unchanged) {
             (None, _) => "register and deploy",
             (Some(_), true) => NOTHING_NEW,
@@ -195,5 +198,40 @@ impl LiveBackend {
         }
         let (project, name) = (declared.project.clone(), declared.name.clone());
         Ok(Apply { workload, project, name, spec, deploy: mode != ApplyMode::Record })
+    }
+}
+
+/// A difference as `key: before -> after`, `key: added VALUE`, `key: removed VALUE` or `key: changed`, taken apart.
+fn differing(line: &str) -> DifferenceView {
+    let (key, what) = line.split_once(": ").unwrap_or((line, "changed"));
+    let view = |from: &str, to: &str| DifferenceView { key: key.into(), from: from.into(), to: to.into() };
+    let value = |rest: &str| if rest.is_empty() { "(sealed)".to_owned() } else { rest.trim_start().to_owned() };
+    if let Some((from, to)) = what.split_once(" -> ") {
+        view(from, to)
+    } else if let Some(rest) = what.strip_prefix("added") {
+        view("", &value(rest))
+    } else if let Some(rest) = what.strip_prefix("removed") {
+        view(&value(rest), "")
+    } else {
+        view("(sealed)", "(another value)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_has_a_key_and_two_values() {
+        let told = |line: &str| {
+            let view = differing(line);
+            (view.key, view.from, view.to)
+        };
+        let all = |key: &str, from: &str, to: &str| (key.to_owned(), from.to_owned(), to.to_owned());
+        assert_eq!(told("replicas: 1 -> 2"), all("replicas", "1", "2"));
+        assert_eq!(told("host: added a.test"), all("host", "", "a.test"));
+        assert_eq!(told("memory: removed 64MiB"), all("memory", "64MiB", ""));
+        assert_eq!(told("env KEY: added"), all("env KEY", "", "(sealed)"));
+        assert_eq!(told("env KEY: changed"), all("env KEY", "(sealed)", "(another value)"));
     }
 }

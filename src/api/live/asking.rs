@@ -4,7 +4,7 @@ use super::LiveBackend;
 use crate::api::backend::{Refusal, Span};
 use crate::api::event_view;
 use crate::api::views::{CheckView, DoctorView, ExportLine, Finding, VerifyView};
-use crate::execution::Examined;
+use crate::execution::{Examined, Verdict};
 use crate::store;
 
 impl LiveBackend {
@@ -17,13 +17,20 @@ impl LiveBackend {
             Err(refusal) => add("log", Finding::Unknown, refusal.to_string()),
         }
         for text in self.commands.live().engine().held.values() {
-            add("held", Finding::Broken, text.clone());
+            add("held", Finding::Broken, format!("{text}; `cutover status` says how to go on"));
         }
         match self.execution.examine().await {
-            Ok(examined) => examined.into_iter().for_each(|Examined { name, broken, text }| {
-                add(&name, if broken { Finding::Broken } else { Finding::Holds }, text);
+            Ok(examined) => examined.into_iter().for_each(|Examined { name, verdict, text }| {
+                let finding = match verdict {
+                    Verdict::Holds => Finding::Holds,
+                    Verdict::Busy => Finding::Note,
+                    Verdict::Broken => Finding::Broken,
+                };
+                add(&name, finding, text);
             }),
-            Err(why) => add("world", Finding::Unknown, why),
+            Err(why) => {
+                add("world", Finding::Unknown, format!("Docker does not answer, so nothing was looked at: {why}"))
+            }
         }
         let ok = checks.iter().all(|check| matches!(check.finding, Finding::Holds | Finding::Note));
         Ok(DoctorView { ok, checks })

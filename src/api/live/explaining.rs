@@ -1,14 +1,18 @@
 //! Why something is as it is: the chain of causes, back to a delivery or a person.
 
-use cutover_events::{Cause, DeliveryId, DeploymentId, Event, ReleaseId, Sealed, StreamId, WorkloadId};
+use cutover_domain::workload::{Phase, Workload};
+use cutover_events::{Cause, DeliveryId, DeploymentId, Event, HookId, ReleaseId, Sealed, StreamId, WorkloadId};
 
 use super::LiveBackend;
 use crate::api::backend::{About, Refusal, WorkloadName};
 use crate::api::event_view;
 use crate::api::time::rfc3339;
-use crate::api::views::{ExplainView, LinkView, Outcome};
+use crate::api::told::Names;
+use crate::api::views::{EventLine, ExplainView, LinkView, Outcome};
 use crate::intake::deliveries;
 
+/// Commits of the engine's own stream that are read at once: hooks are few, and so are starts.
+const PAGE: usize = 256;
 /// Commits of one deployment that a chain is taken from.
 const CHAIN: usize = 256;
 
@@ -24,16 +28,29 @@ impl LiveBackend {
 
     async fn explain_workload(&self, name: &WorkloadName) -> Result<ExplainView, Refusal> {
         let id = self.find(name)?;
-        let state = self.commands.live().cell(id).state();
-        let serving = super::telling::serving(&state);
-        let Some(slot) = &state.active else {
-            let answer = format!("{} runs nothing; see its timeline for why", self.full_name(id));
-            return Ok(ExplainView { about: self.full_name(id), answer, chain: Vec::new() });
+        let (full, state) = (self.full_name(id), self.commands.live().cell(id).state());
+        let last = self.commands.live().with_deployments(|all| all.last_ended(id));
+        let (deployment, answer) = match why(&state) {
+            Why::Live(deployment) => {
+                let serving = super::telling::serving(&state);
+                (deployment, format!("{serving} is live since {deployment}"))
+            }
+            Why::Watched(deployment) => {
+                let serving = super::telling::serving(&state);
+                (deployment, format!("{serving} is live; {deployment} brought it about and still watches it"))
+            }
+            Why::UnderWay(deployment) => (deployment, format!("it runs nothing yet; {deployment} is under way")),
+            Why::Nothing => match last {
+                Some(last) => (last, format!("it runs nothing; {last} was the last to change that")),
+                None => {
+                    let answer = "it was never deployed: `cutover deploy` does it, or the first delivery".into();
+                    return Ok(ExplainView { about: full, answer, chain: Vec::new() });
+                }
+            },
         };
-        let mut view = self.explain_deployment(slot.deployment).await?;
-        view.answer = format!("{serving} is live since {} succeeded", slot.deployment);
-        view.about = self.full_name(id);
-        Ok(view)
+        let view = self.explain_deployment(deployment).await?;
+        let answer = if matches!(why(&state), Why::Nothing) { format!("{answer}: {}", view.answer) } else { answer };
+        Ok(ExplainView { about: full, answer, ..view })
     }
 
     async fn explain_deployment(&self, id: DeploymentId) -> Result<ExplainView, Refusal> {
@@ -44,14 +61,13 @@ impl LiveBackend {
             chain.extend(self.explain_delivery(delivery).await?.chain);
         }
         let registry = self.registry();
+        let mut names = Names::default();
         for sealed in &commits {
             let lines = event_view::lines(&sealed.commit, |workload| registry.full_name(workload));
-            let ours = lines.into_iter().filter(|line| line.deployment_id == Some(id.to_string()));
-            chain.extend(ours.map(|line| LinkView {
-                position: line.position,
-                time: line.time.clone(),
-                text: sentence(&line),
-            }));
+            for line in lines.iter().filter(|line| line.deployment_id == Some(id.to_string())) {
+                names.learn(line);
+                chain.extend(link(line, &names));
+            }
         }
         let why = told.reason.as_ref().map(|reason| format!(": {}", reason.text)).unwrap_or_default();
         let answer = match told.outcome {
@@ -62,7 +78,11 @@ impl LiveBackend {
                 format!("a newer wish took its place: {}", told.superseded_by.unwrap_or_default())
             }
             Some(Outcome::Cancelled) => "a person cancelled it".into(),
-            Some(Outcome::Parked) => format!("it waits for a person{why}"),
+            Some(Outcome::Parked) => {
+                format!(
+                    "it waits for a person{why}; `cutover resume {id}` lets it go on, `cutover cancel {id}` ends it"
+                )
+            }
             None => "it is under way".into(),
         };
         Ok(ExplainView { about: id.to_string(), answer, chain })
@@ -73,15 +93,16 @@ impl LiveBackend {
             cell.state().release(id).map(|release| (workload, release.deployment))
         };
         let found = self.commands.live().cells().into_iter().find_map(of);
-        let (workload, deployment) = found.ok_or_else(|| Refusal::UnknownName(format!("no release is {id}")))?;
+        let (workload, deployment) = found.ok_or_else(|| {
+            Refusal::UnknownName(format!("no release is {id}: `cutover releases NAME` lists those of a workload"))
+        })?;
         let mut view = self.explain_deployment(deployment).await?;
         view.answer = format!("{id} of {} was made by {deployment}; {}", self.full_name(workload), view.answer);
         Ok(view)
     }
 
     async fn explain_delivery(&self, id: DeliveryId) -> Result<ExplainView, Refusal> {
-        let hooks: Vec<_> = self.commands.live().engine().hooks.keys().copied().collect();
-        for hook in hooks {
+        for hook in self.every_hook().await? {
             let Some(delivery) = deliveries::show(&**self.commands.log(), hook, id).await? else { continue };
             let received = format!("delivery {} ({}) received", delivery.received.sender_id, delivery.received.event);
             let mut chain =
@@ -95,22 +116,92 @@ impl LiveBackend {
             chain.extend(whys.map(verdict));
             return Ok(ExplainView { about: id.to_string(), answer: decision.summary, chain });
         }
-        Err(Refusal::UnknownName(format!("no delivery is {id}")))
+        let text = format!("no delivery is {id}; `cutover hook deliveries HOOK` lists the newest of a hook");
+        Err(Refusal::UnknownName(text))
+    }
+
+    /// Every hook that there ever was, those that are there first: what came in through a removed one stays explained.
+    async fn every_hook(&self) -> Result<Vec<HookId>, Refusal> {
+        let here = self.commands.live().engine().hooks.clone();
+        let mut hooks: Vec<_> = here.keys().copied().collect();
+        let mut from = 1;
+        loop {
+            let commits = self.commands.log().read(StreamId::Engine, from, PAGE).await?;
+            let Some(last) = commits.last() else { return Ok(hooks) };
+            from = last.commit.last_version() + 1;
+            let added = commits.iter().flat_map(|sealed| &sealed.commit.events).filter_map(|event| match event {
+                Event::HookAdded(added) => Some(added.hook),
+                _ => None,
+            });
+            hooks.extend(added.filter(|hook| !here.contains_key(hook)));
+        }
     }
 
     async fn course(&self, id: DeploymentId) -> Result<Vec<Sealed>, Refusal> {
         let begins = self.commands.live().with_deployments(|all| all.begins(id));
-        let begins = begins.ok_or_else(|| Refusal::UnknownName(format!("no deployment is {id}")))?;
+        let begins = begins.ok_or_else(|| {
+            Refusal::UnknownName(format!("no deployment is {id}: `cutover timeline NAME` lists those of a workload"))
+        })?;
         let commits = self.commands.log().read(StreamId::Workload(begins.workload), begins.version, CHAIN).await?;
         let ours = |sealed: &Sealed| sealed.commit.events.iter().any(|event: &Event| event.deployment() == Some(id));
         Ok(commits.into_iter().filter(ours).collect())
     }
 }
 
-/// One event in one line: its kind, and why where it says so.
-fn sentence(line: &crate::api::views::EventLine) -> String {
-    match line.reason() {
-        "" => format!("{} by {}", line.event, line.actor),
-        reason => format!("{}: {reason}", line.event),
+/// Which deployment says why a workload is as it is.
+enum Why {
+    /// It made active what serves, and is over.
+    Live(DeploymentId),
+    /// Its green serves already, and it goes on.
+    Watched(DeploymentId),
+    /// Nothing serves, and it may change that.
+    UnderWay(DeploymentId),
+    /// Nothing serves, and nothing is under way.
+    Nothing,
+}
+
+fn why(state: &Workload) -> Why {
+    let open = state.open.as_ref();
+    // While green is watched it serves, and the active slot is still blue.
+    let swapped = open.filter(|open| matches!(open.phase, Phase::Swapped { .. }) && !open.is_teardown());
+    match (swapped, &state.active, open) {
+        (Some(open), ..) => Why::Watched(open.id()),
+        (None, Some(slot), _) => Why::Live(slot.deployment),
+        (None, None, Some(open)) => Why::UnderWay(open.id()),
+        (None, None, None) => Why::Nothing,
+    }
+}
+
+/// An event as a link of a chain; single steps are for the timeline.
+fn link(line: &EventLine, names: &Names) -> Option<LinkView> {
+    let text = names.spoken(&line.told);
+    (line.event != "StepSucceeded").then(|| LinkView { position: line.position, time: line.time.clone(), text })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cutover_domain::observed::Mark;
+    use cutover_domain::workload::Open;
+    use cutover_events::WorkloadId;
+    use cutover_events::deployment::{IntentQueued, Wish};
+
+    use super::*;
+
+    fn open(phase: Phase) -> Workload {
+        let (deployment, workload) = (DeploymentId([2; 16]), WorkloadId([1; 16]));
+        let wish = Wish::Rollback(None);
+        let intent = IntentQueued { deployment, workload, wish, revision: 1, person: true, change: None };
+        let open = Open { phase, ..Open::begun(Arc::new(intent), 1, Mark::default()) };
+        Workload { open: Some(open), ..Workload::default() }
+    }
+
+    #[test]
+    fn what_is_watched_is_explained_by_the_deployment_that_brought_it() {
+        let swapped = open(Phase::Swapped { since: Mark::default(), drained: true });
+        assert!(matches!(why(&swapped), Why::Watched(id) if id == DeploymentId([2; 16])));
+        assert!(matches!(why(&open(Phase::Preparing)), Why::UnderWay(_)));
+        assert!(matches!(why(&Workload::default()), Why::Nothing));
     }
 }

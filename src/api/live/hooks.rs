@@ -27,7 +27,9 @@ impl LiveBackend {
     fn hook(&self, name: &HookName) -> Result<HookId, Refusal> {
         let engine = self.commands.live().engine();
         let found = engine.hooks.iter().find(|(id, hook)| hook.name == name.0 || id.to_string() == name.0);
-        found.map(|(id, _)| *id).ok_or_else(|| Refusal::UnknownName(format!("no hook is named {}", name.0)))
+        found
+            .map(|(id, _)| *id)
+            .ok_or_else(|| Refusal::UnknownName(format!("no hook is named {}: `cutover hook list` lists them", name.0)))
     }
 
     fn hook_view(&self, id: HookId) -> Option<HookView> {
@@ -176,7 +178,7 @@ impl LiveBackend {
     pub(super) async fn revoke_token(&self, asker: Asker, token: TokenId) -> Result<(), Refusal> {
         let revoked = self.commands.engine(by(&asker), |engine| match engine.tokens.contains_key(&token) {
             true => Ok(vec![Event::from(TokenRevoked { token })]),
-            false => Err(Refusal::UnknownName(format!("no token is {token}"))),
+            false => Err(Refusal::UnknownName(format!("no token is {token}: `cutover token list` lists them"))),
         });
         revoked.await.map(drop)
     }

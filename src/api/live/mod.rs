@@ -10,11 +10,13 @@ mod hooks;
 mod showing;
 mod spec;
 mod telling;
+mod waiting;
 mod wishing;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cutover_domain::file::strict::nearest;
 use cutover_domain::registry::Registry;
 use cutover_events::{Actor, Cause, DeploymentId, Digest, Key, TokenId, WorkloadId};
 use tokio::sync::watch;
@@ -62,10 +64,14 @@ impl LiveBackend {
         let found: Vec<_> = registry.workloads.iter().filter(|(_, w)| fits(&w.full_name())).collect();
         match found.as_slice() {
             [(id, _)] => Ok(**id),
-            [] => Err(Refusal::UnknownName(format!("no workload is named {}", name.0))),
+            [] => Err(Refusal::UnknownName(unknown(name, &registry))),
             several => {
                 let names: Vec<_> = several.iter().map(|(_, workload)| workload.full_name()).collect();
-                Err(Refusal::UnknownName(format!("{} fits several workloads: {}", name.0, names.join(", "))))
+                Err(Refusal::UnknownName(format!(
+                    "{} fits several workloads, name one of them: {}",
+                    name.0,
+                    names.join(", ")
+                )))
             }
         }
     }
@@ -73,6 +79,19 @@ impl LiveBackend {
     fn full_name(&self, id: WorkloadId) -> String {
         self.registry().full_name(id).unwrap_or_else(|| id.to_string())
     }
+}
+
+/// That a workload is not known, and what is.
+fn unknown(name: &WorkloadName, registry: &Registry) -> String {
+    let full: Vec<_> = registry.workloads.values().map(|workload| workload.full_name()).collect();
+    let short = full.iter().filter_map(|full| full.rsplit_once('/')).map(|(_, short)| short);
+    let near = nearest(&name.0, full.iter().map(String::as_str).chain(short));
+    let hint = match near {
+        Some(near) => format!("did you mean {near}?"),
+        None if full.is_empty() => "there is none yet, `cutover apply FILE` registers one".into(),
+        None => "`cutover status` lists all".into(),
+    };
+    format!("no workload is named {}: {hint}", name.0)
 }
 
 /// Who asks, as a commit records it.

@@ -50,7 +50,9 @@ impl LiveBackend {
     async fn workload(&self, id: WorkloadId) -> Result<WorkloadView, Refusal> {
         let live = self.commands.live();
         let (state, registry) = (live.cell(id).state(), self.registry());
-        let (rows, _) = self.world.of(id);
+        let seen = self.world.of(id);
+        let word = state_word(&state, &seen);
+        let (rows, route) = seen;
         let spec = registry.workloads.get(&id).and_then(|registered| registered.revisions.last());
         let release = state.active.as_ref().and_then(|slot| state.release(slot.release));
         let open = state.open.as_ref().map(Open::id);
@@ -68,7 +70,7 @@ impl LiveBackend {
         Ok(WorkloadView {
             workload: self.full_name(id),
             id: id.to_string(),
-            state: state_word(&state, &rows),
+            state: word,
             revision: registry.workloads.get(&id).map_or(0, |registered| registered.revision()),
             release: release.map(|release| release.id.to_string()),
             reference: release.map(|release| release.reference.to_string()),
@@ -82,6 +84,7 @@ impl LiveBackend {
             containers: rows.iter().map(|row| container(&state, row)).collect(),
             deployment,
             queued: state.queue.iter().map(|intent| intent.deployment.to_string()).collect(),
+            waits: super::waiting::waits(&state, &(rows, route), (self.clock.stamp(), self.execution.started_ms)),
             last,
         })
     }
@@ -173,7 +176,7 @@ impl LiveBackend {
             container: row.name.clone(),
             role: role_word(seen.role).into(),
             deployment_id: seen.deployment_id,
-            time: rfc3339(self.clock.stamp().wall_ms),
+            time: String::new(),
             lines: all[all.len().saturating_sub(lines)..].to_vec(),
         }
     }
@@ -190,6 +193,7 @@ fn container(state: &Workload, row: &ContainerRow) -> ContainerView {
         deployment_id: slot_deployment(state, row.unit),
         phase: row.phase.into(),
         ready: row.phase == "running" && matches!(role, Role::Active | Role::Standby),
+        restarts: row.restarts,
         address: row.address.map(|address| address.to_string()).unwrap_or_default(),
     }
 }
@@ -224,7 +228,7 @@ fn role_word(role: Role) -> &'static str {
     }
 }
 
-fn state_word(state: &Workload, rows: &[ContainerRow]) -> WorkloadState {
+fn state_word(state: &Workload, (rows, route): &Rows) -> WorkloadState {
     match state.teardown {
         Teardown::Done => return WorkloadState::TornDown,
         Teardown::Removing(_) => return WorkloadState::TearingDown,
@@ -234,11 +238,17 @@ fn state_word(state: &Workload, rows: &[ContainerRow]) -> WorkloadState {
         return WorkloadState::TearingDown;
     }
     let Some(slot) = &state.active else {
-        let live = state.open.as_ref().is_some_and(|open| matches!(open.phase, Phase::Swapped { .. }));
-        return if live { WorkloadState::Running } else { WorkloadState::New };
+        let open = state.open.as_ref();
+        return match open.map(|open| &open.phase) {
+            Some(Phase::Swapped { .. }) => WorkloadState::Running,
+            _ if state.down.is_some() || open.is_some_and(|open| open.was.is_some()) => WorkloadState::Down,
+            _ => WorkloadState::New,
+        };
     };
     let runs = |unit: &&UnitId| rows.iter().any(|row| row.unit == **unit && row.phase == "running");
-    match slot.units.iter().filter(runs).count() {
+    let routed = |unit: &&UnitId| route.as_ref().is_none_or(|route| route.targets.contains(unit));
+    match slot.units.iter().filter(|unit| runs(unit) && routed(unit)).count() {
+        0 if slot.units.iter().any(|unit| runs(&unit)) => WorkloadState::Unready,
         0 => WorkloadState::Down,
         some if some < slot.units.len() => WorkloadState::Degraded,
         _ => WorkloadState::Running,

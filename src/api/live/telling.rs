@@ -19,7 +19,9 @@ const LOOKED_AT: usize = 4_096;
 impl LiveBackend {
     pub(super) async fn told(&self, id: DeploymentId) -> Result<DeploymentView, Refusal> {
         let begins = self.commands.live().with_deployments(|all| all.begins(id));
-        let begins = begins.ok_or_else(|| Refusal::UnknownName(format!("no deployment is {id}")))?;
+        let begins = begins.ok_or_else(|| {
+            Refusal::UnknownName(format!("no deployment is {id}: `cutover timeline NAME` lists those of a workload"))
+        })?;
         let mut tale = Tale::new(self.full_name(begins.workload), id, begins);
         let mut from = begins.version;
         while !tale.over {
@@ -29,14 +31,14 @@ impl LiveBackend {
             commits.iter().for_each(|sealed| tale.hear(sealed));
         }
         let state = self.commands.live().cell(begins.workload).state();
-        let output = tale.units.iter().find_map(|unit| self.output(*unit, &tale));
+        let output = tale.units.iter().find_map(|unit| self.output(unit, &tale));
         Ok(tale.view(&state, output))
     }
 
-    fn output(&self, unit: UnitId, tale: &Tale) -> Option<OutputView> {
-        let text = self.outputs.read(unit)?;
+    fn output(&self, (unit, name): &(UnitId, String), tale: &Tale) -> Option<OutputView> {
+        let text = self.outputs.read(*unit)?;
         Some(OutputView {
-            container: unit.to_string(),
+            container: name.clone(),
             role: "green".into(),
             deployment_id: tale.view.deployment_id.clone(),
             time: rfc3339(tale.ended.map_or(tale.queued.wall_ms, |at| at.wall_ms)),
@@ -78,7 +80,7 @@ struct Tale {
     view: DeploymentView,
     queued: Stamp,
     ended: Option<Stamp>,
-    units: Vec<UnitId>,
+    units: Vec<(UnitId, String)>,
     over: bool,
 }
 
@@ -128,7 +130,7 @@ impl Tale {
         if let Event::DeploymentPlanned(e) = event {
             self.view.release = e.plan.release.map(|release| release.to_string());
             self.view.bake_ms = Some(e.plan.policy.bake_ms);
-            self.units = e.plan.units.iter().map(|unit| unit.unit).collect();
+            self.units = e.plan.units.iter().map(|unit| (unit.unit, unit.name.clone())).collect();
         }
         if let Event::SwapCommitted(_) = event {
             self.view.stage = Stage::Swapping;

@@ -139,7 +139,9 @@ impl LiveBackend {
         command: Command,
     ) -> Result<DeploymentView, Refusal> {
         let begins = self.commands.live().with_deployments(|all| all.begins(id));
-        let begins = begins.ok_or_else(|| Refusal::UnknownName(format!("no deployment is {id}")))?;
+        let begins = begins.ok_or_else(|| {
+            Refusal::UnknownName(format!("no deployment is {id}: `cutover timeline NAME` lists those of a workload"))
+        })?;
         match self.commands.workload(begins.workload, by(&asker), command).await {
             Ok(_) | Err(Error::Duplicate(_)) => self.told(id).await,
             Err(error) => Err(error.into()),

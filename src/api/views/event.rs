@@ -25,10 +25,32 @@ pub struct EventLine {
     pub cause: String,
     /// `local:UID[:NAME]`, `token:ID`, `hook:ID` or `engine`.
     pub actor: String,
+    /// What happened, one line for a person.
+    #[serde(default)]
+    #[schema(example = "deploy ghcr.io/acme/shop:v2, asked by alice")]
+    pub told: String,
+    /// What that means.
+    #[serde(default)]
+    pub tone: Tone,
     /// The event's own fields.
     #[serde(flatten)]
     #[schema(additional_properties)]
     pub fields: Map<String, Value>,
+}
+
+/// What an event means to a person who reads along.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Tone {
+    /// Nothing special.
+    #[default]
+    Normal,
+    /// As it should be.
+    Good,
+    /// Something did not work.
+    Bad,
+    /// Something changes its course.
+    Moving,
 }
 
 /// A part of the log.

@@ -74,9 +74,62 @@ pub struct WorkloadView {
     pub deployment: Option<DeploymentView>,
     /// Deployments that wait for the lane.
     pub queued: Vec<String>,
+    /// What waits for what, and until when; what a person must do comes first.
+    #[serde(default)]
+    pub waits: Vec<WaitView>,
     /// The deployment that ended last.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last: Option<DeploymentView>,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitKind {
+    /// A parked deployment: for a person.
+    Person,
+    /// A deployment: for what its image reference means.
+    Image,
+    /// A deployment: for a step before the gate.
+    Step,
+    /// A deployment: for green to get ready.
+    Gate,
+    /// A deployment: for the route to show what was committed.
+    Route,
+    /// A deployment: for the connections of blue to end.
+    Drain,
+    /// A deployment: for the time that green is watched.
+    Bake,
+    /// A wish: for the lane.
+    Lane,
+    /// A repair: for its next try.
+    Heal,
+    /// The removal of containers: for their connections, then for Docker.
+    Removal,
+    /// The end of a standby: for its time.
+    Standby,
+}
+
+/// Something that waits.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct WaitView {
+    /// What for.
+    pub kind: WaitKind,
+    /// The deployment that waits, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deployment_id: Option<String>,
+    /// What waits for what, one line for a person.
+    #[schema(example = "deploy ghcr.io/acme/shop:v3: 1 of 2 containers is ready")]
+    pub text: String,
+    /// When the wait is over at the latest (RFC 3339); missing where there is no limit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<String>,
+    /// What happens then; empty without `until`.
+    #[serde(default)]
+    pub then: String,
+    /// What a person can do; empty where nothing needs to be done.
+    #[serde(default)]
+    pub hint: String,
 }
 
 /// What a container is for.
@@ -112,6 +165,9 @@ pub struct ContainerView {
     pub phase: String,
     /// Whether the last look found it ready.
     pub ready: bool,
+    /// How often Docker has restarted it by itself.
+    #[serde(default)]
+    pub restarts: u32,
     /// Its address on the network of the project, empty without one.
     pub address: String,
 }
@@ -205,7 +261,7 @@ pub struct DifferenceView {
 pub struct PlannedView {
     /// `project/name`.
     pub workload: String,
-    /// `register`, `revise` or `nothing`.
+    /// `register and deploy`, `revise and deploy` or `nothing new`.
     pub action: String,
     /// What differs; values of the environment are not shown.
     pub differences: Vec<DifferenceView>,

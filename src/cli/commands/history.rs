@@ -5,24 +5,45 @@ use super::state::tell;
 use crate::api::views::{EventLine, EventsPage, ExplainView};
 use crate::cli::client::{Call, encoded};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::grammar::{Events, Explain, Json, Range, Timeline};
+use crate::cli::grammar::{Events, Explain, Range, Timeline};
 use crate::cli::output::Output;
-use crate::cli::render::timeline::Timeline as Told;
+use crate::cli::render::folded::Folded;
+use crate::cli::render::screen::Screen;
+use crate::cli::render::timeline::Timeline as Steps;
 use crate::cli::{follow, render, values};
 
 /// Events of one page.
 const PAGE: usize = 1_000;
 
+/// How events are told.
+enum Told {
+    /// One JSON object each.
+    Json,
+    /// One line each, headed by their deployment.
+    Steps(Steps),
+    /// One line per deployment.
+    Folded(Folded, Steps),
+}
+
 /// `timeline`.
 pub(super) async fn timeline(session: &mut Session, timeline: &Timeline) -> Result<Exit, Failure> {
     values::workload(&timeline.name)?;
     let query = format!("&workload={}{}", encoded(&timeline.name), query(&timeline.range));
-    read(session, &query, &timeline.range, timeline.json).await
+    let range = &timeline.range;
+    // A part of a deployment's events cannot be folded into its one line.
+    let steps = timeline.steps || range.deployment.is_some() || !range.kind.is_empty();
+    let told = match timeline.json.json {
+        true => Told::Json,
+        false if steps => Told::Steps(Steps::default()),
+        false => Told::Folded(Folded::default(), Steps::default()),
+    };
+    read(session, &query, range, told).await
 }
 
 /// `events`.
 pub(super) async fn events(session: &mut Session, events: &Events) -> Result<Exit, Failure> {
-    read(session, &query(&events.range), &events.range, events.json).await
+    let told = if events.json.json { Told::Json } else { Told::Steps(Steps::default()) };
+    read(session, &query(&events.range), &events.range, told).await
 }
 
 fn query(range: &Range) -> String {
@@ -31,15 +52,16 @@ fn query(range: &Range) -> String {
     format!("{deployment}{kinds}")
 }
 
-async fn read(session: &mut Session, query: &str, range: &Range, json: Json) -> Result<Exit, Failure> {
+async fn read(session: &mut Session, query: &str, range: &Range, mut told: Told) -> Result<Exit, Failure> {
     let mut after = range.after;
-    let mut told = Told::default();
+    let mut any = false;
     loop {
         let call = Call::get(format!("/api/v1/events?after={after}&limit={PAGE}{query}"));
         let page: EventsPage = session.client.ask(call).await?;
-        let now = session.now_ms();
+        let screen = session.output.screen(session.now_ms());
         for line in &page.items {
-            write(&mut session.output, &mut told, (line, now), json)?;
+            any = true;
+            told.write(&mut session.output, line, &screen)?;
         }
         session.output.flush()?;
         if page.next_after <= after || page.next_after >= page.head {
@@ -48,23 +70,44 @@ async fn read(session: &mut Session, query: &str, range: &Range, json: Json) -> 
         }
         after = page.next_after;
     }
+    let screen = session.output.screen(session.now_ms());
+    told.caught_up(&mut session.output, &screen)?;
     if range.follow {
+        session.output.flush()?;
         let (clock, output) = (session.clock, &mut session.output);
         let mut write_through = |line: &EventLine| {
-            write(output, &mut told, (line, clock.stamp().wall_ms), json)?;
+            let screen = output.screen(clock.stamp().wall_ms);
+            told.write(output, line, &screen)?;
             output.flush()
         };
         follow::events(&session.client, (query, after), &mut write_through).await?;
     }
+    if !any && !matches!(told, Told::Json) {
+        session.output.aside("no such events");
+    }
     Ok(Exit::Ok)
 }
 
-fn write(output: &mut Output, told: &mut Told, (line, now): (&EventLine, u64), json: Json) -> Result<(), Failure> {
-    if json.json {
-        return output.json(line);
+impl Told {
+    fn write(&mut self, output: &mut Output, line: &EventLine, screen: &Screen) -> Result<(), Failure> {
+        match self {
+            Self::Json => output.json(line),
+            Self::Steps(steps) => output.text(&steps.tell(line, screen)),
+            Self::Folded(folded, steps) => {
+                steps.pass(line);
+                output.text(&folded.tell(line, screen))
+            }
+        }
     }
-    let paint = output.paint();
-    told.tell(line, now, paint).iter().try_for_each(|line| output.line(line))
+
+    /// What has happened is told; from here on each step is, because what goes on cannot be folded yet.
+    fn caught_up(&mut self, output: &mut Output, screen: &Screen) -> Result<(), Failure> {
+        if let Self::Folded(folded, steps) = self {
+            output.text(&folded.rest(screen))?;
+            *self = Self::Steps(std::mem::take(steps));
+        }
+        Ok(())
+    }
 }
 
 /// `explain`.

@@ -16,14 +16,14 @@ pub(super) async fn hook(session: &mut Session, hook: Hook) -> Result<Exit, Fail
         Hook::Add(add) => hook_add(session, add).await?,
         Hook::List(json) => {
             let call = Call::get("/api/v1/hooks");
-            tell::<HooksView>(session, call, json, |view, _, paint| render::hooks::hooks(view, paint)).await?;
+            tell::<HooksView>(session, call, json, render::hooks::hooks).await?;
         }
         Hook::Rotate(rotate) => {
             let name = values::hook(&rotate.hook)?;
             let secret = rotate.secret.secret_file.as_deref().map(values::secret_file).transpose()?;
             let call = Call::post(format!("/api/v1/hooks/{name}/rotate"), &RotateAsk { secret })?;
             let call = call.once(session.key(None));
-            let render = |view: &HookSecretView, _, _| render::hooks::secret(view);
+            let render = |view: &HookSecretView, _: &_| render::hooks::secret(view);
             tell::<HookSecretView>(session, call, rotate.secret.json, render).await?;
         }
         Hook::Remove(named) => {
@@ -49,7 +49,7 @@ async fn hook_add(session: &mut Session, add: HookAdd) -> Result<(), Failure> {
     let secret = add.secret.secret_file.as_deref().map(values::secret_file).transpose()?;
     let ask = HookAsk { name, provider: add.provider, header: add.header, secret };
     let call = Call::post("/api/v1/hooks", &ask)?.once(session.key(None));
-    let render = |view: &HookSecretView, _, _| render::hooks::secret(view);
+    let render = |view: &HookSecretView, _: &_| render::hooks::secret(view);
     tell::<HookSecretView>(session, call, add.secret.json, render).await?;
     Ok(())
 }
@@ -60,14 +60,14 @@ pub(super) async fn token(session: &mut Session, token: Token) -> Result<Exit, F
         Token::Add(add) => {
             let name = values::plain_name(&add.name)?;
             let call = Call::post("/api/v1/tokens", &TokenAsk { name })?.once(session.key(None));
-            let render = |view: &TokenAddedView, _, _| {
+            let render = |view: &TokenAddedView, _: &_| {
                 format!("{}\ntoken {} ({}): its value is above, and shown once\n", view.token, view.name, view.token_id)
             };
             tell::<TokenAddedView>(session, call, add.json, render).await?;
         }
         Token::List(json) => {
             let call = Call::get("/api/v1/tokens");
-            tell::<TokensView>(session, call, json, |view, _, paint| render::lists::tokens(view, paint)).await?;
+            tell::<TokensView>(session, call, json, render::lists::tokens).await?;
         }
         Token::Revoke(revoke) => {
             let call = Call::delete(format!("/api/v1/tokens/{}", revoke.token)).once(session.key(None));

@@ -27,11 +27,11 @@ pub(super) async fn ask(session: &mut Session, log: &Log) -> Result<Exit, Failur
     match log {
         Log::Verify(data) => {
             let call = Call::get("/api/v1/log/verify");
-            let view = tell::<VerifyView>(session, call, data.json, |view, _, _| verified(view)).await?;
+            let view = tell::<VerifyView>(session, call, data.json, |view, _| verified(view)).await?;
             verdict(&view)
         }
         Log::Head(data) => {
-            tell::<HeadView>(session, Call::get("/api/v1/log/head"), data.json, |view, _, _| head(view)).await?;
+            tell::<HeadView>(session, Call::get("/api/v1/log/head"), data.json, |view, _| head(view)).await?;
             Ok(Exit::Ok)
         }
         Log::Export(export) => self::export(session, export.after).await,

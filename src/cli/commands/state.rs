@@ -8,7 +8,8 @@ use crate::api::views::{ConfirmAsk, DeploymentView, DoctorView, LogsView, Releas
 use crate::cli::client::Call;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::grammar::{Confirm, Json, Logs, Named, Show, Status};
-use crate::cli::render::{self, Paint};
+use crate::cli::render;
+use crate::cli::render::screen::Screen;
 use crate::cli::values;
 
 /// Asks for a view and tells it: as JSON, or as a person reads it.
@@ -16,13 +17,13 @@ pub(super) async fn tell<T: DeserializeOwned + Serialize>(
     session: &mut Session,
     call: Call,
     json: Json,
-    render: impl FnOnce(&T, u64, Paint) -> String,
+    render: impl FnOnce(&T, &Screen) -> String,
 ) -> Result<T, Failure> {
     let view: T = session.client.ask(call).await?;
     if json.json {
         session.output.json(&view)?;
     } else {
-        let text = render(&view, session.now_ms(), session.output.paint());
+        let text = render(&view, &session.output.screen(session.now_ms()));
         session.output.text(&text)?;
     }
     Ok(view)
@@ -48,7 +49,7 @@ pub(super) async fn show(session: &mut Session, show: &Show) -> Result<Exit, Fai
     let name = values::workload(&show.name)?;
     let revision = show.revision.map_or_else(String::new, |revision| format!("?revision={revision}"));
     let call = Call::get(format!("/api/v1/workloads/{name}/spec{revision}"));
-    tell::<ShowView>(session, call, show.json, |view, _, _| render::spec::show(view)).await?;
+    tell::<ShowView>(session, call, show.json, |view, _| render::spec::show(view)).await?;
     Ok(Exit::Ok)
 }
 
@@ -64,19 +65,19 @@ pub(super) async fn logs(session: &mut Session, logs: &Logs) -> Result<Exit, Fai
     let name = values::workload(&logs.name)?;
     if let Some(deployment) = &logs.deployment {
         let call = Call::get(format!("/api/v1/deployments/{deployment}"));
-        let render = |view: &DeploymentView, _, paint| match &view.output {
-            Some(output) => render::deployment::output(output, paint),
+        let render = |view: &DeploymentView, screen: &Screen| match &view.output {
+            Some(output) => render::deployment::output(output, screen),
             None => format!("nothing was kept of {}\n", view.deployment_id),
         };
         tell::<DeploymentView>(session, call, logs.json, render).await?;
         return Ok(Exit::Ok);
     }
     let call = Call::get(format!("/api/v1/workloads/{name}/logs?lines={}", logs.lines));
-    let render = |view: &LogsView, _, paint| {
+    let render = |view: &LogsView, screen: &Screen| {
         if view.outputs.is_empty() {
             return format!("{} has no output: nothing runs, and nothing was kept\n", view.workload);
         }
-        view.outputs.iter().map(|output| render::deployment::output(output, paint)).collect()
+        view.outputs.iter().map(|output| render::deployment::output(output, screen)).collect()
     };
     tell::<LogsView>(session, call, logs.json, render).await?;
     Ok(Exit::Ok)
@@ -85,7 +86,7 @@ pub(super) async fn logs(session: &mut Session, logs: &Logs) -> Result<Exit, Fai
 /// `doctor`: 0 when all invariants hold.
 pub(super) async fn doctor(session: &mut Session, json: Json) -> Result<Exit, Failure> {
     let call = Call::get("/api/v1/doctor");
-    let view = tell::<DoctorView>(session, call, json, |view, _, paint| render::lists::doctor(view, paint)).await?;
+    let view = tell::<DoctorView>(session, call, json, render::lists::doctor).await?;
     Ok(if view.ok { Exit::Ok } else { Exit::Other })
 }
 

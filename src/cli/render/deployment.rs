@@ -1,7 +1,8 @@
 //! How a deployment ended, for a person.
 
-use super::words::duration;
+use super::screen::Screen;
 use super::{Paint, Tone};
+use crate::api::told::words::duration;
 use crate::api::views::{DeploymentView, Outcome, OutputView, WishKind};
 
 /// Lines of a failed container's output that are shown with its failure.
@@ -55,10 +56,16 @@ pub(in crate::cli) fn last_words(view: &DeploymentView, paint: Paint) -> String 
 }
 
 /// The output of one container under a head.
-pub(in crate::cli) fn output(output: &OutputView, paint: Paint) -> String {
-    let captured = if output.time.is_empty() { String::new() } else { format!(", kept {}", output.time) };
-    let head = format!("== {} ({}{captured})", output.container, output.role);
-    lines(&head, &output.lines, paint)
+pub(in crate::cli) fn output(output: &OutputView, screen: &Screen) -> String {
+    let kept = match output.time.as_str() {
+        "" => String::new(),
+        time => format!(", kept {}", screen.since(time)),
+    };
+    let head = format!("== {} ({}{kept})", output.container, output.role);
+    if output.lines.is_empty() {
+        return format!("{}\n  (nothing)\n", screen.tone(Tone::Strong, &head));
+    }
+    lines(&head, &output.lines, screen.paint)
 }
 
 fn lines(head: &str, lines: &[String], paint: Paint) -> String {

@@ -1,16 +1,23 @@
 //! Hooks, their deliveries, and secrets that are shown once.
 
-use super::table::{Table, cell};
-use super::words::ago;
-use super::{Paint, Tone};
+use super::Tone;
+use super::screen::{Screen, width};
+use super::table::{Column, Table, cell};
 use crate::api::views::{DeliveriesView, DeliveryView, HookSecretView, HookView, HooksView, ProviderWord};
 
 /// Every hook, a line each.
-pub(in crate::cli) fn hooks(view: &HooksView, paint: Paint) -> String {
+pub(in crate::cli) fn hooks(view: &HooksView, screen: &Screen) -> String {
     if view.hooks.is_empty() {
         return "no hooks yet; add one with `cutover hook add NAME`\n".to_owned();
     }
-    let mut table = Table::new(&["NAME", "PROVIDER", "HEADER", "SECRETS", "ADDRESS"]);
+    let columns = [
+        Column::whole("NAME"),
+        Column::drops("PROVIDER", 1),
+        Column::drops("HEADER", 2),
+        Column::drops("SECRETS", 3),
+        Column::whole("ADDRESS"),
+    ];
+    let mut table = Table::new(&columns);
     for hook in &view.hooks {
         table.row(vec![
             cell(&hook.name),
@@ -20,7 +27,7 @@ pub(in crate::cli) fn hooks(view: &HooksView, paint: Paint) -> String {
             cell(address(hook)),
         ]);
     }
-    table.render(paint)
+    table.render(screen)
 }
 
 /// A new secret with what to do with it.
@@ -37,29 +44,27 @@ pub(in crate::cli) fn secret(view: &HookSecretView) -> String {
 }
 
 /// Deliveries, newest first, with the verdict of every rule.
-pub(in crate::cli) fn deliveries(view: &DeliveriesView, now_ms: u64, paint: Paint) -> String {
+pub(in crate::cli) fn deliveries(view: &DeliveriesView, screen: &Screen) -> String {
     if view.deliveries.is_empty() {
-        return "no deliveries yet\n".to_owned();
+        return "no deliveries yet; the sender's own page shows what it was answered\n".to_owned();
     }
-    view.deliveries.iter().map(|delivery| one(delivery, now_ms, paint)).collect()
+    view.deliveries.iter().map(|delivery| one(delivery, screen)).collect()
 }
 
-fn one(delivery: &DeliveryView, now_ms: u64, paint: Paint) -> String {
+fn one(delivery: &DeliveryView, screen: &Screen) -> String {
     let summary = if delivery.summary.is_empty() { "not decided yet" } else { &delivery.summary };
-    let mut text = format!(
-        "{:>12}  {} {} ({}): {summary}\n",
-        ago(&delivery.time, now_ms),
-        paint.tone(Tone::Strong, &delivery.delivery_id),
-        delivery.event,
-        delivery.sender_id
-    );
+    let when = screen.since(&delivery.time);
+    let columns = screen.time_columns();
+    let head = format!("{}{when}  ", " ".repeat(columns.saturating_sub(width(&when))));
+    let what = format!("{} {} ({}): {summary}", delivery.delivery_id, delivery.event, delivery.sender_id);
+    let mut text = screen.beside((Tone::Quiet, &head), (Tone::Normal, &what));
     for verdict in &delivery.verdicts {
         let (tone, deployment) = match &verdict.deployment_id {
             Some(id) => (Tone::Good, format!("{id} ")),
             None => (Tone::Quiet, String::new()),
         };
         let line = format!("{}: {deployment}{}", verdict.workload, verdict.why);
-        text.push_str(&format!("{:>12}  {}\n", "", paint.tone(tone, &line)));
+        text.push_str(&screen.hanging(&" ".repeat(columns + 4), (tone, &line)));
     }
     text
 }

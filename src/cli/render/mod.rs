@@ -1,16 +1,17 @@
 //! What people read: pure functions over views.
 
 pub(super) mod deployment;
+pub(super) mod folded;
 pub(super) mod hooks;
 pub(super) mod lists;
 pub(super) mod plan;
 pub(super) mod progress;
+pub(super) mod screen;
 pub(super) mod spec;
 pub(super) mod status;
+mod story;
 mod table;
 pub(super) mod timeline;
-mod told;
-mod words;
 
 /// Whether colours are used: with meaning only, never as decoration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,4 +55,6 @@ impl Paint {
 }
 
 #[cfg(test)]
-pub(super) mod samples;
+mod golden;
+#[cfg(test)]
+mod samples;

@@ -11,9 +11,8 @@ pub(in crate::cli) fn plan(view: &PlanView, paint: Paint) -> String {
 fn one(planned: &PlannedView, paint: Paint) -> String {
     let name = paint.tone(Tone::Strong, &planned.workload);
     let action = match planned.action.as_str() {
-        "nothing" => "nothing new",
-        "register" => "would be registered",
-        "revise" => "would be revised",
+        "register and deploy" => "would be registered and deployed",
+        "revise and deploy" => "would be revised and deployed",
         other => other,
     };
     let mut text = format!("{name}  {action}");
@@ -59,7 +58,7 @@ mod tests {
             |key: &str, from: &str, to: &str| DifferenceView { key: key.into(), from: from.into(), to: to.into() };
         let planned = PlannedView {
             workload: "shop/web".into(),
-            action: "revise".into(),
+            action: "revise and deploy".into(),
             differences: vec![difference("replicas", "1", "2"), difference("host", "", "shop.example.com")],
             strategy: "blue-green (the default of images)".into(),
             steps: vec!["create 2 containers".into()],
@@ -67,7 +66,7 @@ mod tests {
             notes: vec!["a second copy runs for 10s".into()],
         };
         let expected = "\
-shop/web  would be revised, replaced blue-green (the default of images)
+shop/web  would be revised and deployed, replaced blue-green (the default of images)
   ~ replicas: 1 -> 2
   + host: shop.example.com
   image: ghcr.io/acme/shop:v2

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::told::{bake, leads_nowhere, live, told};
-use super::words::duration;
+use super::story::{TEARDOWN, bake, leads_nowhere, live, tone};
 use super::{Paint, Tone};
 use crate::api::time::parse_rfc3339;
+use crate::api::told::Names;
+use crate::api::told::words::duration;
 use crate::api::views::EventLine;
 
 /// Characters that the time takes at the left.
@@ -20,6 +21,7 @@ pub(in crate::cli) struct Progress {
     done: usize,
     stage: Stage,
     wish: Wish,
+    names: Names,
 }
 
 /// What the end of the deployment is.
@@ -47,13 +49,15 @@ impl Progress {
         let at = parse_rfc3339(&line.time).unwrap_or_default();
         let began = *self.began_ms.get_or_insert(at);
         let elapsed = at.saturating_sub(began);
+        self.names.learn(line);
         let (tone, text) = self.take_in(line, elapsed)?;
+        let text = self.names.spoken(&text);
         let time = paint.tone(Tone::Quiet, &format!("{:>TIME_WIDTH$}", duration(elapsed)));
         Some(format!("{time}  {}", paint.tone(tone, &text)))
     }
 
     fn take_in(&mut self, line: &EventLine, elapsed: u64) -> Option<(Tone, String)> {
-        let usual = told(line);
+        let usual = (tone(line), line.told.clone());
         match line.event.as_str() {
             "DeploymentPlanned" => {
                 self.bake_ms = bake(line);
@@ -65,7 +69,7 @@ impl Progress {
                 let shown = !matches!(line.text("step"), "swap" | "settle");
                 return shown.then(|| (Tone::Normal, format!("[{}/{}] {}", self.done, self.steps, usual.1)));
             }
-            "IntentQueued" if line.text("wish") == "teardown" => self.wish = Wish::Remove,
+            "IntentQueued" if line.text("wish") == TEARDOWN => self.wish = Wish::Remove,
             "Swapped" if leads_nowhere(line) => (),
             "Swapped" if self.stage == Stage::Before => {
                 self.stage = Stage::Live;
@@ -103,9 +107,11 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{UNIT, deployment_story, event, routed_back_story};
+    use cutover_events::deployment::WorkloadTornDown;
+    use cutover_events::deployment::{DeploymentSucceeded, Lists, SwapCommitted, Swapped, Wish as Wished};
+
+    use super::super::samples::{UNIT, deployment_story, event, id, queued, routed_back_story};
     use super::*;
-    use serde_json::json;
 
     fn told_of(story: &[EventLine]) -> (Vec<String>, Progress) {
         let mut progress = Progress::default();
@@ -119,12 +125,12 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "      0 ms  queued: deploy ghcr.io/acme/shop:v2",
-                "      5 ms  begun with spec revision 3",
+                "      0 ms  deploy ghcr.io/acme/shop:v2, asked by alice",
+                "      5 ms  begun, with spec revision 3",
                 "     95 ms  ghcr.io/acme/shop:v2 is digest 0123456789ab",
                 "    100 ms  planned: blue-green, 6 steps",
-                "    300 ms  [1/6] created unit_01k9zzzzzzzzzzzzzzzzzzzzz1",
-                "    500 ms  [2/6] started unit_01k9zzzzzzzzzzzzzzzzzzzzz1",
+                "    300 ms  [1/6] created cutover-shop-web-1",
+                "    500 ms  [2/6] started cutover-shop-web-1",
                 "     1.5 s  [3/6] ready",
                 "     1.5 s  the route moves to 1 container, generation 4",
                 "     1.6 s  live after 1.6 s, watching 10 s",
@@ -137,16 +143,17 @@ mod tests {
 
     #[test]
     fn a_teardown_ends_when_nothing_is_left() {
+        let (deployment, to) = (id(1), Vec::new());
         let mut story = vec![
-            event(1, 0, "IntentQueued", json!({"wish": "teardown"})),
-            event(2, 90, "SwapCommitted", json!({"generation": 6, "from": [UNIT], "to": []})),
-            event(3, 130, "Swapped", json!({"generation": 6, "to": []})),
-            event(4, 150, "DeploymentSucceeded", json!({"lists": {}})),
+            event(1, 0, queued(1, Wished::Teardown)),
+            event(2, 90, SwapCommitted { deployment, generation: 6, from: vec![UNIT], to: to.clone() }),
+            event(3, 130, Swapped { deployment, generation: 6, to }),
+            event(4, 150, DeploymentSucceeded { deployment, lists: Lists::default() }),
         ];
         let (lines, progress) = told_of(&story);
         assert!(!progress.live() && !progress.ended());
         assert_eq!(lines[2], "    130 ms  no traffic is routed to it any more");
-        story.push(event(5, 900, "WorkloadTornDown", json!({})));
+        story.push(event(5, 900, WorkloadTornDown { deployment }));
         let (lines, progress) = told_of(&story);
         assert!(progress.ended());
         assert_eq!(lines[4], "    900 ms  torn down: nothing of it is left");

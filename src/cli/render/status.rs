@@ -1,106 +1,238 @@
-//! What runs, as a table, and one workload in full.
+//! What runs: a table with what waits beneath each row, and one workload in full.
 
-use super::table::{Table, cell};
-use super::words::{ago, count, short_digest};
-use super::{Paint, Tone};
-use crate::api::views::{ContainerView, DeploymentView, Outcome, Role, Stage, StatusView, WorkloadState, WorkloadView};
+use super::Tone;
+use super::screen::Screen;
+use super::table::{Column, Table, cell};
+use crate::api::told::words::{count, duration, short_digest};
+use crate::api::views::{
+    ContainerView, DeploymentView, Outcome, Role, Stage, StatusView, WaitKind, WaitView, WorkloadState, WorkloadView,
+};
 
-/// Every workload, a line each.
-pub(in crate::cli) fn overview(view: &StatusView, now_ms: u64, paint: Paint) -> String {
-    let mut text = held(view, paint);
+/// Columns of labels in the view of one workload: the longest, and two spaces.
+const LABEL: usize = 11;
+/// Columns of the name of a container that tell one from another: its end is its own.
+const LEAST_CONTAINER: usize = 20;
+/// Columns of an image reference that tell one version from another.
+const LEAST_IMAGE: usize = 14;
+
+/// Every workload, a line each, with what waits beneath it.
+pub(in crate::cli) fn overview(view: &StatusView, screen: &Screen) -> String {
+    let mut text = held(view, screen);
     if view.workloads.is_empty() {
-        text.push_str("no workloads yet; apply a workload file with `cutover apply FILE`\n");
+        text.push_str(
+            &screen.hanging("", (Tone::Normal, "no workloads yet; `cutover apply FILE` registers and deploys one")),
+        );
         return text;
     }
-    let mut table = Table::new(&["WORKLOAD", "STATE", "READY", "IMAGE", "LIVE SINCE", "GEN", "NOW"]);
+    let columns = [
+        Column::whole("WORKLOAD"),
+        Column::whole("STATE"),
+        Column::drops("READY", 1),
+        Column::shrinks("IMAGE", LEAST_IMAGE),
+        Column::drops("LIVE SINCE", 2),
+    ];
+    let mut table = Table::new(&columns);
     for workload in &view.workloads {
-        let (tone, state) = state(workload.state);
+        let (tone, word) = state(workload.state);
         table.row(vec![
             cell(&workload.workload),
-            (tone, state.to_owned()),
-            cell(ready(workload)),
+            (tone, word.to_owned()),
+            ready(workload),
             cell(workload.reference.clone().unwrap_or_else(|| "-".to_owned())),
-            cell(workload.live_since.as_deref().map_or_else(|| "-".to_owned(), |time| ago(time, now_ms))),
-            cell(workload.generation.to_string()),
-            now(workload),
+            cell(workload.live_since.as_deref().map_or_else(|| "-".to_owned(), |time| screen.since(time))),
         ]);
+        for (tone, note) in notes(workload, screen) {
+            table.note(tone, note);
+        }
     }
-    text.push_str(&table.render(paint));
+    text.push_str(&table.render(screen));
+    text.push_str(&sum(view, screen));
     text
 }
 
 /// One workload with its containers.
-pub(in crate::cli) fn detail(view: &StatusView, now_ms: u64, paint: Paint) -> String {
-    let mut text = held(view, paint);
+pub(in crate::cli) fn detail(view: &StatusView, screen: &Screen) -> String {
+    let whole: Vec<String> = view.workloads.iter().map(|workload| one(workload, screen)).collect();
+    format!("{}{}", held(view, screen), whole.join("\n"))
+}
+
+fn held(view: &StatusView, screen: &Screen) -> String {
+    let line = |held: &crate::api::views::HeldView| {
+        let cause = serde_json::to_value(held.cause).ok();
+        let word = cause.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
+        let text = format!("{}; `cutover confirm {word}` goes on as things are", held.text);
+        screen.beside((Tone::Bad, "HELD  "), (Tone::Normal, &text))
+    };
+    let held: String = view.held.iter().map(line).collect();
+    if held.is_empty() { held } else { format!("{held}\n") }
+}
+
+/// How many are in which state, for more than one.
+fn sum(view: &StatusView, screen: &Screen) -> String {
+    if view.workloads.len() < 2 {
+        return String::new();
+    }
+    let mut counts: Vec<(usize, &str)> = Vec::new();
     for workload in &view.workloads {
-        text.push_str(&one(workload, now_ms, paint));
+        let word = state(workload.state).1;
+        match counts.iter_mut().find(|(_, known)| *known == word) {
+            Some((number, _)) => *number += 1,
+            None => counts.push((1, word)),
+        }
     }
-    text
+    let counts: Vec<String> = counts.iter().map(|(number, word)| format!("{number} {word}")).collect();
+    let all = count(view.workloads.len() as u64, "workload", "workloads");
+    let text = format!("{all}: {}; position {} of the log", counts.join(", "), view.position);
+    format!("\n{}", screen.hanging("", (Tone::Quiet, &text)))
 }
 
-fn held(view: &StatusView, paint: Paint) -> String {
-    let line = |held: &crate::api::views::HeldView| format!("{} {}\n", paint.tone(Tone::Bad, "held:"), held.text);
-    view.held.iter().map(line).collect()
+/// What stands beneath a row: what waits, and how the last deployment failed.
+fn notes(workload: &WorkloadView, screen: &Screen) -> Vec<(Tone, String)> {
+    let mut notes: Vec<_> = workload.waits.iter().map(|wait| waiting(wait, workload, screen)).collect();
+    if let Some(last) = failed(workload) {
+        notes.push((Tone::Bad, format!("{}; `cutover explain {}` says why", ended(last), last.deployment_id)));
+    }
+    notes
 }
 
-fn one(workload: &WorkloadView, now_ms: u64, paint: Paint) -> String {
+/// The deployment that ended last, when it failed and nothing has begun since.
+fn failed(workload: &WorkloadView) -> Option<&DeploymentView> {
+    let last = workload.last.as_ref().filter(|last| last.outcome == Some(Outcome::Failed));
+    last.filter(|_| workload.deployment.is_none())
+}
+
+/// A wait in one line, and what it means.
+fn waiting(wait: &WaitView, workload: &WorkloadView, screen: &Screen) -> (Tone, String) {
+    let tone = match wait.kind {
+        WaitKind::Person | WaitKind::Heal => Tone::Bad,
+        WaitKind::Removal | WaitKind::Standby => Tone::Quiet,
+        WaitKind::Image
+        | WaitKind::Step
+        | WaitKind::Gate
+        | WaitKind::Route
+        | WaitKind::Drain
+        | WaitKind::Bake
+        | WaitKind::Lane => Tone::Moving,
+    };
+    let mut text = wait.text.clone();
+    if wait.kind == WaitKind::Person
+        && let Some(reason) = workload.deployment.as_ref().and_then(|deployment| deployment.reason.as_ref())
+    {
+        text.push_str(&format!(": {}", reason.text));
+    }
+    if let Some(until) = &wait.until {
+        text.push_str(&format!(", {}, then {}", screen.until(until), wait.then));
+    }
+    if !wait.hint.is_empty() {
+        text.push_str(&format!("; {}", wait.hint.replace("NAME", &workload.workload)));
+    }
+    (tone, text)
+}
+
+fn one(workload: &WorkloadView, screen: &Screen) -> String {
     let (tone, word) = state(workload.state);
-    let mut text = format!("{}  {}", paint.tone(Tone::Strong, &workload.workload), paint.tone(tone, word));
-    text.push_str(&format!(", {} ready, spec revision {}\n", ready(workload), workload.revision));
+    let (ready_tone, ready) = ready(workload);
+    let mut text = format!("{}  {}", screen.tone(Tone::Strong, &workload.workload), screen.tone(tone, word));
+    text.push_str(&format!(", {} ready\n", screen.tone(ready_tone, &ready)));
+    let mut field = |label: &str, tone: Tone, value: &str| {
+        text.push_str(&screen.beside((Tone::Quiet, &format!("  {label:<LABEL$}")), (tone, value)));
+    };
     if let Some(release) = &workload.release {
-        let reference = workload.reference.as_deref().unwrap_or_default();
         let image = short_digest(workload.image.as_deref().unwrap_or_default());
-        let since = workload.live_since.as_deref().map(|time| ago(time, now_ms)).unwrap_or_default();
-        text.push_str(&format!("  release  {release}: {reference} ({image}), live since {since}\n"));
+        field("image", Tone::Normal, &format!("{} ({image})", workload.reference.as_deref().unwrap_or_default()));
+        let since = workload.live_since.as_deref().map(|time| format!(", live since {}", screen.since(time)));
+        field("release", Tone::Normal, &format!("{release}{}", since.unwrap_or_default()));
     }
-    for route in &workload.routes {
-        text.push_str(&format!("  route    {route}, generation {}\n", workload.generation));
+    field("spec", Tone::Normal, &format!("revision {}", workload.revision));
+    for (index, route) in workload.routes.iter().enumerate() {
+        let label = if index == 0 { "routes" } else { "" };
+        field(label, Tone::Normal, route);
+    }
+    if !workload.routes.is_empty() && workload.generation > 0 {
+        field("", Tone::Quiet, &format!("generation {}", workload.generation));
     }
     if let Some(deployment) = &workload.deployment {
-        text.push_str(&format!("  now      {}\n", paint.tone(Tone::Moving, &running(deployment))));
+        field("now", now_tone(deployment), &running(deployment));
     }
-    if !workload.queued.is_empty() {
-        text.push_str(&format!("  queued   {}\n", workload.queued.join(", ")));
+    for (index, wait) in workload.waits.iter().enumerate() {
+        let (tone, line) = waiting(wait, workload, screen);
+        field(if index == 0 { "waits" } else { "" }, tone, &line);
     }
     if let Some(last) = &workload.last {
-        text.push_str(&format!("  last     {}\n", ended(last)));
+        let tone = if failed(workload).is_some() { Tone::Bad } else { Tone::Quiet };
+        field("last", tone, &ended(last));
     }
     if !workload.containers.is_empty() {
-        text.push_str(&containers(&workload.containers, paint));
+        text.push('\n');
+        text.push_str(&containers(&workload.containers, screen));
     }
     text
 }
 
-fn containers(containers: &[ContainerView], paint: Paint) -> String {
-    let mut table = Table::new(&["  ROLE", "CONTAINER", "ID", "PHASE", "READY", "ADDRESS"]);
-    for container in containers {
-        let (tone, role) = role(container.role);
+fn containers(containers: &[ContainerView], screen: &Screen) -> String {
+    let columns = [
+        Column::whole("ROLE"),
+        Column::shrinks("CONTAINER", LEAST_CONTAINER),
+        Column::drops("ID", 3),
+        Column::whole("STATE"),
+        Column::drops("RESTARTS", 1),
+        Column::drops("ADDRESS", 2),
+    ];
+    let mut table = Table::new(&columns).indented(2);
+    let mut sorted: Vec<&ContainerView> = containers.iter().collect();
+    sorted.sort_by_key(|container| (rank(container.role), &container.name));
+    for container in sorted {
+        let restarts = match container.restarts {
+            0 => cell(""),
+            restarts => (Tone::Bad, restarts.to_string()),
+        };
         table.row(vec![
-            (tone, format!("  {role}")),
+            role(container.role),
             cell(&container.name),
             cell(short_digest(&container.id)),
-            cell(&container.phase),
-            cell(if container.ready { "yes" } else { "no" }),
+            phase(container),
+            restarts,
             cell(&container.address),
         ]);
     }
-    table.render(paint)
+    table.render(screen)
 }
 
-fn ready(workload: &WorkloadView) -> String {
-    let ready = workload.containers.iter().filter(|c| c.role == Role::Active && c.ready).count();
-    format!("{ready}/{}", workload.replicas)
-}
-
-fn now(workload: &WorkloadView) -> (Tone, String) {
-    if let Some(deployment) = &workload.deployment {
-        let parked = deployment.outcome == Some(Outcome::Parked);
-        return (if parked { Tone::Bad } else { Tone::Moving }, running(deployment));
+/// What serves stands first, what goes stands last.
+const fn rank(role: Role) -> u8 {
+    match role {
+        Role::Active => 0,
+        Role::Green => 1,
+        Role::Standby => 2,
+        Role::Removing => 3,
     }
-    match &workload.last {
-        Some(last) if last.outcome == Some(Outcome::Failed) => (Tone::Bad, ended(last)),
-        _ if workload.queued.is_empty() => (Tone::Normal, String::new()),
-        _ => (Tone::Moving, count(workload.queued.len() as u64, "wish waits", "wishes wait")),
+}
+
+fn phase(container: &ContainerView) -> (Tone, String) {
+    let goes = container.role == Role::Removing;
+    let tone = match container.phase.as_str() {
+        _ if goes => Tone::Quiet,
+        "running" => Tone::Normal,
+        "created" => Tone::Moving,
+        _ => Tone::Bad,
+    };
+    (tone, container.phase.clone())
+}
+
+fn ready(workload: &WorkloadView) -> (Tone, String) {
+    let ready = workload.containers.iter().filter(|c| c.role == Role::Active && c.ready).count();
+    let short = workload.release.is_some() && ready < usize::from(workload.replicas);
+    (if short { Tone::Bad } else { Tone::Normal }, format!("{ready}/{}", workload.replicas))
+}
+
+fn now_tone(deployment: &DeploymentView) -> Tone {
+    if deployment.outcome == Some(Outcome::Parked) { Tone::Bad } else { Tone::Moving }
+}
+
+fn wished(deployment: &DeploymentView) -> String {
+    match &deployment.reference {
+        Some(reference) => format!("{} {reference}", deployment.wish.word()),
+        None => deployment.wish.word().to_owned(),
     }
 }
 
@@ -110,22 +242,27 @@ fn running(deployment: &DeploymentView) -> String {
         Stage::Queued => "queued",
         Stage::Preparing => "preparing",
         Stage::Swapping => "swapping",
-        Stage::Watching => "live, watching",
+        Stage::Watching => "live, watched",
         Stage::RoutingBack => "routing back",
         Stage::Ended => "ended",
     };
-    format!("{} {}: {stage}", deployment.wish.word(), deployment.deployment_id)
+    format!("{}, {stage} ({})", wished(deployment), deployment.deployment_id)
 }
 
 fn ended(deployment: &DeploymentView) -> String {
-    let outcome = deployment.outcome.map_or("goes on", Outcome::word);
-    let reason = deployment.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", reason.text));
-    format!("{} {} {outcome}{reason}", deployment.wish.word(), deployment.deployment_id)
+    let outcome = match deployment.outcome {
+        Some(Outcome::Failed) if deployment.routed_back => "failed and was routed back",
+        Some(outcome) => outcome.word(),
+        None => "goes on",
+    };
+    let live = deployment.live_after_ms.map(|ms| format!(", live after {}", duration(ms))).unwrap_or_default();
+    let reason = deployment.reason.as_ref().map_or(live, |reason| format!(": {}", reason.text));
+    format!("{} {outcome}{reason}", wished(deployment))
 }
 
 fn state(state: WorkloadState) -> (Tone, &'static str) {
     match state {
-        WorkloadState::New => (Tone::Normal, "new"),
+        WorkloadState::New => (Tone::Moving, "new"),
         WorkloadState::Running => (Tone::Good, "running"),
         WorkloadState::Degraded => (Tone::Bad, "degraded"),
         WorkloadState::Unready => (Tone::Bad, "unready"),
@@ -135,76 +272,12 @@ fn state(state: WorkloadState) -> (Tone, &'static str) {
     }
 }
 
-fn role(role: Role) -> (Tone, &'static str) {
-    match role {
+fn role(role: Role) -> (Tone, String) {
+    let (tone, word) = match role {
         Role::Active => (Tone::Good, "active"),
         Role::Green => (Tone::Moving, "green"),
         Role::Standby => (Tone::Normal, "standby"),
         Role::Removing => (Tone::Quiet, "removing"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::samples::now_ms;
-    use super::*;
-
-    fn sample() -> StatusView {
-        let container = ContainerView {
-            id: "ab".repeat(32),
-            name: "shop-web-01k9".into(),
-            role: Role::Active,
-            unit: "unit_1".into(),
-            release: "rel_1".into(),
-            deployment_id: "dep_1".into(),
-            phase: "running".into(),
-            ready: true,
-            address: "172.20.0.2".into(),
-        };
-        let workload = WorkloadView {
-            workload: "shop/web".into(),
-            id: "wl_1".into(),
-            state: WorkloadState::Running,
-            revision: 2,
-            release: Some("rel_1".into()),
-            reference: Some("ghcr.io/acme/shop:v2".into()),
-            image: Some("sha256:0123456789abcdef".into()),
-            live_since: Some("2026-01-31T12:00:00.000Z".into()),
-            generation: 4,
-            routes: vec!["shop.example.com/".into()],
-            replicas: 1,
-            containers: vec![container],
-            deployment: None,
-            queued: Vec::new(),
-            last: None,
-        };
-        StatusView { position: 30, held: Vec::new(), workloads: vec![workload] }
-    }
-
-    #[test]
-    fn the_overview_is_a_table() {
-        let expected = "\
-WORKLOAD  STATE    READY  IMAGE                 LIVE SINCE  GEN  NOW
-shop/web  running  1/1    ghcr.io/acme/shop:v2  5 min ago   4
-";
-        assert_eq!(overview(&sample(), now_ms(), Paint::Plain), expected);
-    }
-
-    #[test]
-    fn a_workload_is_shown_with_its_containers() {
-        let expected = "\
-shop/web  running, 1/1 ready, spec revision 2
-  release  rel_1: ghcr.io/acme/shop:v2 (0123456789ab), live since 5 min ago
-  route    shop.example.com/, generation 4
-  ROLE    CONTAINER      ID            PHASE    READY  ADDRESS
-  active  shop-web-01k9  abababababab  running  yes    172.20.0.2
-";
-        assert_eq!(detail(&sample(), now_ms(), Paint::Plain), expected);
-    }
-
-    #[test]
-    fn nothing_is_said_kindly() {
-        let empty = StatusView { position: 0, held: Vec::new(), workloads: Vec::new() };
-        assert!(overview(&empty, 0, Paint::Plain).starts_with("no workloads yet"));
-    }
+    };
+    (tone, word.to_owned())
 }

@@ -38,6 +38,7 @@ macro_rules! docker_tests {
 
 docker_tests! {
     limits_and_hardening_reach_docker,
+    an_alias_and_name_servers_reach_docker,
     a_strict_container_writes_to_tmp_only,
     a_paused_container_runs_and_can_be_removed,
     the_age_of_a_run_is_told,
@@ -115,6 +116,23 @@ async fn limits_and_hardening_reach_docker(harness: &Harness) {
     let networks = found.network_settings.and_then(|settings| settings.networks).expect("networks");
     assert_eq!(networks.len(), 1);
     assert!(networks.values().all(|end| end.aliases.as_ref().is_none_or(Vec::is_empty)), "{networks:?}");
+}
+
+async fn an_alias_and_name_servers_reach_docker(harness: &Harness) {
+    let asked = CreateContainer {
+        alias: Some("db".to_owned()),
+        dns: vec![[10, 1, 2, 3].into(), [10, 1, 2, 4].into()],
+        ..harness.container(Behaviour::Serves)
+    };
+    harness.runtime.create(harness.log, &asked).await.expect("a container");
+    let found = raw(&asked.name).await;
+    let host = found.host_config.expect("a host config");
+    assert_eq!(host.dns, Some(vec!["10.1.2.3".to_owned(), "10.1.2.4".to_owned()]));
+    let options = host.dns_options.unwrap_or_default();
+    assert!(!options.is_empty() && options.iter().all(|option| !option.starts_with("ndots")), "{options:?}");
+    let networks = found.network_settings.and_then(|settings| settings.networks).expect("networks");
+    let aliases: Vec<_> = networks.values().flat_map(|end| end.aliases.clone().unwrap_or_default()).collect();
+    assert!(aliases.contains(&"db".to_owned()), "{aliases:?}");
 }
 
 async fn a_strict_container_writes_to_tmp_only(harness: &Harness) {

@@ -133,6 +133,7 @@ impl Harness {
             alias: None,
             mounts: vec![],
             ports: vec![],
+            dns: vec![],
             env: [("WHO".to_owned(), "contract".to_owned())].into_iter().chain(exit).collect(),
             command: Some(vec!["last".to_owned(), "words".to_owned()]),
             limits: Limits::default(),

@@ -150,21 +150,7 @@ fn begun(state: &mut Workload, event: &Event, (id, revision): (DeploymentId, u32
     };
     let intent = state.queue.remove(index);
     state.teardown = Teardown::No;
-    state.open = Some(Open {
-        intent,
-        revision,
-        begun: at,
-        release: None,
-        plan: None,
-        recorded: 0,
-        step_since: at,
-        phase: Phase::Preparing,
-        parked: false,
-        was: None,
-        failed: None,
-        restores: None,
-        refusals: (0, Mark::default()),
-    });
+    state.open = Some(Open::begun(intent, revision, at));
     Ok(())
 }
 

@@ -100,6 +100,7 @@ async fn route(stand: &Stand, origin: SocketAddr) -> Result {
         routes: vec![wire::Route { host: HOST.into(), path: "/".into(), port: origin.port(), strip: false }],
         targets: vec![wire::Target { unit: "bench".into(), address: origin.ip() }],
         probe: None,
+        names: None,
         policy: wire::RoutePolicy { drain_ms: 1000, half_close: false },
     };
     put_routes(&socket, &put).await

@@ -3,6 +3,7 @@
 mod bad;
 mod inputs;
 mod kill;
+mod names;
 mod neighbours;
 mod postgres;
 mod scene;
@@ -41,6 +42,12 @@ pub(crate) enum Command {
     Postgres {
         /// How many redeployments, and how many kills.
         #[arg(long, default_value_t = 10)]
+        n: usize,
+    },
+    /// A workload calls others of its project by name while they are replaced: no call fails.
+    Names {
+        /// Deployments of each.
+        #[arg(long, default_value_t = 10)]
         n: u32,
     },
     /// Two engines and strangers on one daemon: none notices the others.
@@ -61,6 +68,9 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::Inputs => ("prove inputs".into(), on_stand(async |stand| inputs::prove(&stand).await).await?),
         Command::Postgres { n } => {
             (format!("prove postgres --n {n}"), on_stand(async |stand| postgres::prove(&stand, n).await).await?)
+        }
+        Command::Names { n } => {
+            (format!("prove names --n {n}"), on_stand(async |stand| names::prove(&stand, n).await).await?)
         }
         Command::Neighbours => {
             let both = on_stand(async |one| on_stand(async |two| neighbours::prove(&one, &two).await).await);

@@ -15,7 +15,7 @@ pub use claim::{Claim, CutSignal};
 pub use open::Kind;
 use open::OpenSet;
 
-use crate::config::SHUN_MS;
+use crate::config::{NAME_LINGER_MS, SHUN_MS};
 use crate::metrics::TargetFigures;
 use crate::moment;
 use crate::pool::Pool;
@@ -38,6 +38,7 @@ pub struct Target {
     open: OpenSet,
     cut: [AtomicU32; 3],
     refused_at: AtomicU64,
+    given_at: AtomicU64,
 }
 
 impl Target {
@@ -55,6 +56,7 @@ impl Target {
             open: OpenSet::default(),
             cut: [const { AtomicU32::new(0) }; 3],
             refused_at: AtomicU64::new(0),
+            given_at: AtomicU64::new(0),
         })
     }
 
@@ -88,10 +90,24 @@ impl Target {
         self.pool.purge();
     }
 
-    /// Whether its drain began and nothing is open any more.
+    /// Remembers that its address is given as the answer to a name. Look at [`Target::is_draining`] afterwards, as a
+    /// request does.
+    pub fn give_out(&self) {
+        self.given_at.store(moment::coarse_ms(), Ordering::SeqCst);
+    }
+
+    /// Whether somebody may still connect to its address because it was the answer to a name.
+    #[must_use]
+    pub fn is_remembered(&self) -> bool {
+        let at = self.given_at.load(Ordering::SeqCst);
+        at != 0 && moment::coarse_ms().saturating_sub(at) < NAME_LINGER_MS
+    }
+
+    /// Whether its drain began, nothing is open any more, and nobody remembers its address.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.is_draining() && self.in_flight.load(Ordering::SeqCst) == 0 && self.upgraded.load(Ordering::SeqCst) == 0
+        let open = self.in_flight.load(Ordering::SeqCst) + self.upgraded.load(Ordering::SeqCst);
+        self.is_draining() && open == 0 && !self.is_remembered()
     }
 
     /// Cuts what is still open, counts it by kind, and returns how much that was.

@@ -78,6 +78,7 @@ mod tests {
             name: "w".into(),
             generation: 1,
             routes: Vec::new(),
+            names: None,
             targets: Vec::new(),
             draining: Vec::new(),
             policy: RoutePolicy { drain_ms: 0, half_close: false },

@@ -16,6 +16,7 @@ use crate::admin;
 use crate::config::Config;
 use crate::forward::{Forwarder, ids};
 use crate::metrics::ProcessFigures;
+use crate::names::{Keeper, NameServer, sort};
 use crate::serving::Front;
 use crate::table::Switchboard;
 
@@ -43,6 +44,7 @@ fn serve_inherited() -> Result<(), ProcessError> {
         return Err(io("take over its sockets")(std::io::Error::other("no lock was passed")));
     }
     let _lock = lock::sign(descriptors.remove(0))?;
+    let parent = std::io::stdin().as_fd().try_clone_to_owned().map_err(io("speak to its parent"))?;
     raise_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
@@ -53,7 +55,7 @@ fn serve_inherited() -> Result<(), ProcessError> {
         let mut term = signal(SignalKind::terminate()).map_err(io("watch for SIGTERM"))?;
         // An interrupt from a terminal reaches parent and child; the parent passes it on in order.
         let mut int = signal(SignalKind::interrupt()).map_err(io("watch for SIGINT"))?;
-        let serving = start(config, descriptors)?;
+        let serving = start_under(Keeper::parent(parent), config, descriptors)?;
         loop {
             tokio::select! {
                 _ = term.recv() => break,
@@ -81,12 +83,14 @@ pub struct Serving {
     /// Where it accepts traffic.
     pub listen: Vec<SocketAddr>,
     front: Arc<Front>,
+    names: Arc<NameServer>,
     stop: CancellationToken,
 }
 
 impl Serving {
     /// Accepts nothing more, lets what is open end within the grace, and cuts the rest.
     pub async fn stop(&self) {
+        self.names.stop();
         self.front.stop().await;
         self.stop.cancel();
     }
@@ -97,7 +101,12 @@ impl Serving {
 /// # Errors
 /// When the table is damaged, or socket or log cannot be opened.
 pub fn start(config: Config, sockets: Vec<OwnedFd>) -> Result<Serving, ProcessError> {
+    start_under(Keeper::nobody(), config, sockets)
+}
+
+fn start_under(keeper: Keeper, config: Config, sockets: Vec<OwnedFd>) -> Result<Serving, ProcessError> {
     std::fs::create_dir_all(&config.folder).map_err(io("make its folder"))?;
+    let (sockets, gateways) = sort(sockets);
     let mut listeners = Vec::new();
     let mut listen = Vec::new();
     for socket in sockets {
@@ -110,15 +119,20 @@ pub fn start(config: Config, sockets: Vec<OwnedFd>) -> Result<Serving, ProcessEr
     let figures = Arc::new(ProcessFigures::default());
     let journal = Journal::open(&config.access_log, Arc::clone(&figures)).map_err(io("open its access log"))?;
     let socket = admin::bind(&config.folder.join("admin.sock")).map_err(io("open its administrative socket"))?;
-    let forwarder = Arc::new(Forwarder::new(config, Arc::new(switchboard), journal, figures));
+    let switchboard = Arc::new(switchboard);
+    let shared = (Arc::clone(&switchboard), Arc::clone(&figures));
+    let names = NameServer::new(&config, shared, (gateways, keeper));
+    let forwarder = Arc::new(Forwarder::new(config, switchboard, journal, figures));
     let front = Front::new(Arc::clone(&forwarder));
     for listener in listeners {
         front.listen(listener);
     }
     front.sweep();
+    names.start();
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let calls = admin::serve(socket, Arc::clone(&forwarder), tasks.clone());
+    let desk = admin::Desk { forwarder: Arc::clone(&forwarder), names: Arc::clone(&names) };
+    let calls = admin::serve(socket, desk, tasks.clone());
     tasks.spawn(stop.clone().run_until_cancelled_owned(calls));
     tracing::info!(?listen, "serving");
-    Ok(Serving { forwarder, listen, front, stop })
+    Ok(Serving { forwarder, listen, front, names, stop })
 }

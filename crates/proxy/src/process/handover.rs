@@ -12,8 +12,8 @@ use rustix::net::{
 
 use crate::config::Config;
 
-/// Descriptors passed at once; the kernel takes 253.
-const MAX_DESCRIPTORS: usize = 64;
+/// Descriptors passed at once; the kernel takes no more.
+const MAX_DESCRIPTORS: usize = 253;
 /// Bytes of a configuration; a hostile parent does not exist, a wrong one might.
 const MAX_CONFIG: u64 = 1024 * 1024;
 

@@ -1,7 +1,9 @@
 //! The parent: lock, sockets, and one child at a time.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -11,6 +13,7 @@ use std::time::Duration;
 
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
@@ -18,6 +21,7 @@ use tokio::time::Instant;
 use super::child::GAVE_UP;
 use super::{ProcessError, handover, io, lock};
 use crate::config::{Config, STOP_GRACE};
+use crate::names::Kept;
 
 /// Connections that wait while no child serves; the kernel's own limit is lower on most hosts.
 const BACKLOG: i32 = 4_096;
@@ -47,12 +51,14 @@ pub fn run(config: &Config, reexec: &Reexec) -> Result<(), ProcessError> {
     let listeners = listeners(config)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io("start its runtime"))?;
-    runtime.block_on(keep_serving(config, reexec, &Held { lock, listeners }))
+    runtime.block_on(keep_serving(config, reexec, Held { lock, listeners, gateways: Kept::default() }))
 }
 
 struct Held {
     lock: File,
     listeners: Vec<OwnedFd>,
+    /// Opened by a child, for its successor.
+    gateways: Kept,
 }
 
 /// Those of socket activation, or else our own.
@@ -85,16 +91,19 @@ pub(super) fn bind(address: std::net::SocketAddr) -> std::io::Result<TcpListener
     Ok(socket.into())
 }
 
-async fn keep_serving(config: &Config, reexec: &Reexec, held: &Held) -> Result<(), ProcessError> {
+async fn keep_serving(config: &Config, reexec: &Reexec, mut held: Held) -> Result<(), ProcessError> {
     let mut term = signal(SignalKind::terminate()).map_err(io("watch for SIGTERM"))?;
     let mut int = signal(SignalKind::interrupt()).map_err(io("watch for SIGINT"))?;
     loop {
         let born = Instant::now();
-        let mut child = spawn(config, reexec, held)?;
+        let (mut child, said) = spawn(config, reexec, &held)?;
         let ended = tokio::select! {
             ended = child.wait() => ended.map_err(io("wait for its child"))?,
             () = asked(&mut term, &mut int) => return end(child).await,
+            never = listen(&said, &mut held.gateways) => match never {},
         };
+        // What it said last.
+        while held.gateways.take(&said).is_ok() {}
         if ended.code() == Some(i32::from(GAVE_UP)) {
             return Err(ProcessError::GaveUp);
         }
@@ -108,6 +117,20 @@ async fn keep_serving(config: &Config, reexec: &Reexec, held: &Held) -> Result<(
     }
 }
 
+/// Keeps what the child passes to it.
+async fn listen(child: &tokio::net::UnixStream, gateways: &mut Kept) -> Infallible {
+    loop {
+        let taken = match child.readable().await {
+            Ok(()) => child.try_io(Interest::READABLE, || gateways.take(child)),
+            Err(e) => Err(e),
+        };
+        if taken.is_err_and(|e| e.kind() != ErrorKind::WouldBlock) {
+            // It says nothing any more: it ends, and the wait for that goes on.
+            std::future::pending::<Infallible>().await;
+        }
+    }
+}
+
 async fn asked(term: &mut Signal, int: &mut Signal) {
     tokio::select! {
         _ = term.recv() => {}
@@ -115,20 +138,24 @@ async fn asked(term: &mut Signal, int: &mut Signal) {
     }
 }
 
-fn spawn(config: &Config, reexec: &Reexec, held: &Held) -> Result<Child, ProcessError> {
+/// A child, and the end at which it speaks to us.
+fn spawn(config: &Config, reexec: &Reexec, held: &Held) -> Result<(Child, tokio::net::UnixStream), ProcessError> {
     let (ours, theirs) = UnixStream::pair().map_err(io("make a socket pair"))?;
     let child = Command::new(&reexec.program)
         .args(&reexec.args)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .spawn()
         .map_err(io("start its serving process"))?;
+    let listeners = held.listeners.iter().map(AsFd::as_fd);
     let descriptors: Vec<_> =
-        std::iter::once(held.lock.as_fd()).chain(held.listeners.iter().map(AsFd::as_fd)).collect();
+        std::iter::once(held.lock.as_fd()).chain(listeners).chain(held.gateways.descriptors()).collect();
     match handover::send(&ours, config, &descriptors) {
         // It died before it had read everything: the wait for its end sees that.
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(io("pass its sockets")(e)),
-        Ok(()) | Err(_) => Ok(child),
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => return Err(io("pass its sockets")(e)),
+        Ok(()) | Err(_) => {}
     }
+    ours.set_nonblocking(true).map_err(io("listen to its child"))?;
+    Ok((child, tokio::net::UnixStream::from_std(ours).map_err(io("listen to its child"))?))
 }
 
 async fn end(mut child: Child) -> Result<(), ProcessError> {

@@ -1,5 +1,6 @@
 //! The route table: what is stored, how it is read by every request, and who may change it.
 
+mod names;
 mod routing;
 mod rules;
 mod store;
@@ -8,6 +9,7 @@ mod write;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use names::NameIndex;
 pub use routing::{Found, RouteIndex, without_port};
 pub use store::{StoreError, Stored, StoredEntry};
 pub use write::Switchboard;
@@ -29,6 +31,8 @@ pub struct Snapshot {
     pub entries: BTreeMap<String, Arc<Entry>>,
     /// The same, for requests.
     pub index: RouteIndex,
+    /// The same, for those who ask by name.
+    pub names: NameIndex,
 }
 
 /// What is known of one workload.
@@ -42,6 +46,8 @@ pub struct Entry {
     pub generation: u64,
     /// Hosts and paths.
     pub routes: Vec<wire::Route>,
+    /// What it is found by.
+    pub names: Option<wire::Names>,
     /// What serves.
     pub targets: Vec<Arc<Target>>,
     /// Former targets whose drain is not over, or was over since the last write.
@@ -61,6 +67,7 @@ impl Entry {
             name: self.name.clone(),
             generation: self.generation,
             routes: self.routes.clone(),
+            names: self.names.clone(),
             targets: self.targets.iter().map(|target| target.status()).collect(),
             draining: self.draining.iter().map(|target| target.drain_status()).collect(),
         }

@@ -126,6 +126,7 @@ mod tests {
             name: name.into(),
             generation: 1,
             routes,
+            names: None,
             targets: Vec::new(),
             draining: Vec::new(),
             policy: RoutePolicy { drain_ms: 0, half_close: false },

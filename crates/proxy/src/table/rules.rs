@@ -4,10 +4,16 @@ use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 
 use super::Snapshot;
-use crate::wire::{Fence, Put, PutRefused, RefusedCode, Route};
+use crate::wire::{Fence, Names, Put, PutRefused, RefusedCode, Route};
 
 /// Routes or targets of one write; a workload with more is a mistake.
 const MAX_PARTS: usize = 256;
+/// Bytes of one label of a name; that of DNS.
+const MAX_LABEL: usize = 63;
+/// Names of one workload; it has one, and room for those of its processes.
+const MAX_NAMES: usize = 64;
+/// Networks with more hosts than a /8 do not exist.
+const PREFIXES: std::ops::RangeInclusive<u8> = 8..=32;
 
 /// Who writes, and with what right.
 pub(super) struct Credentials<'a> {
@@ -94,7 +100,13 @@ pub(super) fn check_content(table: &Snapshot, put: &Put) -> Result<(), PutRefuse
     if put.probe.as_ref().is_some_and(|probe| probe.path.as_ref().is_some_and(|path| !path.starts_with('/'))) {
         return invalid("a probe's path begins with /".to_owned());
     }
+    if let Some(wrong) = put.names.as_ref().and_then(wrong_names) {
+        return invalid(wrong);
+    }
     for (workload, entry) in table.entries.iter().filter(|(workload, _)| **workload != put.workload) {
+        if let Some(name) = shared_name(entry.names.as_ref(), put.names.as_ref()) {
+            return refuse(RefusedCode::Claimed, format!("the name {name} belongs to {} ({workload})", entry.name));
+        }
         if let Some(route) = entry.routes.iter().find(|route| own.contains(&claim_of(route))) {
             let text = format!("{}{} belongs to {} ({workload})", route.host, route.path, entry.name);
             return refuse(RefusedCode::Claimed, text);
@@ -105,6 +117,29 @@ pub(super) fn check_content(table: &Snapshot, put: &Put) -> Result<(), PutRefuse
 
 fn claim_of(route: &Route) -> (&str, &str) {
     (&route.host, route.path.trim_end_matches('/'))
+}
+
+/// A name that both have on one gateway.
+fn shared_name<'a>(theirs: Option<&'a Names>, ours: Option<&Names>) -> Option<&'a str> {
+    let (theirs, ours) = (theirs?, ours?);
+    let same = theirs.gateway == ours.gateway;
+    theirs.names.iter().find(|name| same && ours.names.contains(*name)).map(String::as_str)
+}
+
+fn wrong_names(names: &Names) -> Option<String> {
+    if names.names.len() > MAX_NAMES {
+        return Some(format!("more than {MAX_NAMES} names"));
+    }
+    if names.gateway.is_unspecified() || !PREFIXES.contains(&names.prefix) {
+        return Some(format!("{}/{} is no gateway of a network", names.gateway, names.prefix));
+    }
+    let wrong = names.names.iter().find(|name| !name.split('.').all(is_label))?;
+    Some(format!("{wrong:?} is no name: labels of a-z, 0-9, - and _, at most {MAX_LABEL} bytes each, lower case"))
+}
+
+fn is_label(label: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b);
+    (1..=MAX_LABEL).contains(&label.len()) && label.bytes().all(plain)
 }
 
 fn wrong_route(route: &Route) -> Option<String> {

@@ -40,6 +40,9 @@ pub struct StoredEntry {
     pub generation: u64,
     /// Hosts and paths.
     pub routes: Vec<wire::Route>,
+    /// What it is found by.
+    #[serde(default)]
+    pub names: Option<wire::Names>,
     /// What serves.
     pub targets: Vec<wire::Target>,
     /// Times.
@@ -79,6 +82,7 @@ impl Stored {
             name: entry.name.clone(),
             generation: entry.generation,
             routes: entry.routes.clone(),
+            names: entry.names.clone(),
             targets: entry
                 .targets
                 .iter()
@@ -152,10 +156,23 @@ mod tests {
             name: "p/w".into(),
             generation: 3,
             routes: Vec::new(),
+            names: Some(wire::Names { gateway: [10, 0, 0, 1].into(), prefix: 24, names: vec!["w".into()] }),
             targets,
             policy,
         };
         Stored { log: Some("log_1".into()), writer_epoch: 9, witness: None, entries: vec![entry] }
+    }
+
+    #[test]
+    fn a_table_from_before_names_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.json");
+        let body =
+            br#"{"log":"l","writer_epoch":1,"witness":null,"entries":[{"workload":"w","name":"p/w","generation":3,
+            "routes":[],"targets":[],"policy":{"drain_ms":5,"half_close":false}}]}"#;
+        let head = format!("{FORMAT} {:016x}\n", checksum(body));
+        fs::write(&path, [head.as_bytes(), body].concat()).unwrap();
+        assert_eq!(Stored::read(&path).unwrap().entries[0].names, None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::rules::{self, Credentials, check_content, check_writer};
 use super::store::{StoreError, Stored, StoredEntry};
-use super::{Entry, RouteIndex, Snapshot};
+use super::{Entry, NameIndex, RouteIndex, Snapshot};
 use crate::drain::Target;
 use crate::metrics::WorkloadFigures;
 use crate::probe;
@@ -71,7 +71,7 @@ impl Switchboard {
         self.changed.subscribe()
     }
 
-    /// For the engine.
+    /// For the engine; what becomes of the gateways is known elsewhere.
     #[must_use]
     pub fn view(&self) -> wire::Table {
         let table = self.load();
@@ -81,6 +81,7 @@ impl Switchboard {
             log: table.log.clone(),
             witness: table.witness.clone(),
             listen: self.listen.clone(),
+            gateways: Vec::new(),
             entries: table.entries.values().map(|entry| entry.view()).collect(),
         }
     }
@@ -169,7 +170,8 @@ fn assemble(
     entries: BTreeMap<String, Arc<Entry>>,
 ) -> Snapshot {
     let index = RouteIndex::build(entries.values());
-    Snapshot { log, writer_epoch, witness, entries, index }
+    let names = NameIndex::build(entries.values());
+    Snapshot { log, writer_epoch, witness, entries, index, names }
 }
 
 fn revive(kept: StoredEntry) -> Entry {
@@ -178,6 +180,7 @@ fn revive(kept: StoredEntry) -> Entry {
         name: kept.name,
         generation: kept.generation,
         routes: kept.routes,
+        names: kept.names,
         targets: kept.targets.iter().map(|target| Target::new(&target.unit, target.address)).collect(),
         draining: Vec::new(),
         policy: kept.policy,
@@ -214,6 +217,7 @@ fn replace(before: Option<&Arc<Entry>>, put: &Put) -> (Entry, Vec<Arc<Target>>) 
         name: put.name.clone(),
         generation: put.generation,
         routes: put.routes.clone(),
+        names: put.names.clone(),
         targets,
         draining,
         policy: put.policy.clone(),
@@ -228,6 +232,7 @@ fn fenced(before: Option<&Arc<Entry>>, fence: &Fence) -> Entry {
         name: fence.workload.clone(),
         generation: fence.generation,
         routes: Vec::new(),
+        names: None,
         targets: Vec::new(),
         policy: wire::RoutePolicy { drain_ms: 0, half_close: false },
     };
@@ -238,6 +243,7 @@ fn fenced(before: Option<&Arc<Entry>>, fence: &Fence) -> Entry {
             name: entry.name.clone(),
             generation: fence.generation,
             routes: entry.routes.clone(),
+            names: entry.names.clone(),
             targets: entry.targets.clone(),
             draining: entry.draining.clone(),
             policy: entry.policy.clone(),

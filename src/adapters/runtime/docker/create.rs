@@ -29,6 +29,9 @@ const LOG_FILES: &str = "3";
 const LOG_FILE_SIZE: &str = "10m";
 /// What `/tmp` of a read-only container holds, in memory that counts as its own.
 const STRICT_TMP: &str = "rw,nosuid,nodev,mode=1777,size=64m";
+/// The resolver's default, said only because an option that is given keeps those of the host away: with a host's
+/// `ndots` Docker would not ask anybody for a name without a dot.
+const RESOLVER_OPTION: &str = "attempts:2";
 /// Of a thousandth of a core.
 const NANOS_PER_MILLI: i64 = 1_000_000;
 
@@ -128,6 +131,8 @@ fn host_config(container: &CreateContainer) -> HostConfig {
             typ: Some("json-file".to_owned()),
             config: Some(log.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
         }),
+        dns: (!container.dns.is_empty()).then(|| container.dns.iter().map(ToString::to_string).collect()),
+        dns_options: (!container.dns.is_empty()).then(|| vec![RESOLVER_OPTION.to_owned()]),
         ..HostConfig::default()
     }
 }

@@ -12,6 +12,7 @@
 //! | `images` | references and pulls |
 //! | `networks`, `subnet` | a network per project, with addresses that nobody else uses |
 //! | `volumes` | what is mounted and published, and the volumes that we made |
+//! | `resolvers` | whom containers ask when the proxy does not answer |
 //! | `hints` | the stream of events |
 
 mod age;
@@ -23,6 +24,7 @@ mod labels;
 mod look;
 mod names;
 mod networks;
+mod resolvers;
 mod steps;
 mod subnet;
 mod volumes;
@@ -43,7 +45,8 @@ use super::{Container, CreateContainer, Hint, Image, Network, Runtime, RuntimeEr
 use crate::clock::Clock;
 use client::Client;
 
-pub use subnet::assignable;
+pub use resolvers::host_resolvers;
+pub use subnet::{assignable, gateway};
 
 /// Where Docker is.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -35,7 +35,7 @@ impl Cidr {
 
     /// The first address: Docker's end of the bridge.
     pub(super) fn gateway(self) -> Ipv4Addr {
-        Ipv4Addr::from(self.base + 1)
+        Ipv4Addr::from(self.base.saturating_add(1))
     }
 
     /// The upper half, which Docker assigns from when nobody names an address.
@@ -60,6 +60,12 @@ fn mask(prefix: u8) -> u32 {
 pub fn assignable(subnet: &str) -> Option<(Ipv4Addr, Ipv4Addr)> {
     let subnet = Cidr::parse(subnet).filter(|subnet| subnet.prefix <= LONGEST_PREFIX)?;
     Some((Ipv4Addr::from(subnet.base + RESERVED), Ipv4Addr::from(subnet.dynamic().base - 1)))
+}
+
+/// The host's end of a network of ours, and the bits of its prefix. `None` when the text is no subnet.
+#[must_use]
+pub fn gateway(subnet: &str) -> Option<(Ipv4Addr, u8)> {
+    Cidr::parse(subnet).map(|subnet| (subnet.gateway(), subnet.prefix))
 }
 
 /// Subnets that nothing in `used` overlaps, in the order in which they are tried.
@@ -98,7 +104,8 @@ mod tests {
             assert_eq!(range(bad), None, "{bad}");
         }
         assert_eq!(cidr("10.210.4.0/22").dynamic().to_string(), "10.210.6.0/23");
-        assert_eq!(cidr("10.210.4.0/22").gateway().to_string(), "10.210.4.1");
+        assert_eq!(gateway("10.210.4.0/22"), Some((Ipv4Addr::new(10, 210, 4, 1), 22)));
+        assert_eq!(gateway("nowhere"), None);
     }
 
     #[test]

@@ -1,0 +1,316 @@
+//! What of a workload waits for what, and until when: from the fold and the newest look, for people to read.
+
+use cutover_domain::observed::{Mark, Now};
+use cutover_domain::retry::heal_delay;
+use cutover_domain::workload::{Open, Phase, Workload};
+use cutover_events::Stamp;
+use cutover_events::plan::{Plan, Step};
+
+use crate::api::time::rfc3339;
+use crate::api::told::wish;
+use crate::api::told::words::count;
+use crate::api::views::{WaitKind, WaitView};
+use crate::projections::{Rows, World};
+
+/// Everything that waits, what needs a person first; `at` is now and when the engine began to look.
+pub(super) fn waits(state: &Workload, seen: &Rows, at: (Stamp, u64)) -> Vec<WaitView> {
+    let look =
+        Look { state, seen, at: at.0, now: Now { boot: at.0.boot, mono_ms: at.0.mono_ms, engine_start_ms: at.1 } };
+    let mut found = Vec::new();
+    if let Some(open) = &state.open {
+        look.open(open, &mut found);
+    }
+    look.queue(&mut found);
+    found.extend(look.heal());
+    found.extend(look.removal());
+    found.extend(look.standby());
+    found
+}
+
+struct Look<'a> {
+    state: &'a Workload,
+    seen: &'a Rows,
+    at: Stamp,
+    now: Now,
+}
+
+impl Look<'_> {
+    /// The wall clock at a deadline: for display only, as every wall clock.
+    fn until(&self, since: Mark, wait_ms: u64) -> Option<String> {
+        let left = self.now.deadline(since, wait_ms).saturating_sub(self.now.mono_ms);
+        Some(rfc3339(self.at.wall_ms.saturating_add(left)))
+    }
+
+    fn open(&self, open: &Open, found: &mut Vec<WaitView>) {
+        let (id, what) = (open.id().to_string(), wish(&open.intent.wish));
+        let wait = |kind, text: String| WaitView {
+            kind,
+            deployment_id: Some(id.clone()),
+            text: format!("{what}: {text}"),
+            until: None,
+            then: String::new(),
+            hint: String::new(),
+        };
+        if open.parked {
+            let hint = format!("`cutover resume {id}` lets it go on, `cutover cancel {id}` ends it");
+            found.push(WaitView { hint, ..wait(WaitKind::Person, "parked, waits for a person".into()) });
+            return;
+        }
+        match (&open.phase, &open.plan) {
+            (Phase::Preparing, None) => found.push(wait(WaitKind::Image, preparing(open).into())),
+            (Phase::Preparing | Phase::Down, Some(plan)) => found.push(self.step(open, plan, wait)),
+            (Phase::Opened(_), _) => found.push(wait(WaitKind::Route, "new requests are held back".into())),
+            (Phase::Unrouted, plan) => found.push(WaitView {
+                until: plan.as_ref().and_then(|plan| self.until(open.step_since, plan.policy.drain_ms)),
+                then: "what is still open is cut".into(),
+                ..wait(WaitKind::Drain, "open connections of the old container end".into())
+            }),
+            (Phase::Committed(_), _) => found.push(wait(WaitKind::Route, "the route moves".into())),
+            (Phase::Fencing(..), _) => {
+                found.push(wait(WaitKind::Route, "the proxy refused the swap; the route is made sure of".into()));
+            }
+            (Phase::RoutingBack(_, reason, _), _) => {
+                found.push(wait(WaitKind::Route, format!("the route goes back: {}", reason.text)));
+            }
+            (Phase::Swapped { since, drained }, Some(plan)) => {
+                self.settling(plan, (*since, *drained), wait, found);
+            }
+            (Phase::Swapped { .. } | Phase::Down, None) => (),
+        }
+    }
+
+    fn step(&self, open: &Open, plan: &Plan, wait: impl Fn(WaitKind, String) -> WaitView) -> WaitView {
+        let all = plan.steps.len();
+        let at = open.recorded.min(all.saturating_sub(1));
+        let Some(planned) = plan.steps.get(at) else { return wait(WaitKind::Step, "begins".into()) };
+        let number = at + 1;
+        if planned.step != Step::Gate {
+            return wait(WaitKind::Step, format!("{} (step {number} of {all})", doing(planned.step)));
+        }
+        let gated = count(plan.slot.len() as u64, "container gets", "containers get");
+        let then = match (&open.phase, &open.restores, &open.was) {
+            (Phase::Preparing, ..) => "it fails and nothing changes",
+            (_, None, Some(_)) => "the release of before is started again",
+            (_, None, None) => "it fails",
+            (_, Some(_), _) => "it fails, and what was started is routed to as soon as it is ready",
+        };
+        WaitView {
+            until: self.until(open.step_since, planned.timeout_ms),
+            then: then.into(),
+            ..wait(WaitKind::Gate, format!("{gated} ready (step {number} of {all})"))
+        }
+    }
+
+    fn settling(
+        &self,
+        plan: &Plan,
+        (since, drained): (Mark, bool),
+        wait: impl Fn(WaitKind, String) -> WaitView,
+        found: &mut Vec<WaitView>,
+    ) {
+        if !drained && !plan.blue.is_empty() {
+            found.push(WaitView {
+                until: self.until(since, plan.policy.drain_ms),
+                then: "what is still open is cut".into(),
+                ..wait(WaitKind::Drain, "open connections of the former containers end".into())
+            });
+        }
+        if !plan.slot.is_empty() && !self.now.passed(since, plan.policy.bake_ms) {
+            found.push(WaitView {
+                until: self.until(since, plan.policy.bake_ms),
+                then: "it has succeeded".into(),
+                ..wait(WaitKind::Bake, "live, and watched".into())
+            });
+        }
+    }
+
+    fn queue(&self, found: &mut Vec<WaitView>) {
+        let mut before = self.state.open.as_ref().map(Open::id);
+        for intent in &self.state.queue {
+            let behind = before.map_or_else(|| "is about to begin".to_owned(), |id| format!("waits behind {id}"));
+            found.push(WaitView {
+                kind: WaitKind::Lane,
+                deployment_id: Some(intent.deployment.to_string()),
+                text: format!("{}: {behind}", wish(&intent.wish)),
+                until: None,
+                then: String::new(),
+                hint: String::new(),
+            });
+            before = Some(intent.deployment);
+        }
+    }
+
+    /// The back-off of repairs, while something is broken and nothing else is wished.
+    fn heal(&self) -> Option<WaitView> {
+        let heals = self.state.heals;
+        let runs = |unit: &cutover_events::UnitId| World::runs(self.seen, *unit);
+        let whole = self.state.active.as_ref().is_some_and(|slot| slot.units.iter().all(runs));
+        let broken = self.state.down.is_some() || (self.state.active.is_some() && !whole);
+        if heals.failed == 0 || self.state.open.is_some() || !broken {
+            return None;
+        }
+        let failed = count(heals.failed.into(), "repair has failed", "repairs in a row have failed");
+        Some(WaitView {
+            kind: WaitKind::Heal,
+            deployment_id: None,
+            text: failed,
+            until: self.until(heals.last, heal_delay(heals.failed)),
+            then: "the next one is tried".into(),
+            hint: "`cutover logs NAME` shows the last words of what failed; a deploy or rollback goes first".into(),
+        })
+    }
+
+    fn removal(&self) -> Option<WaitView> {
+        let removal = &self.state.removal;
+        if removal.is_empty() {
+            return None;
+        }
+        let busy = self.seen.1.as_ref().map_or(0, |route| removal.iter().filter(|u| route.busy.contains(u)).count());
+        let what = count(removal.len() as u64, "container is removed", "containers are removed");
+        let text = if busy > 0 { format!("{what} when their connections have ended") } else { what };
+        Some(WaitView {
+            kind: WaitKind::Removal,
+            deployment_id: None,
+            text,
+            until: None,
+            then: String::new(),
+            hint: String::new(),
+        })
+    }
+
+    fn standby(&self) -> Option<WaitView> {
+        let (slot, since) = self.state.standby.as_ref()?;
+        if self.state.open.as_ref().is_some_and(Open::adopts) {
+            return None;
+        }
+        let reference = self.state.release(slot.release).map_or("", |release| &release.reference);
+        Some(WaitView {
+            kind: WaitKind::Standby,
+            deployment_id: Some(slot.deployment.to_string()),
+            text: format!("{reference} stands by for an instant rollback"),
+            until: self.until(*since, slot.plan.policy.standby_ms),
+            then: "it is removed".into(),
+            hint: String::new(),
+        })
+    }
+}
+
+fn preparing(open: &Open) -> &'static str {
+    if open.release.is_some() {
+        "is planned"
+    } else {
+        "finds out what its image is, and has it pulled where it is not here"
+    }
+}
+
+/// A step while it goes on.
+fn doing(step: Step) -> &'static str {
+    match step {
+        Step::Retire(_) => "sets aside what is dead",
+        Step::Create(_) => "creates its containers",
+        Step::Start(_) => "starts its containers",
+        Step::Gate => "gets ready",
+        Step::Keep => "sets the restart policy",
+        Step::Swap => "is about to move the route",
+        Step::Settle => "is watched",
+        Step::Clear => "waits until the old container is gone",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cutover_events::deployment::{IntentQueued, Wish};
+    use cutover_events::plan::{PlannedStep, Strategy, Template, Undo, Why};
+    use cutover_events::workload::Policy;
+    use cutover_events::{BootId, DeploymentId, UnitId, WorkloadId};
+
+    use super::*;
+
+    /// 2026-01-31T12:00:00Z, 100 s after boot.
+    fn at() -> Stamp {
+        Stamp { wall_ms: 1_769_860_800_000, boot: BootId([1; 16]), mono_ms: 100_000 }
+    }
+
+    fn mark(mono_ms: u64) -> Mark {
+        Mark { boot: BootId([1; 16]), mono_ms }
+    }
+
+    fn intent(n: u8, wish: Wish) -> Arc<IntentQueued> {
+        let (deployment, workload) = (DeploymentId([n; 16]), WorkloadId([1; 16]));
+        Arc::new(IntentQueued { deployment, workload, wish, revision: 1, person: true, change: None })
+    }
+
+    fn open(phase: Phase, recorded: usize) -> Workload {
+        let unit = UnitId([7; 16]);
+        let step = |step| PlannedStep { step, undo: Undo::Nothing, timeout_ms: 60_000 };
+        let plan = Plan {
+            release: None,
+            strategy: Strategy::BlueGreen,
+            why: Why::Default,
+            units: Vec::new(),
+            slot: vec![unit],
+            blue: vec![UnitId([8; 16])],
+            adopts: false,
+            template: Template::default(),
+            routes: Vec::new(),
+            health: None,
+            policy: Policy { gate_timeout_ms: 60_000, drain_ms: 10_000, bake_ms: 20_000, ..Policy::default() },
+            steps: [Step::Create(unit), Step::Gate, Step::Swap].map(step).to_vec(),
+        };
+        let begun = Open::begun(intent(1, Wish::Restart), 1, mark(90_000));
+        let open = Open { plan: Some(Arc::new(plan)), recorded, step_since: mark(95_000), phase, ..begun };
+        Workload { open: Some(open), ..Workload::default() }
+    }
+
+    fn told(state: &Workload) -> Vec<(WaitKind, String, Option<String>)> {
+        let waits = waits(state, &Rows::default(), (at(), 50_000));
+        waits.into_iter().map(|wait| (wait.kind, wait.text, wait.until)).collect()
+    }
+
+    #[test]
+    fn a_gate_has_its_deadline_on_the_wall_clock() {
+        let text = "restart: 1 container gets ready (step 2 of 3)".to_owned();
+        let until = Some("2026-01-31T12:00:55.000Z".to_owned());
+        assert_eq!(told(&open(Phase::Preparing, 1)), [(WaitKind::Gate, text, until)]);
+        let text = "restart: creates its containers (step 1 of 3)".to_owned();
+        assert_eq!(told(&open(Phase::Preparing, 0)), [(WaitKind::Step, text, None)]);
+    }
+
+    #[test]
+    fn drain_and_bake_go_on_side_by_side() {
+        let kinds =
+            |state: &Workload| told(state).into_iter().map(|(kind, _, until)| (kind, until)).collect::<Vec<_>>();
+        let swapped = |drained| Phase::Swapped { since: mark(99_000), drained };
+        let (drain, bake) = ("2026-01-31T12:00:09.000Z".to_owned(), "2026-01-31T12:00:19.000Z".to_owned());
+        let both = [(WaitKind::Drain, Some(drain)), (WaitKind::Bake, Some(bake.clone()))];
+        assert_eq!(kinds(&open(swapped(false), 3)), both);
+        assert_eq!(kinds(&open(swapped(true), 3)), [(WaitKind::Bake, Some(bake))]);
+    }
+
+    #[test]
+    fn each_wish_waits_behind_the_one_before() {
+        let mut state = open(Phase::Committed(4), 3);
+        state.queue = vec![intent(2, Wish::Rollback(None)), intent(3, Wish::Teardown)];
+        let texts: Vec<_> = told(&state).into_iter().map(|(_, text, _)| text).collect();
+        let behind = |n| DeploymentId([n; 16]);
+        assert_eq!(texts[1], format!("roll back to the release before: waits behind {}", behind(1)));
+        assert_eq!(texts[2], format!("tear down: waits behind {}", behind(2)));
+    }
+
+    #[test]
+    fn what_is_parked_says_what_a_person_can_do() {
+        let mut state = open(Phase::Preparing, 1);
+        if let Some(open) = &mut state.open {
+            open.parked = true;
+        }
+        let wait = waits(&state, &Rows::default(), (at(), 0)).remove(0);
+        assert_eq!(wait.kind, WaitKind::Person);
+        assert!(
+            wait.hint.contains("cutover resume dep_") && wait.hint.contains("cutover cancel dep_"),
+            "{}",
+            wait.hint
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! Words for what happens to one workload.
+
+use cutover_events::delivery::Change;
+use cutover_events::deployment::{BlueDrained, Drift, ImageWish, IntentQueued, ReleaseResolved, SwapCommitted, Wish};
+use cutover_events::plan::{Plan, Step, Strategy, Why};
+use cutover_events::{Actor, Cause};
+
+use super::who;
+use super::words::{count, short_digest};
+
+/// Characters of a commit that people recognise it by.
+const SHORT_SHA: usize = 7;
+
+/// What is wished, as an order: `deploy shop:v2`.
+#[must_use]
+pub fn wish(wish: &Wish) -> String {
+    match wish {
+        Wish::Deploy(ImageWish::Reference { reference, .. }) => format!("deploy {reference}"),
+        Wish::Deploy(ImageWish::Current) => "deploy what runs with the newest spec".into(),
+        Wish::Rollback(Some(release)) => format!("roll back to {release}"),
+        Wish::Rollback(None) => "roll back to the release before".into(),
+        Wish::Restart => "restart".into(),
+        Wish::Heal => "replace what died".into(),
+        Wish::Teardown => "tear down".into(),
+    }
+}
+
+pub(super) fn queued(e: &IntentQueued, cause: Cause, actor: &Actor) -> String {
+    let change = e.change.as_ref().and_then(change).map(|change| format!(" ({change})")).unwrap_or_default();
+    format!("{}{change}, {}", wish(&e.wish), asked(cause, actor))
+}
+
+/// Who asked, and what brought it about.
+fn asked(cause: Cause, actor: &Actor) -> String {
+    match cause {
+        Cause::Delivery(id) => format!("asked by delivery {id}"),
+        Cause::Revision(number) => format!("asked by spec revision {number} of {}", who(actor)),
+        Cause::Drift => "because the world differed".into(),
+        Cause::Deployment(id) => format!("because of {id}"),
+        Cause::Person | Cause::Engine => format!("asked by {}", who(actor)),
+    }
+}
+
+/// A commit and where in its repository it is: `c0ffee1 on main`.
+fn change(change: &Change) -> Option<String> {
+    let sha: String = change.sha.chars().take(SHORT_SHA).collect();
+    match (sha.as_str(), change.branch().or_else(|| change.tag())) {
+        ("", None) => None,
+        ("", Some(name)) => Some(name.to_owned()),
+        (sha, None) => Some(sha.to_owned()),
+        (sha, Some(name)) => Some(format!("{sha} on {name}")),
+    }
+}
+
+pub(super) fn resolved(e: &ReleaseResolved) -> String {
+    match e.repo_digest.as_str() {
+        "" => format!("{} is image {}, made here", e.reference, short_digest(&e.image)),
+        digest => format!("{} is digest {}", e.reference, short_digest(digest)),
+    }
+}
+
+/// How a workload is replaced, in the word of the workload file.
+#[must_use]
+pub const fn strategy(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::BlueGreen => "blue-green",
+        Strategy::Recreate => "recreate",
+    }
+}
+
+pub(super) fn planned(plan: &Plan) -> String {
+    let steps = count(plan.steps.len() as u64, "step", "steps");
+    let standby = if plan.adopts { ", with the standby" } else { "" };
+    let why = match plan.why {
+        Why::Default | Why::Asked => "",
+        Why::Volume => " because of its volume",
+        Why::Port => " because of its port of the host",
+        Why::Blue => " because of what runs",
+    };
+    format!("planned: {}{why}, {steps}{standby}", strategy(plan.strategy))
+}
+
+/// A step that was seen done.
+pub(super) fn step(step: Step) -> String {
+    match step {
+        Step::Retire(unit) => format!("set aside {unit}"),
+        Step::Create(unit) => format!("created {unit}"),
+        Step::Start(unit) => format!("started {unit}"),
+        Step::Gate => "ready".into(),
+        Step::Keep => "restart policy set".into(),
+        Step::Swap => "swapped".into(),
+        Step::Settle => "drained and watched".into(),
+        Step::Clear => "nothing else of it is left".into(),
+    }
+}
+
+/// A step that did not come to its end.
+pub(super) fn failed(step: Step) -> String {
+    match step {
+        Step::Retire(unit) => format!("{unit} could not be set aside"),
+        Step::Create(unit) => format!("{unit} could not be created"),
+        Step::Start(unit) => format!("{unit} did not start"),
+        Step::Gate => "did not get ready".into(),
+        Step::Keep => "the restart policy could not be set".into(),
+        Step::Swap => "the route did not move".into(),
+        Step::Settle => "failed while it was watched".into(),
+        Step::Clear => "the way could not be cleared".into(),
+    }
+}
+
+pub(super) fn swap(e: &SwapCommitted) -> String {
+    match e.to.len() as u64 {
+        0 => format!("the route ends, generation {}", e.generation),
+        to => format!("the route moves to {}, generation {}", count(to, "container", "containers"), e.generation),
+    }
+}
+
+pub(super) fn drained(e: &BlueDrained) -> String {
+    let cuts = [
+        (e.cut.requests, "request", "requests"),
+        (e.cut.upgraded, "websocket", "websockets"),
+        (e.cut.streams, "event stream", "event streams"),
+    ];
+    let cuts = cuts.into_iter().filter(|(cut, ..)| *cut > 0).map(|(cut, one, many)| count(cut.into(), one, many));
+    match cuts.collect::<Vec<_>>() {
+        none if none.is_empty() => "blue is drained, nothing was cut".into(),
+        cuts => format!("blue is drained; cut: {}", cuts.join(", ")),
+    }
+}
+
+pub(super) const fn drift(drift: Drift) -> &'static str {
+    match drift {
+        Drift::Gone => "is gone",
+        Drift::Dead => "does not run any more",
+        Drift::Orphan => "is on no list: it will be removed",
+        Drift::StandbyDead => "stood by and does not run any more",
+    }
+}
