@@ -4,6 +4,7 @@
 //! plan needs from outside, [`tending`] what concerns more than one workload.
 
 mod examine;
+mod fitting;
 mod lane;
 mod look;
 mod perform;
@@ -11,6 +12,7 @@ mod planning;
 mod probing;
 mod tending;
 
+pub use fitting::Unfit;
 pub use examine::{Examined, Verdict};
 
 use std::collections::BTreeSet;
