@@ -61,6 +61,7 @@ const ONLY_THERE: &[(&str, &[&str])] = &[
     ("sled", &["src/store/"]),
     ("bincode", &["events/src/codec.rs"]),
     ("bollard", &["src/adapters/runtime/docker/", "crates/lab/"]),
+    ("hickory_proto", &["crates/proxy/src/names/answer.rs"]),
     ("age::x25519", &["src/secrets/"]),
     ("tokio_cron_scheduler", &["src/schedule.rs", "src/schedule/"]),
     ("toml_edit", &["crates/domain/src/file/strict/", "src/config/"]),

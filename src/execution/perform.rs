@@ -168,12 +168,9 @@ impl Execution {
         gateway(&made.subnet)
     }
 
-    /// What the others of its project find the workload by: its name alone, because a name with a dot could be one
-    /// that somebody outside has.
+    /// What the others of its project find the workload by, also while nothing of it serves: its name alone, because one
+    /// with a dot could be somebody's outside. A teardown's plan is on no network, and takes the name away.
     fn names(&self, workload: WorkloadId, plan: &Plan) -> Option<wire::Names> {
-        if !plan.template.alias.is_empty() {
-            return None; // Docker answers for it.
-        }
         let registry = self.commands.live().registry();
         let name = registry.workloads.get(&workload)?.name.clone();
         let (gateway, prefix) = self.gateway(plan)?;
@@ -266,7 +263,7 @@ impl Execution {
             routes,
             targets,
             probe: plan.filter(|_| !units.is_empty()).and_then(probe),
-            names: plan.filter(|_| to != Targets::Nothing).and_then(|plan| self.names(lane.id, plan)),
+            names: plan.and_then(|plan| self.names(lane.id, plan)),
             policy: wire::RoutePolicy { drain_ms: plan.map_or(0, |plan| plan.policy.drain_ms), half_close: false },
         };
         Ok(self.router.put(&put).await?)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover::adapters::probe::MemoryProber;
-use cutover::adapters::router::MemoryRouter;
+use cutover::adapters::router::{MemoryRouter, Router};
 use cutover::adapters::runtime::MemoryRuntime;
 use cutover::adapters::world::{OnStart, Program, Shared, TableFate, Twin};
 use cutover::clock::Clock;
@@ -22,6 +22,7 @@ use cutover_domain::workload::{Teardown, Workload};
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
 use cutover_events::workload::{ImageSource, Policy, Route, Source, Spec};
 use cutover_events::{Cause, DeploymentId, Event, StreamId, WorkloadId};
+use cutover_proxy::wire::Names;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -304,4 +305,22 @@ async fn a_container_that_somebody_removed_is_replaced() {
     engine.until("it is healed", |state| state.active.as_ref().is_some_and(|slot| slot.units[0] != unit)).await;
     assert!(engine.names().await.contains(&"DriftSeen"));
     engine.end().await;
+}
+
+#[tokio::test]
+async fn a_name_is_written_with_the_targets_and_taken_away_by_the_teardown() {
+    for routes in [spec("app:1", 1).routes, Vec::new()] {
+        let mut engine = Engine::apply(Spec { routes, ..spec("app:1", 1) }).await;
+        engine.until("it runs", |state| state.active.is_some()).await;
+        engine.settled().await;
+        let router = MemoryRouter::new(engine.twin.clone());
+        let entry = router.table().await.unwrap().entries.remove(0);
+        let names = Names { gateway: [10, 210, 4, 1].into(), prefix: 22, names: vec!["web".into()] };
+        assert_eq!((entry.names, entry.targets.len()), (Some(names), 1));
+        engine.wish(Wish::Teardown).await;
+        engine.until("it is torn down", |state| state.teardown == Teardown::Done).await;
+        let entry = router.table().await.unwrap().entries.remove(0);
+        assert_eq!((entry.names, entry.targets.len()), (None, 0));
+        engine.end().await;
+    }
 }

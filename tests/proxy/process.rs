@@ -11,6 +11,7 @@ use cutover_proxy::process::{self, ProcessError, Reexec};
 use cutover_proxy::wire::{Put, RoutePolicy, Table, Witness};
 use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tempfile::TempDir;
 
@@ -206,5 +207,7 @@ async fn questions_for_names_wait_for_the_successor_of_a_killed_child() {
 }
 
 async fn until_gone(proxy: &Proxy) {
-    until("the child ends", || async { proxy.router.table().await.is_err() }).await;
+    // It stops answering before it ends, and only its end frees the folder.
+    let lock = std::fs::File::open(proxy.config.folder.join("lock")).unwrap();
+    until("the child ends", || async { flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() }).await;
 }

@@ -69,7 +69,7 @@ async fn round(scene: &Scene<'_>, number: u32, verdict: &mut Verdict) -> Result 
         }
         seen(stand, name, VERSIONS[version], verdict).await?;
     }
-    if number % KILL_EVERY == 0 {
+    if number.is_multiple_of(KILL_EVERY) {
         kill_serving(stand).await?;
     }
     let failed = failed(&told(stand, CALLER).await?);

@@ -4,19 +4,30 @@ use std::fs;
 use std::net::SocketAddrV4;
 use std::path::Path;
 
-/// Tables of sockets, each with whether its sockets must be listening.
-const TABLES: [(&str, bool); 4] =
-    [("/proc/net/udp", false), ("/proc/net/udp6", false), ("/proc/net/tcp", true), ("/proc/net/tcp6", true)];
+/// Tables of sockets, and which of a table's sockets keep others away.
+const TABLES: [(&str, Keeps); 4] = [
+    ("/proc/net/udp", Keeps::All),
+    ("/proc/net/udp6", Keeps::All),
+    ("/proc/net/tcp", Keeps::Listening),
+    ("/proc/net/tcp6", Keeps::Listening),
+];
 /// State of a socket that listens, as the tables write it.
 const LISTENING: &str = "0A";
+
+/// Which sockets keep others away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keeps {
+    All,
+    Listening,
+}
 
 /// The program that keeps others from an address and port, as `name (pid N)`; `None` when nobody is seen.
 pub(super) fn of(at: SocketAddrV4) -> Option<String> {
     let inodes: Vec<String> = TABLES
         .iter()
-        .flat_map(|(table, listening)| {
+        .flat_map(|(table, keeps)| {
             let text = fs::read_to_string(table).unwrap_or_default();
-            holders(&text, at, *listening)
+            holders(&text, at, *keeps)
         })
         .collect();
     let hidden = || "a program that cannot be seen from here".to_owned();
@@ -24,7 +35,7 @@ pub(super) fn of(at: SocketAddrV4) -> Option<String> {
 }
 
 /// Inodes of the sockets in a table that have the port at the address, or at all addresses.
-fn holders(table: &str, at: SocketAddrV4, listening: bool) -> Vec<String> {
+fn holders(table: &str, at: SocketAddrV4, keeps: Keeps) -> Vec<String> {
     let port = format!("{:04X}", at.port());
     let own = format!("{:08X}", u32::from_ne_bytes(at.ip().octets()));
     let everywhere = |address: &str| address.bytes().all(|b| b == b'0');
@@ -32,7 +43,7 @@ fn holders(table: &str, at: SocketAddrV4, listening: bool) -> Vec<String> {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let (address, its_port) = fields.get(1)?.split_once(':')?;
         let here = its_port == port && (everywhere(address) || address.ends_with(&own));
-        let counts = !listening || *fields.get(3)? == LISTENING;
+        let counts = keeps == Keeps::All || *fields.get(3)? == LISTENING;
         fields.get(9).filter(|_| here && counts).map(|inode| (*inode).to_owned())
     };
     table.lines().skip(1).filter_map(holder).collect()
@@ -73,9 +84,9 @@ mod tests {
     #[test]
     fn sockets_at_the_address_and_at_all_addresses_are_found() {
         let at = |last| SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, last), 53);
-        assert_eq!(holders(TABLE, at(53), false), ["111", "222", "444"]);
-        assert_eq!(holders(TABLE, at(53), true), ["222"]);
-        assert_eq!(holders(TABLE, at(54), false), ["111"]);
+        assert_eq!(holders(TABLE, at(53), Keeps::All), ["111", "222", "444"]);
+        assert_eq!(holders(TABLE, at(53), Keeps::Listening), ["222"]);
+        assert_eq!(holders(TABLE, at(54), Keeps::All), ["111"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What is to be done with a question.
 enum Step {
     Say(Vec<u8>),
-    PassOn(Asked),
+    PassOn(Box<Asked>),
     Nothing,
 }
 
@@ -58,7 +59,7 @@ impl NameServer {
     }
 
     /// Beside the loop, which goes on with the next question.
-    async fn pass_on_beside(self: &Arc<Self>, asked: Asked, query: Vec<u8>, to: (Arc<UdpSocket>, SocketAddr)) {
+    async fn pass_on_beside(self: &Arc<Self>, asked: Box<Asked>, query: Vec<u8>, to: (Arc<UdpSocket>, SocketAddr)) {
         let (socket, peer) = to;
         let Some(place) = self.upstream.place() else {
             self.figures.names_failed.fetch_add(1, Ordering::Relaxed);
@@ -82,30 +83,30 @@ impl NameServer {
             let Ok(place) = Arc::clone(&self.connections).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    let server = Arc::clone(&self);
-                    let served = async move {
-                        if let Err(e) = server.connection(gateway, stream, peer.ip()).await {
-                            tracing::debug!(%peer, error = %e, "a connection that asked for names ended");
-                        }
-                        drop(place);
-                    };
-                    self.tasks.spawn(served);
+                    self.tasks.spawn(Arc::clone(&self).attend(gateway, (stream, peer), place));
                 }
                 Err(_) => tokio::time::sleep(PAUSE).await,
             }
         }
     }
 
-    async fn connection(self: &Arc<Self>, gateway: Ipv4Addr, mut stream: TcpStream, peer: IpAddr) -> io::Result<()> {
+    async fn attend(self: Arc<Self>, gateway: Ipv4Addr, from: (TcpStream, SocketAddr), place: OwnedSemaphorePermit) {
+        let (stream, peer) = from;
+        if let Err(e) = self.connection(gateway, stream, peer.ip()).await {
+            tracing::debug!(%peer, error = %e, "a connection that asked for names ended");
+        }
+        drop(place);
+    }
+
+    async fn connection(&self, gateway: Ipv4Addr, mut stream: TcpStream, peer: IpAddr) -> io::Result<()> {
         loop {
             let query = timeout(NAME_IDLE, receive(&mut stream)).await??;
             let reply = match self.step(gateway, peer, &query) {
                 Step::Say(reply) => Some(reply),
-                Step::PassOn(asked) => {
-                    let place = self.upstream.place();
-                    let failed = || asked.failed();
-                    if place.is_some() { self.pass_on(&asked, &query, Way::Connection).await } else { failed() }
-                }
+                Step::PassOn(asked) => match self.upstream.place() {
+                    Some(_place) => self.pass_on(&asked, &query, Way::Connection).await,
+                    None => asked.failed(),
+                },
                 Step::Nothing => None,
             };
             let Some(reply) = reply else { return Ok(()) };
@@ -128,7 +129,7 @@ impl NameServer {
                 self.figures.names_answered.fetch_add(1, Ordering::Relaxed);
                 asked.answer(&addresses).map_or(Step::Nothing, Step::Say)
             }
-            None => Step::PassOn(asked),
+            None => Step::PassOn(Box::new(asked)),
         }
     }
 

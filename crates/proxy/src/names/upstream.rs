@@ -68,29 +68,28 @@ impl Upstream {
         if others.is_empty() {
             return Outcome::NobodyToAsk;
         }
+        let asking = self.ask_in_turn(&others, query, way);
+        match timeout(NAME_FORWARD, asking).await {
+            Ok(Some(reply)) => Outcome::Reply(reply),
+            Ok(None) | Err(_) => Outcome::Failed,
+        }
+    }
+
+    async fn ask_in_turn(&self, resolvers: &[IpAddr], query: &[u8], way: Way) -> Option<Vec<u8>> {
         let first = self.first.load(Ordering::Relaxed);
-        let asking = async {
-            for turn in 0..others.len() {
-                let at = (first + turn) % others.len();
-                let resolver = SocketAddr::new(others[at], self.port);
-                let exchange = async {
-                    match way {
-                        Way::Datagram => datagram(resolver, query).await,
-                        Way::Connection => connection(resolver, query).await,
-                    }
-                };
-                match timeout(NAME_TRY, exchange).await {
-                    Ok(Ok(reply)) => {
-                        self.first.store(at, Ordering::Relaxed);
-                        return Outcome::Reply(reply);
-                    }
-                    Ok(Err(e)) => tracing::debug!(%resolver, error = %e, "a resolver of the host cannot be asked"),
-                    Err(_) => tracing::debug!(%resolver, "a resolver of the host does not answer in time"),
+        for turn in 0..resolvers.len() {
+            let at = (first + turn) % resolvers.len();
+            let resolver = SocketAddr::new(resolvers[at], self.port);
+            match timeout(NAME_TRY, exchange(resolver, query, way)).await {
+                Ok(Ok(reply)) => {
+                    self.first.store(at, Ordering::Relaxed);
+                    return Some(reply);
                 }
+                Ok(Err(e)) => tracing::debug!(%resolver, error = %e, "a resolver of the host cannot be asked"),
+                Err(_) => tracing::debug!(%resolver, "a resolver of the host does not answer in time"),
             }
-            Outcome::Failed
-        };
-        timeout(NAME_FORWARD, asking).await.unwrap_or(Outcome::Failed)
+        }
+        None
     }
 
     /// Read again after a while: networks change under a running host.
@@ -124,6 +123,13 @@ fn parse(text: &str) -> Vec<IpAddr> {
         (words.next() == Some("nameserver")).then(|| words.next()?.parse().ok()).flatten()
     };
     text.lines().filter_map(address).take(MAX_RESOLVERS).collect()
+}
+
+async fn exchange(resolver: SocketAddr, query: &[u8], way: Way) -> std::io::Result<Vec<u8>> {
+    match way {
+        Way::Datagram => datagram(resolver, query).await,
+        Way::Connection => connection(resolver, query).await,
+    }
 }
 
 async fn datagram(resolver: SocketAddr, query: &[u8]) -> std::io::Result<Vec<u8>> {
