@@ -1,0 +1,137 @@
+//! Runs cases, several at a time, and says what came of them: one JSON object a line.
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::Cli;
+use crate::budget::{Budget, Fault};
+use crate::scenario::{ALL, Scenario};
+use crate::scene::Case;
+use crate::trace::tell;
+use crate::walk::{Verdict, Walk, Walked};
+
+/// What a short run walks each scenario with, beside its own faults.
+const SHORT: &[Budget] = &[Budget::of(&[(Fault::Crash, 1), (Fault::Late, 1)])];
+
+/// One scenario under one budget.
+struct Job {
+    case: Case,
+    most_moves: u64,
+}
+
+/// All cases together.
+#[derive(Default)]
+struct Sums {
+    states: usize,
+    moves: u64,
+    seconds: f64,
+    cut: usize,
+    violated: Vec<String>,
+}
+
+/// A part `I/N` of a run.
+pub(crate) fn part(text: &str) -> Result<(usize, usize), String> {
+    let parsed = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+    parsed.filter(|(part, of)| (1..=*of).contains(part)).ok_or_else(|| "a part is I/N, I from 1 to N".into())
+}
+
+/// Runs what is asked for; fails when anything does not hold.
+pub(crate) fn all(cli: &Cli) -> ExitCode {
+    let jobs = jobs(cli);
+    let began = now();
+    let (next, sums) = (AtomicUsize::new(0), Mutex::new(Sums::default()));
+    std::thread::scope(|scope| {
+        for _ in 0..cli.jobs.clamp(1, jobs.len().max(1)) {
+            scope.spawn(|| {
+                while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    one(job, &sums);
+                }
+            });
+        }
+    });
+    let sums = sums.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    verdict(&sums, jobs.len(), began.elapsed())
+}
+
+fn jobs(cli: &Cli) -> Vec<Job> {
+    let wanted = |scenario: &&Scenario| cli.only.as_ref().is_none_or(|only| scenario.name.contains(only.as_str()));
+    let budgets = if cli.budget.is_empty() { SHORT } else { &cli.budget };
+    let scenarios = ALL.iter().filter(wanted);
+    let cases = scenarios.flat_map(|scenario| {
+        let of = |budget: &Budget| Case::new(*scenario, budget.and(&scenario.own));
+        budgets.iter().map(of).collect::<Vec<_>>()
+    });
+    let jobs = cases.map(|case| Job { case, most_moves: cli.moves.unwrap_or(u64::MAX) });
+    let (part, of) = cli.part.unwrap_or((1, 1));
+    jobs.skip(part - 1).step_by(of).collect()
+}
+
+fn one(job: &Job, sums: &Mutex<Sums>) {
+    let began = now();
+    let walked = Walk::through(&job.case, job.most_moves);
+    let took = began.elapsed();
+    let mut sums = sums.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    println!("{}", line(&job.case, &walked, took));
+    sums.states += walked.states;
+    sums.moves += walked.moves;
+    sums.seconds += took.as_secs_f64();
+    match &walked.verdict {
+        Verdict::Exhausted => (),
+        Verdict::Cut(_) => sums.cut += 1,
+        Verdict::Violated(lie, trail) => {
+            sums.violated.push(job.case.scenario.name.to_owned());
+            let told = tell(&job.case, trail);
+            eprintln!("--- {}\n{}\n=== {lie}", job.case.scenario.name, told.lines.join("\n"));
+            eprintln!("=== crash points: {}\n", told.points.join(" "));
+        }
+    }
+}
+
+fn line(case: &Case, walked: &Walked, took: Duration) -> serde_json::Value {
+    let seconds = took.as_secs_f64();
+    let (lie, cut) = match &walked.verdict {
+        Verdict::Exhausted => (None, None),
+        Verdict::Cut(limit) => (None, Some(*limit)),
+        Verdict::Violated(lie, _) => (Some(lie.as_str()), None),
+    };
+    json!({
+        "scenario": case.scenario.name,
+        "budget": case.budget.to_string(),
+        "states": walked.states,
+        "moves": walked.moves,
+        "rests": walked.rests,
+        "deepest": walked.deepest,
+        "seconds": (seconds * 1000.0).round() / 1000.0,
+        "cut": cut,
+        "violations": usize::from(lie.is_some()),
+        "violation": lie,
+    })
+}
+
+fn verdict(sums: &Sums, cases: usize, took: Duration) -> ExitCode {
+    let per = |count: f64| (count / sums.seconds.max(0.001)) as u64;
+    let figures = format!(
+        "{cases} cases, {} states, {} moves, {} s ({} states/s, {} moves/s a core), {} cut",
+        sums.states,
+        sums.moves,
+        took.as_secs(),
+        per(sums.states as f64),
+        per(sums.moves as f64),
+        sums.cut
+    );
+    if sums.violated.is_empty() {
+        println!("ok sim: {figures}, 0 violations");
+        return ExitCode::SUCCESS;
+    }
+    println!("short sim: {figures}, {} violations: {}", sums.violated.len(), sums.violated.join("; "));
+    ExitCode::FAILURE
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a walk took is told to people and decides nothing")]
+fn now() -> Instant {
+    Instant::now()
+}
