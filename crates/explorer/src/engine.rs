@@ -1,6 +1,7 @@
 //! What happens to the engine as a whole: wishes, deaths, starts.
 
 use cutover_domain::deployment::Command;
+use cutover_domain::protocol::{Rule, on};
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
 use cutover_events::{BootId, Event};
 use cutover_world::{LiveRestore, Request, TableFate};
@@ -31,7 +32,7 @@ impl Scene {
         let known = self.course.accepted & 1 << n != 0;
         let wish = match asked.say {
             // The key is known: the answer is the same, and nothing is written.
-            _ if known => return Ok(()),
+            _ if known && on(Rule::Dedup) => return Ok(()),
             Say::Cancel(of) => {
                 self.command(case, Command::Cancel(ids::deployment(usize::from(of))))?;
                 self.course.ends[n] = End::Refused;
@@ -81,6 +82,13 @@ impl Scene {
         Ok(())
     }
 
+    /// The engine dies, and the newest commit was not on disk: nothing tells it so.
+    pub(crate) fn crash_unsynced(&mut self, case: &Case) -> Result<(), Lie> {
+        self.lose_tail(case, 1)?;
+        self.mind.held = false;
+        Ok(())
+    }
+
     /// Everything that runs dies at once; requests on their way are gone with their senders.
     pub(crate) fn reboot(&mut self) -> Result<(), Lie> {
         while self.world.cancel(0).is_some() {}
@@ -124,7 +132,7 @@ impl Scene {
         let behind = self.course.witnessed > self.log.count() || self.generation() > work.generation;
         self.replace(case, work);
         self.crash()?;
-        self.mind.held = ahead || behind;
+        self.mind.held = (ahead || behind) && on(Rule::Witness);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use cutover_domain::plan::Ids;
+use cutover_domain::protocol::{Rule, on};
 use cutover_events::deployment::Wish;
 use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
 
@@ -54,8 +55,12 @@ pub(crate) struct Minted {
 impl Minted {
     /// For one more plan of a deployment, whose units run this.
     pub(crate) fn new(deployment: DeploymentId, log: &Log, tails: u8, program: Program) -> Self {
-        let plans = log.plans().filter(|(_, planned)| planned.deployment == deployment).count();
         let mut unit = [0; 16];
+        if !on(Rule::Unique) {
+            (unit[0], unit[13], unit[15]) = (2, (log.plans().count() % 2) as u8, program.code());
+            return Self { unit };
+        }
+        let plans = log.plans().filter(|(_, planned)| planned.deployment == deployment).count();
         (unit[0], unit[11], unit[12]) = (2, deployment.0[14], deployment.0[15]);
         (unit[13], unit[15]) = (plans as u8 + tails * PER_TAIL, program.code());
         Self { unit }

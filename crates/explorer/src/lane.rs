@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use cutover_domain::deployment::{Command, Decision, Next, decide, next, probed, targets};
 use cutover_domain::invariants;
-use cutover_domain::observed::{Answer, Class, Effect, Observed, Phase, Probe, Trouble};
+use cutover_domain::observed::{Answer, Class, Effect, Observed, Phase, Probe, Seen, Trouble};
 use cutover_domain::plan::plan;
+use cutover_domain::protocol::{Rule, on};
 use cutover_domain::workload::{Open, Release, Workload};
 use cutover_events::UnitId;
 use cutover_events::deployment::{Drift, DriftSeen, ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
@@ -24,6 +25,7 @@ impl Scene {
         self.forget();
         let mut observed = self.world.observed(WORKLOAD, HEAD);
         observed.answers.clone_from(&self.mind.answers);
+        observed.containers.iter_mut().for_each(as_the_shell_sees);
         let asked = probed(&self.work, &observed);
         for seen in observed.containers.iter_mut().filter(|seen| !asked.contains(&seen.unit)) {
             seen.probe = Probe { answer: Answer::Unknown, failures: 0 };
@@ -170,13 +172,29 @@ impl Scene {
     /// Writes what the lane has decided.
     pub(crate) fn write(&mut self, case: &Case) -> Result<(), Lie> {
         match std::mem::replace(&mut self.mind.step, Step::Look) {
+            Step::Append(events) if !on(Rule::AtomicDone) && events.len() > 1 => {
+                self.mind.step = Step::Append(Arc::new(events[1..].to_vec()));
+                self.append(case, Arc::new(vec![events[0].clone()]))
+            }
             Step::Append(events) => self.append(case, events),
+            Step::Decide(command) if !on(Rule::PlanFirst) && self.create_unplanned(&command)? => {
+                self.mind.step = Step::Decide(command);
+                Ok(())
+            }
             Step::Decide(command) => match decide(&self.work, Command::clone(&command)) {
                 Ok(events) => self.append(case, Arc::new(events)),
                 Err(_) => Ok(()),
             },
             Step::Look | Step::Do(..) | Step::Wait(_) => Ok(()),
         }
+    }
+
+    /// A container of a plan that is not in the log yet.
+    fn create_unplanned(&mut self, command: &Command) -> Result<bool, Lie> {
+        let Command::Planned(_, plan) = command else { return Ok(false) };
+        let Some(new) = plan.units.iter().find(|unit| !self.world.holds(unit.unit)) else { return Ok(false) };
+        let (unit, address) = (new.unit, new.address);
+        self.arrive(Request::Create { workload: WORKLOAD, unit, position: HEAD, address }).map(|_| true)
     }
 
     /// Somebody else writes: an append of the lane that was decided before finds another version than it expects.
@@ -205,6 +223,15 @@ impl Scene {
             answers.trouble = None;
         }
     }
+}
+
+/// The shell counts how long it has seen a container not running, and counts from one; one that was never started it
+/// does not count.
+fn as_the_shell_sees(seen: &mut Seen) {
+    seen.down_ms = match seen.phase {
+        Phase::Running | Phase::Created => 0,
+        Phase::Exited | Phase::Restarting | Phase::Removing => seen.down_ms + 1,
+    };
 }
 
 /// As in the shell.

@@ -9,6 +9,8 @@ mod ids;
 mod lane;
 mod log;
 mod moves;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod request;
 mod rest;
 mod run;
@@ -48,6 +50,10 @@ struct Cli {
     /// Cases that are walked at the same time.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// Switches each rule of the protocol off and looks for the history that breaks a sentence.
+    #[cfg(feature = "mutants")]
+    #[arg(long)]
+    mutants: bool,
     /// Prints the names of the scenarios.
     #[arg(long)]
     list: bool,
@@ -58,6 +64,10 @@ fn main() -> ExitCode {
     if cli.list {
         scenario::ALL.iter().for_each(|scenario| println!("{}", scenario.name));
         return ExitCode::SUCCESS;
+    }
+    #[cfg(feature = "mutants")]
+    if cli.mutants {
+        return mutants::all(&cli);
     }
     run::all(&cli)
 }

@@ -1,6 +1,7 @@
 //! Everything that can happen next: progress first, then faults.
 
 use cutover_domain::observed::{Answer, Phase};
+use cutover_domain::protocol::{Rule, on};
 use cutover_events::UnitId;
 use cutover_world::{Body, LiveRestore, Request, Serving, TableFate};
 
@@ -76,6 +77,8 @@ pub(crate) enum Move {
     Reboot,
     /// A fault.
     Crash,
+    /// A fault, where an event is acted on before it is on disk.
+    CrashUnsynced,
     /// A fault: so many commits are gone.
     LoseTail(u8),
     /// A fault.
@@ -96,7 +99,7 @@ impl Move {
             Self::Daemon(_) => Some(Fault::Daemon),
             Self::Router(_) => Some(Fault::Router),
             Self::Reboot => Some(Fault::Reboot),
-            Self::Crash => Some(Fault::Crash),
+            Self::Crash | Self::CrashUnsynced => Some(Fault::Crash),
             Self::LoseTail(_) => Some(Fault::Tail),
             Self::Stall => Some(Fault::Stall),
             _ => None,
@@ -257,6 +260,9 @@ impl Scene {
     fn engine_faults(&self, out: &mut Vec<Move>) {
         if self.left.allows(Fault::Crash) {
             out.push(Move::Crash);
+            if !on(Rule::Fsync) && self.log.count() > 0 {
+                out.push(Move::CrashUnsynced);
+            }
         }
         if self.left.allows(Fault::Tail) {
             out.extend((1..=TAIL.min(self.log.count())).map(|n| Move::LoseTail(n as u8)));
@@ -290,6 +296,7 @@ impl Scene {
                 None => Ok(()),
             },
             Move::Crash => self.crash(),
+            Move::CrashUnsynced => self.crash_unsynced(case),
             Move::LoseTail(n) => self.lose_tail(case, n),
             Move::Reboot => self.reboot(),
             Move::Due | Move::Lasts | Move::Stall => {

@@ -26,6 +26,10 @@ impl Scene {
         if let Some(n) = (0..case.scenario.wishes()).find(|n| self.course.ends[*n] == End::None) {
             return Err(format!("stuck: the wish {n} has no end"));
         }
+        let gone = self.course.ends.contains(&End::Gone);
+        if gone && self.left.untouched(&case.budget, &[Fault::Tail]) {
+            return Err("a wish was accepted, and the log does not hold it".into());
+        }
         let unknown = observed.containers.iter().any(|seen| !seen.witnessed);
         if let Some(breach) = at_rest(&self.work, &observed).first().filter(|_| !unknown) {
             return Err(breach.to_string());

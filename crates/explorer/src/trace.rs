@@ -20,7 +20,7 @@ pub(crate) fn tell(case: &Case, trail: &[Move]) -> Told {
     let Ok(mut scene) = begin(case) else { return told };
     let mut last = Last::default();
     for step in trail {
-        if matches!(step, Move::Crash | Move::Reboot | Move::LoseTail(_)) {
+        if matches!(step, Move::Crash | Move::CrashUnsynced | Move::Reboot | Move::LoseTail(_)) {
             let point = last.point(&scene);
             told.points.push(point.clone());
             told.lines.push(format!("{step:?} at {point}"));
@@ -88,7 +88,7 @@ fn line(before: &Scene, step: Move, after: &Scene) -> Option<String> {
             removal.map(|removal| format!("removal of {}: {:?} {outcome:?}", removal.unit, removal.request()))
         }
         Move::Land(at) => before.world.pending().get(usize::from(at)).map(|late| format!("late: {late:?}")),
-        Move::Crash | Move::Reboot | Move::LoseTail(_) => None,
+        Move::Crash | Move::CrashUnsynced | Move::Reboot | Move::LoseTail(_) => None,
         other => Some(format!("{other:?}")),
     }
 }

@@ -7,6 +7,7 @@ use cutover_events::plan::{Plan, PlannedStep, Step, Undo, UnitPlan};
 use super::{Ask, Ids};
 use crate::deployment::serves;
 use crate::observed::{Observed, Phase, Restart};
+use crate::protocol::{Rule, on};
 use crate::workload::{Slot, Workload};
 
 /// How long Docker may take to create or start one container before the deployment fails, ms.
@@ -55,7 +56,8 @@ pub fn plan(state: &Workload, ask: Ask, observed: &Observed, ids: &mut dyn Ids) 
 fn adoptable<'a>(state: &'a Workload, ask: &Ask, wish: Option<&Wish>, observed: &Observed) -> Option<&'a Slot> {
     let (slot, _) = state.standby.as_ref()?;
     let wanted = matches!(wish, Some(Wish::Rollback(_))) && ask.release == Some(slot.release);
-    (wanted && slot.units.iter().all(|unit| serves(observed, *unit))).then_some(slot)
+    let runs = |unit: &UnitId| serves(observed, *unit) || !on(Rule::CheckPhase);
+    (wanted && slot.units.iter().all(runs)).then_some(slot)
 }
 
 /// Containers that Docker may still revive.
