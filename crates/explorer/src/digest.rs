@@ -26,6 +26,11 @@ impl<'a> Digester<'a> {
         Self { lanes: [LEFT, RIGHT], now_ms, deadlines }
     }
 
+    /// From here on these ages matter.
+    pub(crate) fn judge_by(&mut self, deadlines: &'a [u64]) {
+        self.deadlines = deadlines;
+    }
+
     /// The digest of everything so far.
     pub(crate) fn sum(&self) -> u128 {
         let [a, b] = self.lanes;

@@ -23,6 +23,7 @@ impl Scene {
     /// One complete look, and what comes of it.
     pub(crate) fn look(&mut self, case: &Case) -> Result<(), Lie> {
         self.forget();
+        self.mind.probing.clear();
         let mut observed = self.world.observed(WORKLOAD, HEAD);
         observed.answers.clone_from(&self.mind.answers);
         observed.containers.iter_mut().for_each(as_the_shell_sees);
@@ -30,7 +31,6 @@ impl Scene {
         for seen in observed.containers.iter_mut().filter(|seen| !asked.contains(&seen.unit)) {
             seen.probe = Probe { answer: Answer::Unknown, failures: 0 };
         }
-        self.mind.probing = asked;
         if let Some(breach) = invariants::seen(&self.work, &observed).first().filter(|_| self.course.tails == 0) {
             return Err(breach.to_string());
         }
@@ -38,7 +38,10 @@ impl Scene {
             Next::Append(events) => self.mind.step = Step::Append(Arc::new(events)),
             Next::Decide(decision) => self.prepare(case, decision, &observed),
             Next::Do(effect) => self.effect(effect, &observed)?,
-            Next::Wait(until) => self.mind.step = Step::Wait(until),
+            Next::Wait(until) => {
+                self.mind.step = Step::Wait(until);
+                self.mind.probing = asked;
+            }
         }
         Ok(())
     }
@@ -58,7 +61,7 @@ impl Scene {
             Decision::Begin(deployment) => Some(Command::Begin(deployment, u32::from(self.course.revision))),
             Decision::Resolved => self.resolved().map(Command::Resolved),
             Decision::Heal(unit, drift) => Some(self.heal(unit, drift)),
-            Decision::Plan => match self.plan(case, observed) {
+            Decision::Plan => match self.planned(case, observed) {
                 Ok(command) => Some(command),
                 Err(kind) => {
                     let open = self.work.open.as_ref().map(Open::id);
@@ -96,7 +99,7 @@ impl Scene {
         })
     }
 
-    fn plan(&self, case: &Case, observed: &Observed) -> Result<Command, ReasonKind> {
+    fn planned(&self, case: &Case, observed: &Observed) -> Result<Command, ReasonKind> {
         let state = &*self.work;
         let Some(open) = &state.open else { return Err(ReasonKind::NoPlan) };
         let (ask, program) = match wished(state, open)? {
@@ -112,7 +115,7 @@ impl Scene {
             Some(release) => {
                 let settings = case.scenario.settings.get(release.revision as usize - 1);
                 let settings = settings.ok_or(ReasonKind::NoPlan)?;
-                (settings.ask(release), Program::of(release.image.parse().unwrap_or_default()))
+                (settings.ask(release), program(open, release))
             }
         };
         let mut minted = Minted::new(open.id(), &self.log, self.course.tails, program);
@@ -245,6 +248,14 @@ fn wished<'a>(state: &'a Workload, open: &Open) -> Result<Option<&'a Release>, R
         Wish::Restart | Wish::Heal => current(),
     };
     release.map(Some).ok_or(ReasonKind::NoRelease)
+}
+
+/// What falls ill falls ill once: what a repair puts in its place stays well, or repairs would never end.
+fn program(open: &Open, release: &Release) -> Program {
+    match Program::of(release.image.parse().unwrap_or_default()) {
+        Program::Dies | Program::Sickens if open.intent.wish == Wish::Heal => Program::Good,
+        program => program,
+    }
 }
 
 /// As in the shell.

@@ -47,6 +47,9 @@ struct Cli {
     /// Stops each case after so many moves.
     #[arg(long)]
     moves: Option<u64>,
+    /// A history of more moves than this goes round and round, and is told.
+    #[arg(long, default_value_t = 5_000)]
+    depth: usize,
     /// Cases that are walked at the same time.
     #[arg(long, default_value_t = 2)]
     jobs: usize,

@@ -13,10 +13,10 @@ use crate::moves::Move;
 use crate::scenario::ALL;
 use crate::scene::{Case, Lie};
 use crate::trace::tell;
-use crate::walk::{Verdict, Walk};
+use crate::walk::{Limits, Verdict, Walk};
 
 /// Moves after which a case is given up: the rules that are caught are caught long before.
-const MOST_MOVES: u64 = 1_500_000;
+const LIMITS: Limits = Limits { moves: 1_500_000, depth: 5_000 };
 
 /// Small budgets first: the shortest history tells most.
 const BUDGETS: [Budget; 8] = [
@@ -100,7 +100,7 @@ fn caught() -> Option<Caught> {
     for budget in &BUDGETS {
         for scenario in ALL {
             let case = Case::new(*scenario, budget.and(&scenario.own));
-            if let Verdict::Violated(lie, trail) = Walk::through(&case, MOST_MOVES).verdict {
+            if let Verdict::Violated(lie, trail) = Walk::through(&case, LIMITS).verdict {
                 return Some(Caught { case, lie, trail });
             }
         }

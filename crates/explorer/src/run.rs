@@ -12,15 +12,41 @@ use crate::budget::{Budget, Fault};
 use crate::scenario::{ALL, Scenario};
 use crate::scene::Case;
 use crate::trace::tell;
-use crate::walk::{Verdict, Walk, Walked};
+use crate::walk::{Limits, Verdict, Walk, Walked};
 
-/// What a short run walks each scenario with, beside its own faults.
-const SHORT: &[Budget] = &[Budget::of(&[(Fault::Crash, 1), (Fault::Late, 1)])];
+/// Two deaths; a death and a request that comes later; two and three such requests.
+const PAIRS: [Budget; 4] = [
+    Budget::of(&[(Fault::Crash, 2)]),
+    Budget::of(&[(Fault::Crash, 1), (Fault::Late, 1)]),
+    Budget::of(&[(Fault::Late, 2)]),
+    Budget::of(&[(Fault::Late, 3)]),
+];
+/// One of each fault of the engine, its answers and a container's health.
+const ONE_OF_EACH: Budget = Budget::of(&[(Fault::Crash, 1), (Fault::Late, 1), (Fault::Flap, 1), (Fault::Lost, 1)]);
+/// One of what happens to containers and to the proxy, and a request that comes later.
+const HANDS: Budget = Budget::of(&[(Fault::Late, 1), (Fault::Remove, 1), (Fault::Router, 1)]);
+/// The widest: two deaths, and one of everything else that a budget in figures names.
+const NIGHTLY: Budget = Budget::of(&[
+    (Fault::Crash, 2),
+    (Fault::Late, 1),
+    (Fault::Flap, 1),
+    (Fault::Remove, 1),
+    (Fault::Lost, 1),
+    (Fault::Router, 1),
+]);
+
+/// Moves of each case in a short run: all together take less than three minutes on two cores.
+const SHORT_MOVES: u64 = 400_000;
+/// Moves of each case under the widest budget: over all scenarios more than 30 million states.
+const NIGHTLY_MOVES: u64 = 4_000_000;
+
+/// Lines of a history that goes round and round, from its end.
+const ROUND_AND_ROUND: usize = 200;
 
 /// One scenario under one budget.
 struct Job {
     case: Case,
-    most_moves: u64,
+    limits: Limits,
 }
 
 /// All cases together.
@@ -59,20 +85,34 @@ pub(crate) fn all(cli: &Cli) -> ExitCode {
 
 fn jobs(cli: &Cli) -> Vec<Job> {
     let wanted = |scenario: &&Scenario| cli.only.as_ref().is_none_or(|only| scenario.name.contains(only.as_str()));
-    let budgets = if cli.budget.is_empty() { SHORT } else { &cli.budget };
+    let budgets = budgets(cli);
     let scenarios = ALL.iter().filter(wanted);
     let cases = scenarios.flat_map(|scenario| {
-        let of = |budget: &Budget| Case::new(*scenario, budget.and(&scenario.own));
+        let of = |(budget, moves): &(Budget, u64)| (Case::new(*scenario, budget.and(&scenario.own)), *moves);
         budgets.iter().map(of).collect::<Vec<_>>()
     });
-    let jobs = cases.map(|case| Job { case, most_moves: cli.moves.unwrap_or(u64::MAX) });
+    let limits = |moves| Limits { moves: cli.moves.unwrap_or(moves), depth: cli.depth };
+    let jobs = cases.map(|(case, moves)| Job { case, limits: limits(moves) });
     let (part, of) = cli.part.unwrap_or((1, 1));
     jobs.skip(part - 1).step_by(of).collect()
 }
 
+/// Budgets, each with the moves after which a case stops.
+fn budgets(cli: &Cli) -> Vec<(Budget, u64)> {
+    let up_to = |moves: u64| move |budget: &Budget| (*budget, moves);
+    if !cli.budget.is_empty() {
+        return cli.budget.iter().map(up_to(u64::MAX)).collect();
+    }
+    let gate = [&PAIRS[..], &[ONE_OF_EACH, HANDS]].concat();
+    if !cli.long {
+        return gate.iter().map(up_to(SHORT_MOVES)).collect();
+    }
+    gate.iter().map(up_to(u64::MAX)).chain([(NIGHTLY, NIGHTLY_MOVES)]).collect()
+}
+
 fn one(job: &Job, sums: &Mutex<Sums>) {
     let began = cpu();
-    let walked = Walk::through(&job.case, job.most_moves);
+    let walked = Walk::through(&job.case, job.limits);
     let took = cpu().saturating_sub(began);
     let mut sums = sums.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     println!("{}", line(&job.case, &walked, took));
@@ -82,6 +122,12 @@ fn one(job: &Job, sums: &Mutex<Sums>) {
     match &walked.verdict {
         Verdict::Exhausted => (),
         Verdict::Cut(_) => sums.cut += 1,
+        Verdict::TooDeep(trail) => {
+            sums.violated.push(job.case.scenario.name.to_owned());
+            let told = tell(&job.case, trail);
+            let from = told.lines.len().saturating_sub(ROUND_AND_ROUND);
+            eprintln!("--- {}\n{}\n=== too deep", job.case.scenario.name, told.lines[from..].join("\n"));
+        }
         Verdict::Violated(lie, trail) => {
             sums.violated.push(job.case.scenario.name.to_owned());
             let told = tell(&job.case, trail);
@@ -95,6 +141,7 @@ fn line(case: &Case, walked: &Walked, took: Duration) -> serde_json::Value {
     let seconds = took.as_secs_f64();
     let (lie, cut) = match &walked.verdict {
         Verdict::Exhausted => (None, None),
+        Verdict::TooDeep(_) => (Some("it goes round and round"), None),
         Verdict::Cut(limit) => (None, Some(*limit)),
         Verdict::Violated(lie, _) => (Some(lie.as_str()), None),
     };

@@ -30,11 +30,25 @@ pub(crate) struct Case {
     pub(crate) scenario: Scenario,
     /// Of the run and of the scenario together.
     pub(crate) budget: Budget,
-    /// Ages that make a difference, sorted, ms.
-    pub(crate) deadlines: Vec<u64>,
+    pub(crate) deadlines: Deadlines,
     /// Of every trouble: the domain never reads it.
     pub(crate) text: Arc<str>,
 }
+
+/// Ages that make a difference, sorted, ms: to what the log says, to what the engine remembers, to containers.
+#[derive(Debug)]
+pub(crate) struct Deadlines {
+    fold: Vec<u64>,
+    mind: Vec<u64>,
+    world: Vec<u64>,
+}
+
+/// For resolving, for a step that is refused again and again, between two repairs: see the domain. Policies come to it.
+const FOLD_MS: [u64; 7] = [30_000, 60_000, 120_000, 240_000, 480_000, 600_000, 900_000];
+/// Between two tries, and for the first probes: see the domain.
+const MIND_MS: [u64; 8] = [50, 100, 200, 400, 800, 1_600, 3_200, 5_000];
+/// After which a container counts as dead: see the domain, where it is counted from one. Liveness windows come to it.
+const WORLD_MS: [u64; 1] = [2_999];
 
 /// A state. Equal states have equal futures.
 #[derive(Clone, Debug)]
@@ -164,16 +178,20 @@ impl Mind {
 impl Case {
     /// A scenario under a budget.
     pub(crate) fn new(scenario: Scenario, budget: Budget) -> Self {
-        /// Retries, the time after which a container counts as dead, first probes, resolving, repairs: see the domain.
-        const FIXED_MS: [u64; 18] = [
-            1, 50, 100, 200, 400, 800, 1_600, 3_000, 3_200, 5_000, 30_000, 60_000, 120_000, 240_000, 300_000, 480_000,
-            600_000, 900_000,
-        ];
-        let policies = scenario.settings.iter().map(crate::scenario::Settings::policy);
-        let of = |p: cutover_events::workload::Policy| [p.gate_timeout_ms, p.liveness_ms, p.bake_ms, p.standby_ms];
-        let mut deadlines: Vec<_> = policies.flat_map(of).chain(FIXED_MS).filter(|ms| *ms > 0).collect();
-        deadlines.sort_unstable();
-        deadlines.dedup();
+        let sorted = |mut ages: Vec<u64>| {
+            ages.retain(|ms| *ms > 0);
+            ages.sort_unstable();
+            ages.dedup();
+            ages
+        };
+        let policies: Vec<_> = scenario.settings.iter().map(crate::scenario::Settings::policy).collect();
+        let waits = policies.iter().flat_map(|p| [p.gate_timeout_ms, p.bake_ms, p.standby_ms]);
+        let windows = scenario.settings.iter().filter(|one| !one.health).map(|one| one.policy().liveness_ms);
+        let deadlines = Deadlines {
+            fold: sorted(waits.chain(FOLD_MS).collect()),
+            mind: MIND_MS.to_vec(),
+            world: sorted(windows.chain(WORLD_MS).collect()),
+        };
         Self { scenario, budget, deadlines, text: "as the walk wants it".into() }
     }
 }
@@ -199,10 +217,11 @@ impl Scene {
 
     /// What this state is known by.
     pub(crate) fn sum(&self, case: &Case) -> u128 {
-        let mut digester = Digester::new(self.world.now_ms(), &case.deadlines);
+        let mut digester = Digester::new(self.world.now_ms(), &case.deadlines.world);
         self.sum.hash(&mut digester);
-        self.mind.hash(&mut digester);
         self.world.hash(&mut digester);
+        digester.judge_by(&case.deadlines.mind);
+        self.mind.hash(&mut digester);
         self.left.hash(&mut digester);
         self.course.hash(&mut digester);
         digester.sum()
@@ -231,7 +250,7 @@ impl Scene {
 
     /// The fold or the time has changed.
     fn note_time(&mut self, case: &Case) {
-        self.sum = digest(&*self.work, self.world.now_ms(), &case.deadlines);
+        self.sum = digest(&*self.work, self.world.now_ms(), &case.deadlines.fold);
     }
 
     /// Writes one commit of the workload's stream.

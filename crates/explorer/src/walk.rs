@@ -4,10 +4,16 @@ use crate::moves::Move;
 use crate::scene::{Case, Lie, Scene};
 use crate::visited::{MOST_STATES, Met, Visited};
 
-/// A history longer than this goes round and round in states that never meet.
-const DEEPEST: usize = 20_000;
 /// Moves that bring a scenario's first wishes to rest, undisturbed.
 const CALM_MOVES: usize = 5_000;
+
+/// Where a walk stops.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) moves: u64,
+    /// Moves of one history.
+    pub(crate) depth: usize,
+}
 
 /// What a walk came to.
 #[derive(Debug)]
@@ -26,6 +32,8 @@ pub(crate) enum Verdict {
     Exhausted,
     /// Stopped at a limit, with its name; what was met holds.
     Cut(&'static str),
+    /// Stopped in a history that is longer than any should be: it goes round and round in states that never meet.
+    TooDeep(Vec<Move>),
     /// A sentence does not hold after these moves.
     Violated(Lie, Vec<Move>),
 }
@@ -46,6 +54,7 @@ struct Frame {
 /// Walks through one case.
 pub(crate) struct Walk<'a> {
     case: &'a Case,
+    limits: Limits,
     visited: Visited,
     stack: Vec<Frame>,
     trail: Vec<Move>,
@@ -59,9 +68,10 @@ pub(crate) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Everything that can happen in this case, cut after so many moves.
-    pub(crate) fn through(case: &'a Case, most_moves: u64) -> Walked {
+    pub(crate) fn through(case: &'a Case, limits: Limits) -> Walked {
         let mut walk = Self {
             case,
+            limits,
             visited: Visited::new(),
             stack: Vec::new(),
             trail: Vec::new(),
@@ -72,13 +82,13 @@ impl<'a> Walk<'a> {
             scratch: Vec::new(),
         };
         let verdict = match begin(case) {
-            Ok(scene) => walk.run(scene, most_moves),
+            Ok(scene) => walk.run(scene),
             Err(lie) => Verdict::Violated(format!("before the walk: {lie}"), Vec::new()),
         };
         Walked { states: walk.visited.count(), moves: walk.moves, rests: walk.rests, deepest: walk.deepest, verdict }
     }
 
-    fn run(&mut self, scene: Scene, most_moves: u64) -> Verdict {
+    fn run(&mut self, scene: Scene) -> Verdict {
         let first = self.enter(scene, true);
         if let Err(lie) = first {
             return Verdict::Violated(lie, Vec::new());
@@ -89,9 +99,11 @@ impl<'a> Walk<'a> {
                 continue;
             };
             let limit = match () {
-                () if self.moves >= most_moves => Some("moves"),
+                () if self.moves >= self.limits.moves => Some("moves"),
                 () if self.visited.count() >= MOST_STATES => Some("states"),
-                () if self.trail.len() >= DEEPEST => Some("depth"),
+                () if self.trail.len() >= self.limits.depth => {
+                    return Verdict::TooDeep(std::mem::take(&mut self.trail));
+                }
                 () => None,
             };
             if let Some(limit) = limit {
