@@ -21,7 +21,12 @@ impl Scene {
         let n = case.scenario.before.len() + usize::from(self.course.asked);
         let Some(asked) = case.scenario.asked(n) else { return Ok(()) };
         self.course.asked += u8::from(heard);
-        self.say(case, n, asked)
+        self.say(case, n, asked)?;
+        // Who does not hear that he was refused asks again, and may be accepted then.
+        if !heard && self.course.ends[n] == End::Refused {
+            self.course.ends[n] = End::None;
+        }
+        Ok(())
     }
 
     /// The n-th wish is asked for.

@@ -31,13 +31,15 @@ impl Scene {
             return Err("a wish was accepted, and the log does not hold it".into());
         }
         let unknown = observed.containers.iter().any(|seen| !seen.witnessed);
-        if let Some(breach) = at_rest(&self.work, &observed).first().filter(|_| !unknown) {
+        // What is ill for good cannot be routed again once the proxy has forgotten it.
+        let ill = |unit: UnitId| {
+            ids::program(unit) == Program::Sickens && self.world.unit(unit).is_some_and(|body| !body.ready())
+        };
+        let breaches = at_rest(&self.work, &observed);
+        if let Some(breach) = breaches.iter().find(|breach| !unknown && !breach.unit.is_some_and(ill)) {
             return Err(breach.to_string());
         }
-        let ready = |unit: &UnitId| {
-            let ill = ids::program(*unit) == Program::Sickens;
-            ill || self.world.unit(*unit).is_some_and(|body| body.ready())
-        };
+        let ready = |unit: &UnitId| ill(*unit) || self.world.unit(*unit).is_some_and(|body| body.ready());
         if self.work.active.as_ref().is_some_and(|slot| !slot.units.iter().all(ready)) {
             return Err("an active container is not ready at rest".into());
         }
