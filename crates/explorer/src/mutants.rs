@@ -16,7 +16,7 @@ use crate::trace::tell;
 use crate::walk::{Limits, Verdict, Walk};
 
 /// Moves after which a case is given up: the rules that are caught are caught long before.
-const LIMITS: Limits = Limits { moves: 1_500_000, depth: 5_000 };
+const LIMITS: Limits = Limits { moves: 400_000, depth: 5_000 };
 
 /// Small budgets first: the shortest history tells most.
 const BUDGETS: [Budget; 8] = [

@@ -35,8 +35,8 @@ impl Scene {
         let ill = |unit: UnitId| {
             ids::program(unit) == Program::Sickens && self.world.unit(unit).is_some_and(|body| !body.ready())
         };
-        let breaches = at_rest(&self.work, &observed);
-        if let Some(breach) = breaches.iter().find(|breach| !unknown && !breach.unit.is_some_and(ill)) {
+        let stays_ill = self.work.active.as_ref().is_some_and(|slot| slot.units.iter().any(|unit| ill(*unit)));
+        if let Some(breach) = at_rest(&self.work, &observed).first().filter(|_| !unknown && !stays_ill) {
             return Err(breach.to_string());
         }
         let ready = |unit: &UnitId| ill(*unit) || self.world.unit(*unit).is_some_and(|body| body.ready());
