@@ -90,6 +90,12 @@ const IMPURE: &[&str] = &[
     "HashSet",
 ];
 
+/// The protocol. What walks through it takes these from the domain, and has none of its own.
+const PROTOCOL: &[&str] = &["evolve", "decide", "next", "plan", "probed", "targets"];
+
+/// Where there is no second protocol: the world that is acted on, and the explorer.
+const WALKERS: &[&str] = &["crates/explorer/", "crates/world/"];
+
 /// Names of modules that say nothing.
 const EMPTY_NAMES: &[&str] = &["utils", "util", "helpers", "helper", "common", "core", "manager", "misc"];
 
@@ -343,6 +349,41 @@ fn the_pure_crates_are_pure() {
         source.product().filter_map(|(n, line)| Some(format!("{}:{n}: {}", source.path, said(line)?))).collect()
     });
     none("the pure crates know no time, chance, file, thread or order of a hash", &found);
+}
+
+#[test]
+fn there_is_one_protocol() {
+    let sources = sources();
+    let walkers = || sources.iter().filter(|source| WALKERS.iter().any(|place| source.path.starts_with(place)));
+    let mut found = Vec::new();
+    for source in walkers() {
+        for (n, line) in source.product() {
+            let defines = |name: &&&str| line.contains(&format!("fn {name}(")) || line.contains(&format!("fn {name}<"));
+            // What the world shows of its routes has the name of what the domain wants of them.
+            let own =
+                PROTOCOL.iter().find(defines).filter(|name| !line.contains(&format!("pub fn {name}(&self, workload")));
+            found.extend(own.map(|name| format!("{}:{n}: {name} of its own", source.path)));
+        }
+    }
+    none("what walks through the protocol has none of its own", &found);
+    let text: String = walkers().flat_map(|source| source.product().map(|(_, line)| format!("{line}\n"))).collect();
+    let imported = |name: &&&str| {
+        let statements = text.split(';').filter(|statement| statement.contains("use cutover_domain::"));
+        !statements
+            .into_iter()
+            .any(|statement| statement.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == **name))
+    };
+    let missing: Vec<_> = PROTOCOL.iter().filter(imported).map(|name| (*name).to_owned()).collect();
+    none("the explorer takes the protocol from the domain", &missing);
+    let switched = |path: &String| {
+        let text = text_of(path);
+        let dependency = text
+            .lines()
+            .any(|line| line.contains("cutover-") && line.contains("\"mutants\"") && !line.starts_with("mutants = "));
+        dependency || text.lines().any(|line| line.starts_with("default = ") && line.contains("mutants"))
+    };
+    let leaks: Vec<_> = files(&["Cargo.toml"]).into_iter().filter(switched).collect();
+    none("no build has mutants unless it is asked for them", &leaks);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::{delivery::*, deployment::*, engine::*, workload::*};
 macro_rules! catalogue {
     ($($number:literal $name:ident $version:literal $stream:literal $meaning:literal;)*) => {
         /// What has happened.
-        #[derive(Clone, PartialEq, Eq, Debug)]
+        #[derive(Clone, PartialEq, Eq, Hash, Debug)]
         pub enum Event {
             $(#[doc = $meaning] $name($name),)*
         }

@@ -7,6 +7,7 @@ use cutover_events::plan::Plan;
 use cutover_events::{DeploymentId, ReleaseId, UnitId};
 
 use crate::observed::Mark;
+use crate::protocol::{Rule, on};
 
 /// One workload. Cheap to copy: lists are shared, plans are shared.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -231,7 +232,8 @@ impl Workload {
     /// Whether a list or the open deployment knows the unit.
     #[must_use]
     pub fn knows(&self, unit: UnitId) -> bool {
-        let slots = self.active.iter().chain(self.standby.iter().map(|(slot, _)| slot));
+        let standby = self.standby.iter().map(|(slot, _)| slot).filter(|_| on(Rule::KeepKept));
+        let slots = self.active.iter().chain(standby);
         self.removal.contains(&unit)
             || slots.into_iter().any(|slot| slot.units.contains(&unit))
             || self.open.as_ref().and_then(|open| open.plan.as_ref()).is_some_and(|plan| plan.unit(unit).is_some())

@@ -3,6 +3,8 @@
 use cutover_events::deployment::Cut;
 use cutover_events::{RouterBoot, UnitId, WorkloadId};
 
+use cutover_domain::protocol::{Rule, on};
+
 use super::{Answer, Refusal, Request, Units, World};
 
 /// The entry of a workload.
@@ -75,13 +77,13 @@ impl RouterState {
     }
 
     fn refusal(&self, workload: WorkloadId, generation: u64, boot: RouterBoot, epoch: u64) -> Option<Refusal> {
-        if boot != self.boot() {
+        if boot != self.boot() && on(Rule::Boot) {
             return Some(Refusal::RouterBoot);
         }
         if epoch < self.epoch {
             return Some(Refusal::WriterEpoch);
         }
-        (generation <= self.generation(workload)).then_some(Refusal::Generation)
+        (generation <= self.generation(workload) && on(Rule::Gen)).then_some(Refusal::Generation)
     }
 
     fn entry(&mut self, workload: WorkloadId) -> &mut Route {
@@ -141,7 +143,7 @@ impl World {
         if let Request::Put { to, .. } = request {
             let former = self.targets(workload);
             let unready = |unit: UnitId| !former.contains(unit) && !self.unit(unit).is_some_and(super::Body::ready);
-            if probing == Probing::Asked && to.iter().any(unready) {
+            if probing == Probing::Asked && on(Rule::Probe) && to.iter().any(unready) {
                 return Answer::Refused(Refusal::Probe);
             }
             self.router.write(workload, to, generation);

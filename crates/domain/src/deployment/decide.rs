@@ -10,6 +10,7 @@ use cutover_events::plan::Plan;
 use cutover_events::{DeploymentId, Event, ReleaseId};
 
 use super::lists;
+use crate::protocol::{Rule, on};
 use crate::workload::{Open, Phase, Teardown, Workload};
 
 /// Something that is asked of one workload.
@@ -81,7 +82,7 @@ pub fn decide(state: &Workload, command: Command) -> Result<Vec<Event>, Rejectio
             Some(open) if open.id() == id => Err(Rejection::NotParked(id)),
             _ => Err(Rejection::NotOpen(id)),
         },
-        Command::Begin(id, revision) if state.open.is_none() && state.is_open(id) => {
+        Command::Begin(id, revision) if (state.open.is_none() || !on(Rule::Lane)) && state.is_open(id) => {
             Ok(vec![DeploymentBegun { deployment: id, revision }.into()])
         }
         Command::Resolved(event) if unplanned(state, event.deployment) => Ok(vec![event.into()]),

@@ -13,6 +13,7 @@ use super::gate::{broken, failing, fresh, not_ready, ready, reason, serves};
 use super::lists;
 use super::next::{Decision, Next};
 use crate::observed::{Class, Effect, Mark, Now, Observed, Phase as Doing, Restart, Seen, Targets, Trouble};
+use crate::protocol::{Rule, on};
 use crate::retry;
 use crate::workload::{Open, Phase, Toward, Workload};
 use cutover_events::deployment::ReasonKind;
@@ -158,7 +159,9 @@ impl Look<'_> {
 
     fn start(self, plan: &Plan, unit: UnitId) -> Stepped {
         match self.observed.seen(unit) {
-            Some(seen) if seen.phase == Doing::Created => Ok(Some(Next::Do(Effect::Start(unit, seen.id)))),
+            Some(seen) if seen.phase == Doing::Created || (!on(Rule::SingleUse) && seen.phase == Doing::Exited) => {
+                Ok(Some(Next::Do(Effect::Start(unit, seen.id))))
+            }
             _ => broken(plan, self.observed, unit).map_or(Ok(None), |why| Err((Some(unit), why))),
         }
     }
@@ -169,7 +172,7 @@ impl Look<'_> {
             return Err((Some(unit), why));
         }
         let unready = green.find(|unit| !self.observed.seen(**unit).is_some_and(|seen| ready(plan, seen)));
-        let Some(unit) = unready else { return Ok(None) };
+        let Some(unit) = unready.filter(|_| on(Rule::Gate)) else { return Ok(None) };
         if self.open.recorded < index {
             return Ok(Some(Next::Append(self.done_until(plan, index))));
         }
@@ -191,6 +194,11 @@ impl Look<'_> {
     }
 
     fn pivot(self, plan: &Plan, index: usize) -> Next {
+        let shown = self.observed.router.as_ref().is_some_and(|router| same(&router.targets, &plan.slot));
+        if !on(Rule::SwapEv) && !shown {
+            let to = if plan.slot.is_empty() { Targets::Nothing } else { Targets::Green };
+            return self.attempt(Effect::Put { to, generation: self.state.generation + 1 });
+        }
         let mut events = self.done_until(plan, index);
         events.push(
             SwapCommitted {
@@ -254,13 +262,14 @@ impl Look<'_> {
         let Some(router) = &self.observed.router else { return Next::Wait(None) };
         let to = if plan.slot.is_empty() { Targets::Nothing } else { Targets::Green };
         let put = Effect::Put { to, generation };
-        if router.generation >= generation {
-            return match same(&router.targets, &plan.slot) {
+        if router.generation >= generation || !on(Rule::SwappedAfter) {
+            return match same(&router.targets, &plan.slot) || !on(Rule::SwappedAfter) {
                 true => self.swapped(plan.slot.clone(), generation),
                 false => self.refused(reason(ReasonKind::NotReady, "the router has moved on".into())),
             };
         }
-        match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == put) {
+        let asked = |failed: Effect| failed == put || (!on(Rule::Answer) && matches!(failed, Effect::Put { .. }));
+        match trouble_with(self.observed.answers.trouble.as_ref(), asked) {
             Some(trouble) if trouble.class != Class::Transient => {
                 self.refused(reason(trouble.kind, trouble.text.to_string()))
             }
@@ -280,6 +289,9 @@ impl Look<'_> {
     }
 
     fn refused(self, reason: Reason) -> Next {
+        if !on(Rule::Fence) {
+            return self.fail(None, reason);
+        }
         Next::append(SwapRefused { deployment: self.open.id(), generation: self.state.generation + 1, reason })
     }
 
@@ -287,7 +299,8 @@ impl Look<'_> {
     fn fence(self, plan: &Arc<Plan>, generation: u64, (why, toward): (&Reason, Toward)) -> Next {
         let Some(router) = &self.observed.router else { return Next::Wait(None) };
         let fence = Effect::Fence { generation };
-        if router.generation < generation {
+        let skipped = !on(Rule::FenceAlways) && !same(&router.targets, &plan.slot);
+        if router.generation < generation && !skipped {
             return match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == fence) {
                 Some(trouble) if trouble.class == Class::Permanent && self.is_news(trouble) => self.park(trouble),
                 _ => self.attempt(fence),
@@ -340,12 +353,12 @@ impl Look<'_> {
         if let Some(next) = self.watch(plan) {
             return next;
         }
-        if router.generation < self.state.routed.generation {
+        if router.generation < self.state.routed.generation && on(Rule::Reassert) {
             return self.route_again(plan);
         }
         let leaving = || plan.blue.iter().filter(|unit| !plan.slot.contains(unit));
         if !drained && leaving().next().is_some() {
-            let busy = leaving().any(|unit| router.busy.contains(unit));
+            let busy = on(Rule::Drain) && leaving().any(|unit| router.busy.contains(unit));
             return if busy {
                 Next::Wait(None)
             } else {

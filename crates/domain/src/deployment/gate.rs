@@ -57,6 +57,11 @@ pub(super) fn failing(plan: &Plan, observed: &Observed, unit: UnitId) -> Option<
     let watched = broken(plan, observed, unit);
     watched.or_else(|| {
         let seen = observed.seen(unit)?;
+        if seen.phase == Phase::Created {
+            // A late create has put another container under the name of the one that was routed.
+            let text = "the container is gone, and another one of its name was never started";
+            return Some(reason(ReasonKind::Vanished, text.into()));
+        }
         (seen.probe.failures >= FAILED_PROBES).then(|| {
             reason(ReasonKind::Unhealthy, format!("{} probes in a row failed: {}", seen.probe.failures, told(seen)))
         })

@@ -6,12 +6,13 @@ use cutover_events::plan::Plan;
 
 use super::gate::serves;
 use crate::observed::Observed;
+use crate::protocol::{Rule, on};
 use crate::workload::{Open, Slot, Workload};
 
 /// When it ended before its pivot, or was routed back: what it created goes, an adopted standby stands by again.
 pub(super) fn undone(state: &Workload, open: &Open) -> Lists {
     let mut lists = state.lists();
-    if let Some(plan) = &open.plan {
+    if let Some(plan) = open.plan.as_ref().filter(|_| on(Rule::Trash)) {
         add(&mut lists.removal, plan.units.iter().map(|unit| unit.unit));
     }
     lists
@@ -29,7 +30,7 @@ pub(super) fn done(state: &Workload, open: &Open, plan: &Plan, observed: &Observ
     lists.standby = standby(state, open, plan, observed);
     let left = blue.into_iter().chain(state.standby.iter().map(|(slot, _)| slot)).flat_map(|slot| slot.units.iter());
     let kept = |unit: &UnitId| lists.active.iter().chain(&lists.standby).any(|slot| slot.units.contains(unit));
-    let gone: Vec<_> = left.filter(|unit| !kept(unit)).copied().collect();
+    let gone: Vec<_> = left.filter(|unit| !kept(unit) && on(Rule::Trash)).copied().collect();
     add(&mut lists.removal, gone);
     lists
 }

@@ -9,6 +9,7 @@ use cutover_events::{DeploymentId, Event, UnitId};
 use super::drive::{Look, drive};
 use super::{lists, tend};
 use crate::observed::{Effect, Now, Observed, Targets};
+use crate::protocol::{Rule, on};
 use crate::workload::{Open, Phase, Teardown, Workload};
 
 /// What must happen next.
@@ -60,7 +61,7 @@ pub fn next(state: &Workload, observed: &Observed, now: &Now) -> Next {
     if let Some(next) = tended {
         return next;
     }
-    if let Some(open) = &state.open {
+    if let Some(open) = state.open.as_ref().filter(|_| on(Rule::Lane) || state.queue.is_empty()) {
         return sooner(drive(Look { state, open, observed, now }), tend::due(state, observed, now));
     }
     if let Teardown::Removing(deployment) = state.teardown {
@@ -87,7 +88,8 @@ fn sooner(next: Next, due: Option<u64>) -> Next {
 
 /// The newest wish in the queue survives, but an automatic one never supersedes a person's.
 fn coalesce(state: &Workload) -> Option<Next> {
-    let outlives = |newer: &Arc<IntentQueued>, older: &Arc<IntentQueued>| newer.person || !older.person;
+    let outlives =
+        |newer: &Arc<IntentQueued>, older: &Arc<IntentQueued>| newer.person || !older.person || !on(Rule::Person);
     let older = state.queue.iter().enumerate();
     let (older, by) = older.into_iter().find_map(|(index, older)| {
         let newer = state.queue[index + 1..].iter().rev().find(|newer| outlives(newer, older))?;
@@ -98,10 +100,10 @@ fn coalesce(state: &Workload) -> Option<Next> {
 
 /// A running deployment before its pivot ends for a newer wish, at most once in a row; a teardown always comes through.
 fn supersede(state: &Workload) -> Option<Next> {
-    let open = state.open.as_ref().filter(|open| open.before_pivot())?;
+    let open = state.open.as_ref().filter(|open| open.before_pivot() || !on(Rule::Ponr))?;
     let newer = state.queue.iter().rev().find(|newer| {
         let teardown = newer.wish == Wish::Teardown;
-        (newer.person || !open.intent.person) && (teardown || !state.shielded)
+        (newer.person || !open.intent.person || !on(Rule::Person)) && (teardown || !state.shielded || !on(Rule::Shield))
     })?;
     let lists = Some(lists::undone(state, open));
     Some(Next::append(IntentSuperseded { deployment: open.id(), by: newer.deployment, lists }))

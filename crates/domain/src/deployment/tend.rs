@@ -7,6 +7,7 @@ use cutover_events::deployment::{Drift, DriftSeen, RouteReasserted, StandbyExpir
 use super::gate::{ready, serves};
 use super::next::{Decision, Next};
 use crate::observed::{Effect, Now, Observed, Phase as Doing, Restart, Seen, Targets};
+use crate::protocol::{Rule, on};
 use crate::retry;
 use crate::workload::{Open, Workload};
 
@@ -19,20 +20,28 @@ pub(super) fn remove(state: &Workload, observed: &Observed, now: &Now) -> Option
     for unit in state.removal.iter().filter(|unit| !state.open.as_ref().is_some_and(|open| open.spares(**unit))) {
         match observed.seen(*unit) {
             None => return Some(Next::append(UnitRemoved { unit: *unit })),
+            Some(seen) if !on(Rule::RemovedAfter) && seen.phase == Doing::Removing => {
+                return Some(Next::append(UnitRemoved { unit: *unit }));
+            }
             Some(seen) if may_go(seen, observed) && !waits(Effect::Remove(*unit, seen.id), observed, now) => {
                 return Some(Next::Do(Effect::Remove(*unit, seen.id)));
             }
             Some(_) => (),
         }
     }
-    let orphan = observed.containers.iter().find(|seen| seen.witnessed && !state.knows(seen.unit))?;
+    let orphan =
+        observed.containers.iter().find(|seen| (seen.witnessed || !on(Rule::Witness)) && !state.knows(seen.unit))?;
+    if !on(Rule::SweepLoop) {
+        return None;
+    }
     Some(Next::append(DriftSeen { unit: orphan.unit, drift: Drift::Orphan }))
 }
 
 fn may_go(seen: &Seen, observed: &Observed) -> bool {
     let Some(router) = &observed.router else { return false };
-    let free = !router.targets.contains(&seen.unit) && !router.busy.contains(&seen.unit);
-    free && seen.phase != Doing::Removing && !observed.answers.under_way.contains(&seen.unit)
+    let routed = on(Rule::RouteGuard) && router.targets.contains(&seen.unit);
+    let busy = on(Rule::Drain) && router.busy.contains(&seen.unit);
+    !routed && !busy && seen.phase != Doing::Removing && !observed.answers.under_way.contains(&seen.unit)
 }
 
 fn waits(effect: Effect, observed: &Observed, now: &Now) -> bool {
@@ -43,7 +52,7 @@ fn waits(effect: Effect, observed: &Observed, now: &Now) -> bool {
 /// The standby: its end, and its policy.
 pub(super) fn standby(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
     let (slot, since) = state.standby.as_ref()?;
-    if state.open.as_ref().is_some_and(Open::adopts) {
+    if state.open.as_ref().is_some_and(Open::adopts) && on(Rule::Adopted) {
         return None;
     }
     if let Some(dead) = slot.units.iter().find(|unit| !serves(observed, **unit)) {
@@ -71,7 +80,9 @@ pub(super) fn active(state: &Workload, observed: &Observed, now: &Now) -> Option
     let idle = state.open.is_none() && state.queue.is_empty();
     let whole = slot.units.iter().all(|unit| serves(observed, *unit));
     let repair = (idle && !whole).then(|| heal(state, observed, now)).flatten();
-    repair
+    let early = if on(Rule::HealFirst) { None } else { reassert(state, observed, now) };
+    early
+        .or(repair)
         .or_else(|| reassert(state, observed, now))
         .or_else(|| if state.open.is_some() { None } else { set_restart(&slot.units, Restart::Always, observed, now) })
 }
@@ -108,15 +119,16 @@ pub(super) fn astray(state: &Workload, observed: &Observed) -> bool {
 /// one unit; what is routed already stays as long as it runs.
 fn reassert(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
     let (slot, router) = (state.active.as_ref()?, observed.router.as_ref()?);
-    if !astray(state, observed) {
+    if !astray(state, observed) || !on(Rule::Reassert) {
         return None;
     }
     let behind = router.generation < state.routed.generation;
     let routed = |unit: &UnitId| router.targets.contains(unit) && serves(observed, *unit);
     let is_ready = |unit: &UnitId| observed.seen(*unit).is_some_and(|seen| ready(&slot.plan, seen));
-    let to: Vec<_> = slot.units.iter().copied().filter(|unit| routed(unit) || is_ready(unit)).collect();
+    let wanted = |unit: &UnitId| routed(unit) || is_ready(unit) || !on(Rule::HealFirst);
+    let to: Vec<_> = slot.units.iter().copied().filter(wanted).collect();
     let better = behind || router.targets.len() != to.len() || to.iter().any(|unit| !router.targets.contains(unit));
-    if !to.iter().any(is_ready) || !better {
+    if (on(Rule::HealFirst) && !to.iter().any(is_ready)) || !better {
         return None;
     }
     let put = Effect::Put { to: Targets::Active, generation: state.routed.generation };

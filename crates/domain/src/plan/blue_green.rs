@@ -7,6 +7,7 @@ use cutover_events::plan::{Plan, PlannedStep, Step, Strategy, Undo, UnitPlan, Wh
 use super::{Ask, CONTAINER_MS, Ids, dead, mint};
 use crate::deployment::serves;
 use crate::observed::Observed;
+use crate::protocol::{Rule, on};
 use crate::workload::{Slot, Workload};
 
 /// The plan of the open deployment.
@@ -49,7 +50,8 @@ pub(super) fn plan(state: &Workload, ask: Ask, observed: &Observed, (why, ids): 
 fn adoptable<'a>(state: &'a Workload, ask: &Ask, wish: Option<&Wish>, observed: &Observed) -> Option<&'a Slot> {
     let (slot, _) = state.standby.as_ref()?;
     let wanted = matches!(wish, Some(Wish::Rollback(_))) && ask.release == Some(slot.release);
-    (wanted && slot.units.iter().all(|unit| serves(observed, *unit))).then_some(slot)
+    let runs = |unit: &UnitId| serves(observed, *unit) || !on(Rule::CheckPhase);
+    (wanted && slot.units.iter().all(runs)).then_some(slot)
 }
 
 fn steps(dead: &[UnitId], units: &[UnitPlan], slot: &[UnitId], ask: &Ask) -> Vec<PlannedStep> {

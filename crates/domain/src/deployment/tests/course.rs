@@ -5,7 +5,7 @@ use cutover_events::deployment::{Cut, Wish};
 
 use super::story::{BAKE_MS, By, GATE_MS, STANDBY_MS, Story, dep, deploy, unit};
 use crate::deployment::{Command, Next};
-use crate::observed::{Answer, Class, Effect, Probe, Restart, Targets};
+use crate::observed::{Answer, Class, Effect, Phase as Doing, Probe, Restart, Targets};
 use crate::workload::{Phase, Teardown};
 
 fn swapped(story: &Story) -> bool {
@@ -198,6 +198,20 @@ fn green_that_ends_while_it_is_watched_is_routed_back_from() {
     story.go_on();
     assert_eq!(story.router().targets, [unit(1)]);
     assert_eq!(story.seen.containers.len(), 1);
+}
+
+#[test]
+fn a_green_that_a_late_create_puts_back_while_it_is_watched_has_failed() {
+    let mut story = Story::new();
+    story.wish(1, deploy(), By::Person);
+    story.go_until(swapped);
+    // A person removes it, the create whose answer was lost lands, the router forgets its table.
+    (story.at(unit(1)).phase, story.at(unit(1)).restart) = (Doing::Created, Restart::No);
+    (story.router().targets, story.router().generation) = (vec![], 0);
+    story.step();
+    assert_eq!(story.appends(), ["RouteBackCommitted"]);
+    story.go_on();
+    assert!(story.state.open.is_none() && story.seen.containers.is_empty());
 }
 
 #[test]

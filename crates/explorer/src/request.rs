@@ -1,0 +1,193 @@
+//! Requests: four outcomes each, and what none may ever do when it arrives.
+
+use cutover_domain::observed::{Class, DockerId, Effect};
+use cutover_events::UnitId;
+use cutover_events::deployment::ReasonKind;
+use cutover_world::{Answer, Refusal, Request};
+
+use crate::budget::Fault;
+use crate::scene::{Case, Lie, Scene, Sending, Step, WORKLOAD};
+
+/// What becomes of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    /// Done and answered.
+    Done,
+    /// Sent, not answered, done later.
+    Late,
+    /// Done, the answer lost.
+    Unheard,
+    /// Not sent.
+    Unsent,
+}
+
+impl Outcome {
+    /// What it costs.
+    pub(crate) fn fault(self) -> Option<Fault> {
+        match self {
+            Self::Done => None,
+            Self::Late => Some(Fault::Late),
+            Self::Unheard | Self::Unsent => Some(Fault::Lost),
+        }
+    }
+}
+
+type Failed = (Class, ReasonKind);
+const AWAY: Failed = (Class::Transient, ReasonKind::Unavailable);
+
+impl Scene {
+    /// The lane asks for what it has decided.
+    pub(crate) fn perform(&mut self, case: &Case, outcome: Outcome) -> Result<(), Lie> {
+        let Step::Do(effect, sending) = std::mem::replace(&mut self.mind.step, Step::Look) else { return Ok(()) };
+        let done = match sending {
+            Sending::Request(request) => {
+                let write = matches!(effect, Effect::Put { .. } | Effect::Fence { .. });
+                if write && self.left.allows(Fault::Tail) {
+                    self.course.witnessed = self.log.count();
+                }
+                self.ask(request, outcome)?
+            }
+            Sending::NoTarget => Err((Class::ProbeRefused, ReasonKind::Vanished)),
+            Sending::Resolve(_) if outcome != Outcome::Done => Err(AWAY),
+            Sending::Resolve(id) => {
+                self.mind.resolved = Some(id);
+                Ok(())
+            }
+        };
+        match done {
+            Ok(()) => self.trouble_over(effect),
+            Err(failed) => self.trouble(case, effect, failed),
+        }
+        Ok(())
+    }
+
+    /// One stage of a removal beside the lane.
+    pub(crate) fn take_away(&mut self, case: &Case, index: usize, outcome: Outcome) -> Result<(), Lie> {
+        let removal = self.mind.removals[index];
+        let done = self.ask(removal.request(), outcome)?;
+        let goes_on = match done {
+            Ok(()) => removal.stage < 2,
+            Err((_, ReasonKind::Vanished | ReasonKind::Refused)) => removal.stage == 0,
+            Err(_) => false,
+        };
+        if goes_on {
+            self.mind.removals[index].stage += 1;
+            return Ok(());
+        }
+        self.mind.removals.remove(index);
+        self.mind.answers.under_way.retain(|unit| *unit != removal.unit);
+        let effect = Effect::Remove(removal.unit, removal.id);
+        match done {
+            Ok(()) => self.trouble_over(effect),
+            Err(failed) => self.trouble(case, effect, failed),
+        }
+        self.mind.hint();
+        Ok(())
+    }
+
+    fn ask(&mut self, request: Request, outcome: Outcome) -> Result<Result<(), Failed>, Lie> {
+        Ok(match outcome {
+            Outcome::Done => verdict(self.arrive(request)?),
+            Outcome::Late => {
+                self.world.send(request);
+                Err(AWAY)
+            }
+            Outcome::Unheard => {
+                self.arrive(request)?;
+                Err(AWAY)
+            }
+            Outcome::Unsent => Err(AWAY),
+        })
+    }
+
+    /// A request is carried out; the sentences that concern this instant are checked around it.
+    pub(crate) fn arrive(&mut self, request: Request) -> Result<Answer, Lie> {
+        let (served, former) = (self.serves(), self.world.targets(WORKLOAD));
+        let generation = self.generation();
+        self.lawful(request)?;
+        let answer = self.world.perform(request);
+        if served && !self.serves() && !self.may_end(request) {
+            return Err(format!("it served until {request:?} came"));
+        }
+        if answer == Answer::Done {
+            if let Request::Put { to, .. } = request {
+                let unready =
+                    |unit: &UnitId| !former.contains(*unit) && !self.world.unit(*unit).is_some_and(|body| body.ready());
+                if let Some(unit) = to.iter().find(unready) {
+                    return Err(format!("it is routed to {unit}, which is missing or not ready"));
+                }
+            }
+            let write = matches!(request, Request::Put { .. } | Request::Fence { .. });
+            if write && self.generation() <= generation {
+                return Err(format!("the proxy went from generation {generation} to {}", self.generation()));
+            }
+        }
+        self.clients();
+        self.mind.hint();
+        Ok(answer)
+    }
+
+    /// What a request may never meet.
+    fn lawful(&self, request: Request) -> Result<(), Lie> {
+        let by_id = |id: DockerId| self.world.container(id).map(|body| (body.unit, body.position));
+        match request {
+            Request::Stop(id) | Request::Remove(id) => {
+                let Some((unit, position)) = by_id(id) else { return Ok(()) };
+                if self.world.targets(WORKLOAD).contains(unit) {
+                    return Err(format!("{request:?} meets {unit}, which is routed"));
+                }
+                if self.world.open(unit) > 0 {
+                    return Err(format!("{request:?} meets {unit}, which has open connections"));
+                }
+                if position > crate::scene::HEAD {
+                    return Err(format!("{request:?} meets {unit}, which the log does not know"));
+                }
+                Ok(())
+            }
+            Request::Create { unit, position, .. } => {
+                let planned = position > crate::scene::HEAD || self.log.planned(unit).is_some();
+                planned.then_some(()).ok_or_else(|| format!("{unit} is created, and no plan names it"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn may_end(&self, request: Request) -> bool {
+        match request {
+            Request::Put { to, generation, .. } => to.is_empty() && self.course.may_unroute(generation),
+            _ => false,
+        }
+    }
+
+    /// Whether a client would be answered now.
+    pub(crate) fn serves(&self) -> bool {
+        let targets = self.world.targets(WORKLOAD);
+        self.world.router_answers() && targets.iter().any(|unit| self.world.unit(unit).is_some_and(|b| b.ready()))
+    }
+
+    /// Every target that is ready has a request open to it: the worst that clients can do.
+    pub(crate) fn clients(&mut self) {
+        for unit in self.world.targets(WORKLOAD).iter() {
+            if self.world.open_to_target(unit) == 0 {
+                self.world.connect(unit);
+            }
+        }
+    }
+
+    /// The generation of the proxy's entry.
+    pub(crate) fn generation(&self) -> u64 {
+        self.world.routes().find(|route| route.workload == WORKLOAD).map_or(0, |route| route.generation)
+    }
+}
+
+fn verdict(answer: Answer) -> Result<(), Failed> {
+    match answer {
+        Answer::Done | Answer::Created(_) | Answer::AlreadySo | Answer::Exists(_) | Answer::RemovalInProgress => Ok(()),
+        Answer::Conflict | Answer::Unavailable => Err(AWAY),
+        Answer::NotFound => Err((Class::Transient, ReasonKind::Vanished)),
+        Answer::Foreign | Answer::AddressInUse => Err((Class::Permanent, ReasonKind::Refused)),
+        Answer::Refused(Refusal::Probe) => Err((Class::ProbeRefused, ReasonKind::NotReady)),
+        Answer::Refused(Refusal::Generation | Refusal::RouterBoot) => Err(AWAY),
+        Answer::Refused(Refusal::WriterEpoch) => Err((Class::Permanent, ReasonKind::Refused)),
+    }
+}

@@ -1,0 +1,176 @@
+//! What is wished of a workload, and how its images behave: one row a scenario, named by what it does.
+
+use cutover_domain::plan::Ask;
+use cutover_domain::workload::Release;
+use cutover_events::plan::{Strategy, Template, Why};
+use cutover_events::workload::{Check, Health, Policy, Route};
+
+use crate::budget::Budget;
+
+mod table;
+
+pub(crate) use table::ALL;
+
+/// How the containers of an image behave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Program {
+    /// Becomes ready.
+    Good,
+    /// Ends at once.
+    Exits,
+    /// Runs, and never listens.
+    Silent,
+    /// Becomes ready, and its first run ends some time later.
+    Dies,
+    /// Becomes ready, and answers 500 from some time on.
+    Sickens,
+}
+
+impl Program {
+    const ALL: [Self; 5] = [Self::Good, Self::Exits, Self::Silent, Self::Dies, Self::Sickens];
+
+    /// As the last byte of a unit's id, and as the image of a release.
+    pub(crate) fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The program with this code.
+    pub(crate) fn of(code: u8) -> Self {
+        Self::ALL.get(usize::from(code)).copied().unwrap_or(Self::Good)
+    }
+}
+
+/// What somebody asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Say {
+    /// An image that behaves like this.
+    Deploy(Program),
+    /// The current image under the newest settings; the settings change with it.
+    Current,
+    /// The release before.
+    Rollback,
+    /// The release of the n-th wish.
+    RollbackTo(u8),
+    /// The current release anew.
+    Restart,
+    /// Away with it.
+    Teardown,
+    /// An end of the n-th wish, by a person.
+    Cancel(u8),
+}
+
+/// Who asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum By {
+    /// A person.
+    Person,
+    /// A push, a schedule.
+    Machine,
+}
+
+/// One wish of a scenario.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) say: Say,
+    pub(crate) by: By,
+}
+
+/// By a person.
+pub(crate) const fn person(say: Say) -> Asked {
+    Asked { say, by: By::Person }
+}
+
+/// By a machine.
+pub(crate) const fn machine(say: Say) -> Asked {
+    Asked { say, by: By::Machine }
+}
+
+/// The settings of a workload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) replicas: u16,
+    /// Whether readiness is probed over HTTP; otherwise the liveness window counts.
+    pub(crate) health: bool,
+    pub(crate) bake_ms: u64,
+    pub(crate) standby_ms: u64,
+    pub(crate) keep_releases: u16,
+}
+
+/// One container with a health check, a bake, no standby.
+pub(crate) const PLAIN: Settings =
+    Settings { replicas: 1, health: true, bake_ms: 10_000, standby_ms: 0, keep_releases: 10 };
+
+impl Settings {
+    /// With what blue-green deployments come with by default, shorter.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            gate_timeout_ms: 20_000,
+            liveness_ms: 2_000,
+            drain_ms: 10_000,
+            bake_ms: self.bake_ms,
+            standby_ms: self.standby_ms,
+            stop_timeout_ms: 10_000,
+            stop_signal: 0,
+            keep_releases: self.keep_releases,
+        }
+    }
+
+    /// As the shell asks for the plan of a release with these settings.
+    pub(crate) fn ask(&self, release: &Release) -> Ask {
+        let check = Check::Http { path: "/".into(), host: String::new(), low: 200, high: 299 };
+        Ask {
+            release: Some(release.id),
+            full_name: "s/w".into(),
+            wanted: None,
+            template: Template { image: release.image.to_string(), port: Some(80), ..Template::default() },
+            routes: vec![Route { host: "s".into(), path: "/".into(), port: 80, strip: false }],
+            health: self.health.then_some(Health { check, port: 80, interval_ms: 100, timeout_ms: 100 }),
+            policy: self.policy(),
+            replicas: self.replicas,
+        }
+    }
+
+    /// As the shell asks for the plan of a teardown.
+    pub(crate) fn farewell(policy: Policy) -> Ask {
+        Ask {
+            release: None,
+            full_name: "s/w".into(),
+            wanted: None,
+            template: Template::default(),
+            routes: Vec::new(),
+            health: None,
+            policy,
+            replicas: 0,
+        }
+    }
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scenario {
+    /// What it does.
+    pub(crate) name: &'static str,
+    /// Its settings, one for each revision.
+    pub(crate) settings: &'static [Settings],
+    /// Wishes that have been carried out, one after the other and undisturbed, before the walk begins.
+    pub(crate) before: &'static [Asked],
+    /// Wishes that come in this order, each at any time.
+    pub(crate) script: &'static [Asked],
+    /// The wish that must have succeeded at rest unless somebody or something laid hands on containers: counted from 0
+    /// over `before` and `script`.
+    pub(crate) wins: Option<u8>,
+    /// Faults that belong to the scenario, beside those of the run.
+    pub(crate) own: Budget,
+}
+
+impl Scenario {
+    /// The n-th wish.
+    pub(crate) fn asked(&self, n: usize) -> Option<Asked> {
+        self.before.iter().chain(self.script).nth(n).copied()
+    }
+
+    /// How many wishes there are.
+    pub(crate) fn wishes(&self) -> usize {
+        self.before.len() + self.script.len()
+    }
+}

@@ -1,0 +1,79 @@
+//! The scenarios.
+
+use super::Program::{Dies, Exits, Good, Sickens, Silent};
+use super::Say::{Cancel, Current, Deploy, Restart, Rollback, RollbackTo, Teardown};
+use super::{Asked, PLAIN, Scenario, Settings, machine, person};
+use crate::budget::{Budget, Fault};
+
+const GOOD: Asked = person(Deploy(Good));
+const PUSH: Asked = machine(Deploy(Good));
+const QUICK: Settings = Settings { bake_ms: 0, ..PLAIN };
+const STANDBY: Settings = Settings { bake_ms: 0, standby_ms: 600_000, ..PLAIN };
+/// The standby ends while a gate still waits.
+const SHORT_STANDBY: Settings = Settings { bake_ms: 0, standby_ms: 15_000, ..PLAIN };
+const TWO: Settings = Settings { replicas: 2, bake_ms: 0, ..PLAIN };
+const NO_HEALTH: Settings = Settings { health: false, bake_ms: 0, ..PLAIN };
+
+/// A scenario on one row of settings, with no fault of its own.
+const fn of(name: &'static str, settings: &'static [Settings], script: &'static [Asked]) -> Scenario {
+    Scenario { name, settings, before: &[], script, wins: None, own: Budget::of(&[]) }
+}
+
+impl Scenario {
+    const fn after(self, before: &'static [Asked]) -> Self {
+        Self { before, ..self }
+    }
+
+    const fn won_by(self, n: u8) -> Self {
+        Self { wins: Some(n), ..self }
+    }
+
+    const fn with(self, own: Budget) -> Self {
+        Self { own, ..self }
+    }
+}
+
+/// Every scenario.
+pub(crate) const ALL: &[Scenario] = &[
+    of("first deployment", &[PLAIN], &[GOOD]).won_by(0),
+    of("first deployment, ends at start", &[PLAIN], &[person(Deploy(Exits))]),
+    of("first deployment, never listens", &[QUICK], &[person(Deploy(Silent))]),
+    of("first deployment, dies while watched", &[PLAIN], &[person(Deploy(Dies))]),
+    of("deploy again", &[PLAIN], &[GOOD]).after(&[GOOD]).won_by(1),
+    of("deploy again without a health check", &[NO_HEALTH], &[GOOD]).after(&[GOOD]).won_by(1),
+    of("deploy again, ends at start", &[QUICK], &[person(Deploy(Exits))]).after(&[GOOD]),
+    of("deploy again, never listens", &[QUICK], &[person(Deploy(Silent))]).after(&[GOOD]),
+    of("bake, green dies and the route goes back", &[PLAIN], &[person(Deploy(Dies))]).after(&[GOOD]),
+    of("bake, green sickens and the route goes back", &[PLAIN], &[person(Deploy(Sickens))]).after(&[GOOD]),
+    of("two deployments, the newer wins", &[QUICK], &[GOOD, GOOD]).won_by(1),
+    of("a push comes during a bake", &[PLAIN], &[PUSH, PUSH]).after(&[GOOD]).won_by(2),
+    of("three pushes in a row", &[QUICK], &[PUSH, PUSH, PUSH]).won_by(2),
+    of("a push does not supersede a person", &[QUICK], &[GOOD, PUSH]).won_by(1),
+    of("bad, then good", &[QUICK], &[person(Deploy(Exits)), GOOD]).won_by(1),
+    of("a person cancels", &[QUICK], &[GOOD, person(Cancel(1))]).after(&[GOOD]),
+    of("roll back to the standby", &[STANDBY], &[person(Rollback)]).after(&[GOOD, GOOD]).won_by(2),
+    of("roll back to a recorded release", &[QUICK], &[person(RollbackTo(0))]).after(&[GOOD, GOOD]).won_by(2),
+    of("the standby ends under a rollback (X7)", &[SHORT_STANDBY], &[GOOD, person(Rollback)]).after(&[GOOD]),
+    of("an adopted standby is superseded", &[STANDBY], &[person(Rollback), GOOD]).after(&[GOOD, GOOD]).won_by(3),
+    of("two standbys (X1)", &[STANDBY], &[GOOD, GOOD]).after(&[GOOD]).won_by(2),
+    of("restart", &[QUICK], &[person(Restart)]).after(&[GOOD]).won_by(1),
+    of("current image under new settings", &[QUICK, TWO], &[person(Current)]).after(&[GOOD]).won_by(1),
+    of("the active container dies (X4)", &[QUICK], &[]).after(&[GOOD]).with(Budget::of(&[(Fault::Exit, 1)])),
+    of("somebody removes the active container", &[QUICK], &[]).after(&[GOOD]).with(Budget::of(&[(Fault::Remove, 1)])),
+    of("the host restarts (X4)", &[QUICK], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Reboot, 1)])),
+    of("teardown", &[STANDBY], &[person(Teardown)]).after(&[GOOD, GOOD]).won_by(2),
+    of("deploy, teardown, deploy", &[QUICK], &[GOOD, person(Teardown), GOOD]).won_by(2),
+    of("two replicas", &[TWO], &[GOOD]).after(&[GOOD]).won_by(1),
+    of("one of two replicas dies", &[TWO], &[]).after(&[GOOD]).with(Budget::of(&[(Fault::Exit, 1)])),
+    of("the proxy restarts during a swap", &[QUICK], &[GOOD])
+        .after(&[GOOD])
+        .won_by(1)
+        .with(Budget::of(&[(Fault::Router, 1)])),
+    of("the daemon restarts during a swap", &[QUICK], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Daemon, 1)])),
+    of("the tail of the log is gone", &[QUICK], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Tail, 1)])),
+    of("the host sleeps", &[PLAIN], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Stall, 1)])),
+    of("connections are cut at the end of the drain", &[PLAIN], &[GOOD])
+        .after(&[GOOD])
+        .won_by(1)
+        .with(Budget::of(&[(Fault::Cut, 1)])),
+];

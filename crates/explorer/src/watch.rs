@@ -1,0 +1,168 @@
+//! What a history as a whole must keep: ends, names, generations, supersedes, releases. It reads events only.
+
+use cutover_domain::workload::Workload;
+use cutover_events::deployment::{ImageWish, IntentQueued, IntentSuperseded, Wish};
+use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
+
+use crate::ids;
+use crate::log::Log;
+use crate::scene::Lie;
+
+/// More wishes than any scenario has.
+pub(crate) const WISHES: usize = 8;
+
+/// What became of a wish.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) enum End {
+    /// Not yet accepted, or not yet over.
+    #[default]
+    None,
+    /// Not accepted: it made no sense when it was asked.
+    Refused,
+    Succeeded,
+    Failed,
+    Superseded,
+    Cancelled,
+    /// Accepted, and gone with the tail of the log.
+    Gone,
+}
+
+/// What is remembered of a history, beside its fold.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Course {
+    /// How many wishes were asked and heard of.
+    pub(crate) asked: u8,
+    /// Wishes that were accepted, one bit each: what the log knows by key.
+    pub(crate) accepted: u8,
+    pub(crate) ends: [End; WISHES],
+    /// The newest settings, counted from 1.
+    pub(crate) revision: u8,
+    /// Generations that may lead nowhere, one bit each.
+    farewells: u128,
+    /// The deployment that ended last held the lane and was superseded by something else than a teardown.
+    superseded: bool,
+    /// The number of the commit that the newest write to the proxy witnesses.
+    pub(crate) witnessed: u32,
+    /// How often the tail of the log went.
+    pub(crate) tails: u8,
+}
+
+impl Course {
+    /// An event is about to change this state.
+    pub(crate) fn before(&mut self, work: &Workload, log: &Log, event: &Event) -> Result<(), Lie> {
+        match event {
+            Event::IntentQueued(e) => self.accept(e),
+            Event::IntentSuperseded(e) => self.supersede(work, e),
+            Event::IntentCancelled(e) => {
+                self.over(work, e.deployment);
+                self.end(e.deployment, End::Cancelled)
+            }
+            Event::DeploymentSucceeded(e) => {
+                self.over(work, e.deployment);
+                self.end(e.deployment, End::Succeeded)?;
+                succeeded(work, e.deployment, e.lists.active.as_ref().map(|slot| slot.release))
+            }
+            Event::DeploymentFailed(e) => {
+                self.over(work, e.deployment);
+                self.end(e.deployment, End::Failed)
+            }
+            Event::DeploymentPlanned(e) => {
+                if let Some(broken) = cutover_domain::plan::lint(&e.plan).first() {
+                    return Err(format!("lint: {}", broken.0));
+                }
+                let twice = e.plan.units.iter().find(|unit| log.planned(unit.unit).is_some());
+                twice.map_or(Ok(()), |unit| Err(format!("{} is planned a second time", unit.unit)))
+            }
+            Event::SwapCommitted(e) => {
+                self.farewell(e.generation, &e.to);
+                Ok(())
+            }
+            Event::RouteBackCommitted(e) => {
+                if work.active.is_none() {
+                    self.farewell(e.generation, &e.to);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An event has changed the state to this; `active` ran before.
+    pub(crate) fn after(&mut self, active: Option<ReleaseId>, work: &Workload, event: &Event) -> Result<(), Lie> {
+        let runs = work.active.as_ref().map(|slot| slot.release);
+        if runs == active || matches!(event, Event::DeploymentSucceeded(_)) {
+            return Ok(());
+        }
+        Err(format!("{} changes what runs from {active:?} to {runs:?}", event.kind().name))
+    }
+
+    fn accept(&mut self, intent: &IntentQueued) -> Result<(), Lie> {
+        let Some(n) = ids::wish(intent.deployment) else { return Ok(()) };
+        if self.accepted & 1 << n != 0 {
+            return Err(format!("{} is accepted twice", intent.deployment));
+        }
+        self.accepted |= 1 << n;
+        Ok(())
+    }
+
+    fn over(&mut self, work: &Workload, id: DeploymentId) {
+        if work.open.as_ref().is_some_and(|open| open.id() == id) {
+            self.superseded = false;
+        }
+    }
+
+    fn end(&mut self, id: DeploymentId, end: End) -> Result<(), Lie> {
+        let Some(slot) = ids::wish(id).and_then(|n| self.ends.get_mut(n)) else { return Ok(()) };
+        match std::mem::replace(slot, end) {
+            End::None => Ok(()),
+            before => Err(format!("{id} ends twice: {before:?}, then {end:?}")),
+        }
+    }
+
+    fn supersede(&mut self, work: &Workload, e: &IntentSuperseded) -> Result<(), Lie> {
+        let holds = work.open.as_ref().filter(|open| open.id() == e.deployment).map(|open| &open.intent);
+        let at = |id: DeploymentId| work.queue.iter().position(|intent| intent.deployment == id);
+        let newer = at(e.by).map(|at| &work.queue[at]).ok_or_else(|| format!("{} does not wait", e.by))?;
+        let older = holds.or_else(|| at(e.deployment).map(|at| &work.queue[at]));
+        let older = older.ok_or_else(|| format!("{} neither waits nor runs", e.deployment))?;
+        if older.person && !newer.person {
+            return Err(format!("the automatic {} supersedes a person's {}", e.by, e.deployment));
+        }
+        if holds.is_none() && at(e.by) < at(e.deployment) {
+            return Err(format!("{} is older than {}, which it supersedes", e.by, e.deployment));
+        }
+        if holds.is_some() {
+            if self.superseded && newer.wish != Wish::Teardown {
+                return Err(format!("{} is superseded right after another one was", e.deployment));
+            }
+            self.superseded = true;
+        }
+        self.end(e.deployment, End::Superseded)
+    }
+
+    /// From this generation on the route may lead nowhere.
+    fn farewell(&mut self, generation: u64, to: &[UnitId]) {
+        if to.is_empty() && generation < 128 {
+            self.farewells |= 1 << generation;
+        }
+    }
+
+    /// Whether the write of this generation may end the service.
+    pub(crate) fn may_unroute(&self, generation: u64) -> bool {
+        generation < 128 && self.farewells & 1 << generation != 0
+    }
+}
+
+fn succeeded(work: &Workload, id: DeploymentId, active: Option<ReleaseId>) -> Result<(), Lie> {
+    let former = work.active.as_ref().map(|slot| slot.release);
+    let Some(open) = work.open.as_ref().filter(|open| open.id() == id) else { return Ok(()) };
+    let right = match &open.intent.wish {
+        Wish::Deploy(ImageWish::Reference { .. }) => active == Some(ReleaseId(id.0)),
+        Wish::Deploy(ImageWish::Current) => active == Some(ReleaseId(id.0)) || active == former,
+        Wish::Rollback(Some(release)) => active == Some(*release),
+        Wish::Rollback(None) => active.is_some_and(|id| work.release(id).is_some_and(|release| release.proven)),
+        Wish::Restart | Wish::Heal => active == former,
+        Wish::Teardown => active.is_none(),
+    };
+    if right { Ok(()) } else { Err(format!("{id} succeeded, and {active:?} runs")) }
+}
