@@ -15,6 +15,9 @@ use super::{Head, ReadError, keys};
 
 /// sled's cache, bytes: it bounds nothing by itself, but the default of 1 GB lets memory grow with the log.
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
+/// sled syncs its file so often, ms, and cleans up: each sync holds up one of the journal's on the same disk, and all it
+/// saves is that so much is read again from the journal after a kill. By default it is every half second.
+const FLUSH_EVERY_MS: u64 = 2_000;
 /// Position and chain value up to which sled holds the log.
 const HEAD: &[u8] = &[keys::META, b'h'];
 
@@ -22,7 +25,8 @@ const HEAD: &[u8] = &[keys::META, b'h'];
 const LAYOUT: &[u8] = &[keys::META, b'l'];
 /// Blocks and spans of batches, runs of keys.
 const CURRENT: &[u8] = &[2];
-/// Groups one after the other are one value up to so many bytes: what sled stores best (facts: storage).
+/// Commits one after the other are one value up to so many bytes: what sled stores best (facts: storage), and few enough
+/// to find one among.
 const BLOCK_BYTES: usize = 7 * 1024;
 
 /// The one tree.
@@ -44,7 +48,8 @@ impl Indexed {
 
     fn opened(folder: &Path) -> Result<Self, Broken> {
         let told = |error: sled::Error| error.to_string();
-        let db = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).open().map_err(told)?;
+        let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
+        let db = config.open().map_err(told)?;
         if db.get(HEAD).map_err(told)?.is_none() {
             db.insert(LAYOUT, CURRENT).map_err(told)?;
         } else if db.get(LAYOUT).map_err(told)?.is_none_or(|layout| layout != CURRENT) {
@@ -101,11 +106,6 @@ impl Indexed {
         let commits = || groups.iter().flat_map(|group| &group.commits);
         let Some(last) = commits().last() else { return Ok(()) };
         self.runs.add(commits().filter_map(|commit| Some((commit.key?, commit.position))), last.last)
-    }
-
-    /// Makes durable what was taken in; the journal does not need it, a start is quicker with it.
-    pub(super) fn flush(&self) -> Result<(), sled::Error> {
-        self.db.flush().map(drop)
     }
 
     pub(super) fn key(&self, key: &[u8; 16]) -> Result<Option<u64>, ReadError> {
@@ -204,13 +204,22 @@ fn sealed(body: &[u8], chain: Digest) -> Result<Sealed, ReadError> {
     Ok(Sealed { commit: codec::decode_commit(body).map_err(damaged)?, body: body.to_vec(), chain })
 }
 
-/// Groups as values of sled: small ones that follow one another together, with the first position of each value.
+/// Commits as values of sled, some together, with the first position of each value.
 fn blocks(groups: &[Arc<Group>]) -> Vec<(u64, Vec<u8>)> {
     let mut blocks: Vec<(u64, Vec<u8>)> = Vec::new();
     for group in groups {
-        match blocks.last_mut() {
-            Some((_, block)) if block.len() + group.body.len() <= BLOCK_BYTES => block.extend_from_slice(&group.body),
-            _ => blocks.push((group.first, group.body.clone())),
+        let mut start = 0;
+        for commit in &group.commits {
+            let entry = &group.body[start..commit.range.end];
+            start = commit.range.end;
+            match blocks.last_mut() {
+                Some((_, block)) if block.len() + entry.len() <= BLOCK_BYTES => block.extend_from_slice(entry),
+                _ => {
+                    let mut block = Vec::with_capacity(BLOCK_BYTES.max(entry.len()));
+                    block.extend_from_slice(entry);
+                    blocks.push((commit.position, block));
+                }
+            }
         }
     }
     blocks

@@ -6,7 +6,7 @@ use cutover_events::{Digest, Key, StreamId};
 
 use super::journal::Placed;
 
-/// Commits by position: one value for each block of groups.
+/// Commits by position: one value for each block of them.
 pub(super) const BLOCKS: u8 = b'c';
 /// (stream, version) to the positions between which its next commits lie.
 pub(super) const STREAMS: u8 = b's';

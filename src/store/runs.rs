@@ -16,8 +16,9 @@ use super::ReadError;
 use super::indexed::{Broken, unreadable};
 use super::keys;
 
-/// A run has so many keys: some 3 MiB of memory until then, 128 KiB for its filter afterwards.
-pub(super) const RUN_KEYS: usize = 64 * 1024;
+/// A run has so many keys: some 3 MiB of memory until then, 128 KiB for its filter afterwards. In tests there are several
+/// runs of a few keys.
+pub(super) const RUN_KEYS: usize = if cfg!(test) { 256 } else { 64 * 1024 };
 /// Keys in one entry of sled: 6 KiB, about what it stores best (facts: storage).
 const CHUNK_KEYS: usize = 256;
 /// Entries that go to sled in one batch: below the 64 KiB of a round of the feeder.
