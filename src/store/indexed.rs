@@ -128,10 +128,9 @@ impl Indexed {
             let (_, value) = entry.map_err(unreadable)?;
             let (first, last) = positions(&value)?;
             self.bodies_from(first, &mut |place, count, sealed| {
-                let fits = place.stream == stream && place.version + count > from;
-                if fits && place.position >= first && place.position <= last {
-                    found.push(sealed()?);
-                }
+                let inside = first <= place.position && place.position <= last;
+                let fits = inside && place.stream == stream && place.version + count > from;
+                found.extend(fits.then(sealed).transpose()?);
                 Ok(place.position >= last || found.len() >= limit)
             })?;
         }
