@@ -22,7 +22,7 @@ macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident $prefix:literal $kind:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub struct $name(pub [u8; 16]);
+        pub struct $name(#[serde(with = "crate::array")] pub [u8; 16]);
 
         impl $name {
             /// The text that every identifier of this kind begins with.
@@ -90,11 +90,11 @@ ids! {
 
 /// A boot of the host (`/proc/sys/kernel/random/boot_id`): monotonic clocks of two boots cannot be compared.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Debug, Default)]
-pub struct BootId(pub [u8; 16]);
+pub struct BootId(#[serde(with = "crate::array")] pub [u8; 16]);
 
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
-pub struct Digest(pub [u8; 32]);
+pub struct Digest(#[serde(with = "crate::array")] pub [u8; 32]);
 
 impl Digest {
     /// The digest of `bytes`.

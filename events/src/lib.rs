@@ -4,6 +4,7 @@
 //! ([`kind`]), what stands around them ([`envelope`]) and the stored form ([`codec`]). How to add an event:
 //! `docs/adding-an-event.md`.
 
+mod array;
 pub mod codec;
 pub mod delivery;
 pub mod deployment;

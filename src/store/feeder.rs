@@ -13,8 +13,6 @@ use super::recent::{Fault, Recent};
 const FEED_EVERY: Duration = Duration::from_millis(50);
 /// One batch, bytes: a large one holds gigabytes (facts: storage).
 const FEED_BYTES: usize = 64 * 1024;
-/// Rounds between two flushes of sled, some two seconds: so much is read again from the journal after a kill.
-const FLUSH_ROUNDS: u32 = 40;
 /// Free space on the disk that sled is not made to use, bytes. sled does not survive a full disk, the journal does: so
 /// the journal is stopped before sled would meet it. A batch and what sled buffers (two of its segments) fit in.
 const RESERVE_BYTES: u64 = 2 * 1024 * 1024;
@@ -44,14 +42,9 @@ impl Feeder {
     }
 
     fn feed(&self) -> Result<(), sled::Error> {
-        let mut rounds = 0;
         while let Some(first) = self.recent.oldest(FEED_BYTES) {
             if !self.round(first)? {
                 return Ok(());
-            }
-            rounds += 1;
-            if rounds % FLUSH_ROUNDS == 0 {
-                self.index.flush()?;
             }
             self.recent.rest(FEED_EVERY);
         }

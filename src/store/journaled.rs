@@ -151,11 +151,7 @@ impl Log for Store {
     async fn read(&self, stream: StreamId, from: u64, limit: usize) -> Result<Vec<Sealed>, ReadError> {
         self.blocking(move |index, recent| {
             let held = recent.of_stream(stream, from, limit);
-            let mut found = Vec::new();
-            for position in index.of_stream(stream, from, limit)? {
-                let sealed = index.commit_at(position)?;
-                found.extend(sealed.filter(|sealed| sealed.commit.last_version() >= from));
-            }
+            let found = index.of_stream(stream, from, limit)?;
             merged(found, held, limit)
         })
         .await

@@ -1,14 +1,16 @@
 //! Which index keys a commit has: one pure function, so that a new question is a new key kind and a rebuild.
 
+use std::collections::BTreeMap;
+
 use cutover_events::{Digest, Key, StreamId};
 
 use super::journal::Placed;
 
-/// Commits by position: one value for each group.
-pub(super) const GROUPS: u8 = b'c';
-/// (stream, version) to position.
+/// Commits by position: one value for each block of them.
+pub(super) const BLOCKS: u8 = b'c';
+/// (stream, version) to the positions between which its next commits lie.
 pub(super) const STREAMS: u8 = b's';
-/// Idempotency key to position.
+/// Idempotency keys with their positions: (run, first key) to some hundreds of them, sorted.
 pub(super) const KEYS: u8 = b'k';
 /// Small metadata.
 pub(super) const META: u8 = b'm';
@@ -20,19 +22,41 @@ pub(super) fn lookup(key: &Key, stream: StreamId) -> [u8; 16] {
     half
 }
 
-/// The index keys of a commit; each leads to its position.
-pub(super) fn index(commit: &Placed) -> Vec<Vec<u8>> {
-    let mut keys = vec![version(commit.stream, commit.version)];
-    keys.extend(commit.key.map(|key| idempotency(&key)));
-    keys
+/// Where the commits of a stream lie that were taken in together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Span {
+    /// Version of the first event.
+    pub(super) version: u64,
+    /// Position of the first commit.
+    pub(super) first: u64,
+    /// Position of the last commit.
+    pub(super) last: u64,
 }
 
-pub(super) fn group(first: u64) -> Vec<u8> {
-    [&[GROUPS][..], &first.to_be_bytes()].concat()
+/// Where the commits of each stream lie among these.
+pub(super) fn spans<'a>(commits: impl Iterator<Item = &'a Placed>) -> BTreeMap<StreamId, Span> {
+    let mut spans = BTreeMap::new();
+    for commit in commits {
+        let Placed { stream, version, position, .. } = *commit;
+        let span = spans.entry(stream).or_insert(Span { version, first: position, last: position });
+        span.last = position;
+    }
+    spans
 }
 
-pub(super) fn idempotency(key: &[u8; 16]) -> Vec<u8> {
-    [&[KEYS][..], key].concat()
+pub(super) fn block(first: u64) -> Vec<u8> {
+    [&[BLOCKS][..], &first.to_be_bytes()].concat()
+}
+
+/// An entry of a run of idempotency keys.
+pub(super) fn chunk(run: usize, first: &[u8; 16]) -> Vec<u8> {
+    [&[KEYS][..], &(run as u32).to_be_bytes(), first].concat()
+}
+
+/// The run that an entry belongs to.
+pub(super) fn run_of(chunk: &[u8]) -> Option<usize> {
+    let (run, _) = chunk.get(1..)?.split_first_chunk()?;
+    Some(u32::from_be_bytes(*run) as usize)
 }
 
 pub(super) fn version(stream: StreamId, version: u64) -> Vec<u8> {

@@ -12,6 +12,7 @@ mod memory;
 mod offline;
 mod opening;
 mod recent;
+mod runs;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -194,6 +194,8 @@ fn fresh(sled: &Path, report: &mut OpenReport, why: String) -> Result<Indexed, O
 struct Reader {
     index: Indexed,
     held: Head,
+    /// Up to here the index knows the keys of commits without the journal.
+    keyed: u64,
     agrees: bool,
     versions: HashMap<StreamId, u64>,
     id: Option<LogId>,
@@ -228,7 +230,8 @@ fn read(
 impl Reader {
     fn new(index: Indexed, held: Head) -> Self {
         let agrees = held.position == 0;
-        Self { index, held, agrees, versions: HashMap::new(), id: None, behind: Vec::new(), bytes: 0 }
+        let keyed = index.keyed().min(held.position);
+        Self { index, held, keyed, agrees, versions: HashMap::new(), id: None, behind: Vec::new(), bytes: 0 }
     }
 
     fn take(
@@ -246,7 +249,7 @@ impl Reader {
             self.agrees |= (last, sealed.chain) == (self.held.position, self.held.chain);
             self.versions.insert(commit.stream, commit.last_version());
             self.id = self.id.or_else(|| minted(&sealed));
-            if last > self.held.position {
+            if last > self.keyed {
                 group.commits.push(placed(&sealed, entry.map_or(0..0, |(range, _)| range)));
             }
             fold(sealed).map_err(OpenError::Folded)?;
@@ -254,6 +257,8 @@ impl Reader {
         if last > self.held.position {
             self.bytes += group.body.len();
             self.behind.push(Arc::new(group));
+        } else if last > self.keyed {
+            self.index.add_keys(&[Arc::new(group)]).map_err(|error| OpenError::Io(error.to_string()))?;
         }
         if self.bytes >= FEED_BYTES { self.feed() } else { Ok(()) }
     }

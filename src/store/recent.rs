@@ -68,7 +68,10 @@ impl Recent {
     }
 
     /// Adds a durable group.
-    pub(super) fn push(&self, group: Group) {
+    pub(super) fn push(&self, mut group: Group) {
+        // Both grew by doubling, and are kept until sled has them.
+        group.body.shrink_to_fit();
+        group.commits.shrink_to_fit();
         let mut state = self.state.lock();
         state.bytes += cost(&group);
         let keys = group.commits.iter().filter_map(|commit| Some((commit.key?, commit.position)));

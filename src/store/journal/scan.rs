@@ -1,6 +1,7 @@
 //! Reads a whole journal and verifies every byte that counts: checksums, chain, positions. Never writes.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use cutover_events::{Digest, codec};
@@ -60,10 +61,11 @@ pub struct Scanned {
 /// The first damage.
 pub fn scan(folder: &Path, known: u64, group: &mut dyn FnMut(u64, &[u8], Digest)) -> Result<Scanned, Damage> {
     let mut found = Scanned::default();
+    let mut bytes = Vec::new();
     let segments = segments(folder).map_err(|error| damage(folder, 0, 1, format!("cannot be read: {error}")))?;
     let count = segments.len();
     for (index, (number, path)) in segments.into_iter().enumerate() {
-        let bytes = fs::read(&path).map_err(|error| damage(&path, 0, found.position + 1, error.to_string()))?;
+        whole(&path, &mut bytes).map_err(|error| damage(&path, 0, found.position + 1, error.to_string()))?;
         found.number = number;
         if bytes.len() < HEAD_BYTES || bytes[..8] == [0; 8] {
             if index + 1 < count || found.position < known {
@@ -82,6 +84,12 @@ pub fn scan(folder: &Path, known: u64, group: &mut dyn FnMut(u64, &[u8], Digest)
         return Err(damage(path, 0, found.position + 1, format!("events to position {known} are missing")));
     }
     Ok(found)
+}
+
+/// All of a file, in the memory of the one before it.
+fn whole(path: &Path, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+    bytes.clear();
+    File::open(path)?.read_to_end(bytes).map(drop)
 }
 
 fn segments(folder: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
@@ -156,7 +164,10 @@ fn take(path: &Path, (frame, offset): (&Frame<'_>, usize), found: &mut Scanned) 
         found.position += u64::from(events);
         found.commits += 1;
     }
-    found.last = Some((frame.first, frame.body.to_vec(), before));
+    let mut last = found.last.take().map(|(_, body, _)| body).unwrap_or_default();
+    last.clear();
+    last.extend_from_slice(frame.body);
+    found.last = Some((frame.first, last, before));
     Ok(())
 }
 
