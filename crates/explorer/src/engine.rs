@@ -145,23 +145,19 @@ impl Scene {
     fn forget_newest(&mut self) {
         for event in self.log.newest() {
             match event {
-                Event::IntentQueued(e) => {
-                    if let Some(n) = ids::wish(e.deployment).filter(|n| *n < WISHES) {
-                        self.course.ends[n] = End::Gone;
-                    }
-                }
-                Event::IntentSuperseded(e) => reopen(&mut self.course.ends, e.deployment),
-                Event::IntentCancelled(e) => reopen(&mut self.course.ends, e.deployment),
-                Event::DeploymentSucceeded(e) => reopen(&mut self.course.ends, e.deployment),
-                Event::DeploymentFailed(e) => reopen(&mut self.course.ends, e.deployment),
+                Event::IntentQueued(e) => note(&mut self.course.ends, e.deployment, End::Gone),
+                Event::IntentSuperseded(e) => note(&mut self.course.ends, e.deployment, End::None),
+                Event::IntentCancelled(e) => note(&mut self.course.ends, e.deployment, End::None),
+                Event::DeploymentSucceeded(e) => note(&mut self.course.ends, e.deployment, End::None),
+                Event::DeploymentFailed(e) => note(&mut self.course.ends, e.deployment, End::None),
                 _ => (),
             }
         }
     }
 }
 
-fn reopen(ends: &mut [End; WISHES], id: cutover_events::DeploymentId) {
+fn note(ends: &mut [End; WISHES], id: cutover_events::DeploymentId, is: End) {
     if let Some(end) = ids::wish(id).and_then(|n| ends.get_mut(n)) {
-        *end = End::None;
+        *end = is;
     }
 }

@@ -9,7 +9,7 @@ use crate::budget::Fault;
 use crate::ids;
 use crate::request::Outcome;
 use crate::scenario::Program;
-use crate::scene::{Case, Lie, Scene, Step, WORKLOAD};
+use crate::scene::{Case, Lie, Scene, Sending, Step, WORKLOAD};
 
 /// Failed probes in a row from which on one more makes no difference.
 const ENOUGH_FAILURES: u8 = 3;
@@ -215,13 +215,12 @@ impl Scene {
             return;
         }
         for outcome in outcomes.into_iter().filter(allowed) {
-            if let Step::Do(_, sending) = &self.mind.step {
-                let sent = matches!(sending, crate::scene::Sending::Request(_));
-                let resolve = matches!(sending, crate::scene::Sending::Resolve(_)) && outcome == Outcome::Unsent;
-                if sent || resolve {
-                    out.push(Move::Ask(outcome));
-                }
-            }
+            let asks = match &self.mind.step {
+                Step::Do(_, Sending::Request(_)) => true,
+                Step::Do(_, Sending::Resolve(_)) => outcome == Outcome::Unsent,
+                _ => false,
+            };
+            out.extend(asks.then_some(Move::Ask(outcome)));
             out.extend((0..self.mind.removals.len()).map(|at| Move::TakeAway(at as u8, outcome)));
         }
         let wishes = self.course.asked as usize + case.scenario.before.len() < case.scenario.wishes();

@@ -3,7 +3,7 @@
 use cutover_domain::observed::{Class, DockerId, Effect};
 use cutover_events::UnitId;
 use cutover_events::deployment::ReasonKind;
-use cutover_world::{Answer, Refusal, Request};
+use cutover_world::{Answer, Refusal, Request, Units};
 
 use crate::budget::Fault;
 use crate::scene::{Case, Lie, Scene, Sending, Step, WORKLOAD};
@@ -109,18 +109,17 @@ impl Scene {
         if served && !self.serves() && !self.may_end(request) {
             return Err(format!("it served until {request:?} came"));
         }
-        if answer == Answer::Done {
-            if let Request::Put { to, .. } = request {
-                let unready =
-                    |unit: &UnitId| !former.contains(*unit) && !self.world.unit(*unit).is_some_and(|body| body.ready());
-                if let Some(unit) = to.iter().find(unready) {
-                    return Err(format!("it is routed to {unit}, which is missing or not ready"));
-                }
-            }
-            let write = matches!(request, Request::Put { .. } | Request::Fence { .. });
-            if write && self.generation() <= generation {
-                return Err(format!("the proxy went from generation {generation} to {}", self.generation()));
-            }
+        let to = match (request, answer) {
+            (Request::Put { to, .. }, Answer::Done) => to,
+            _ => Units::default(),
+        };
+        let ready = |unit: UnitId| self.world.unit(unit).is_some_and(|body| body.ready());
+        if let Some(unit) = to.iter().find(|unit| !former.contains(*unit) && !ready(*unit)) {
+            return Err(format!("it is routed to {unit}, which is missing or not ready"));
+        }
+        let written = answer == Answer::Done && matches!(request, Request::Put { .. } | Request::Fence { .. });
+        if written && self.generation() <= generation {
+            return Err(format!("the proxy went from generation {generation} to {}", self.generation()));
         }
         self.clients();
         self.mind.hint();

@@ -72,11 +72,9 @@ pub(crate) fn all(cli: &Cli) -> ExitCode {
     let (next, sums) = (AtomicUsize::new(0), Mutex::new(Sums::default()));
     std::thread::scope(|scope| {
         for _ in 0..cli.jobs.clamp(1, jobs.len().max(1)) {
-            scope.spawn(|| {
-                while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    one(job, &sums);
-                }
-            });
+            let taken = std::iter::repeat_with(|| jobs.get(next.fetch_add(1, Ordering::Relaxed)));
+            let sums = &sums;
+            scope.spawn(move || taken.map_while(|job| job).for_each(|job| one(job, sums)));
         }
     });
     let sums = sums.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);

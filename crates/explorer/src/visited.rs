@@ -68,6 +68,15 @@ impl Visited {
         self.alive[number as usize / 64] & 1 << (number % 64) != 0
     }
 
+    /// Whether rest can be reached from a state through one of those that it leads to; noted, if so.
+    pub(crate) fn revives(&mut self, number: u32, leads: &[u32]) -> bool {
+        let alive = leads.iter().any(|lead| self.is_alive(*lead));
+        if alive {
+            self.lives(number);
+        }
+        alive
+    }
+
     /// Rest can be reached from a state.
     pub(crate) fn lives(&mut self, number: u32) {
         self.alive[number as usize / 64] |= 1 << (number % 64);

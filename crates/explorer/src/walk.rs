@@ -170,14 +170,7 @@ impl<'a> Walk<'a> {
         let mut open = std::mem::take(&mut self.open);
         loop {
             let before = open.len();
-            let visited = &mut self.visited;
-            open.retain(|(number, leads)| {
-                let alive = leads.iter().any(|lead| visited.is_alive(*lead));
-                if alive {
-                    visited.lives(*number);
-                }
-                !alive
-            });
+            open.retain(|(number, leads)| !self.visited.revives(*number, leads));
             if open.is_empty() {
                 return Verdict::Exhausted;
             }

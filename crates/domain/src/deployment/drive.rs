@@ -350,7 +350,7 @@ impl Look<'_> {
             return self.conclude(plan);
         }
         let Some(router) = &self.observed.router else { return Next::Wait(None) };
-        if let Some(next) = self.watch(plan) {
+        if let Some(next) = self.watch(plan, &router.targets) {
             return next;
         }
         if router.generation < self.state.routed.generation && on(Rule::Reassert) {
@@ -388,14 +388,16 @@ impl Look<'_> {
     }
 
     /// Green while it is watched. Blue that still runs takes over again; without one, green stays as long as any of it
-    /// serves, because no route is worse than a part of one.
-    fn watch(self, plan: &Plan) -> Option<Next> {
+    /// runs and is routed, or may be, because no route is worse than a part of one.
+    fn watch(self, plan: &Plan, routed: &[UnitId]) -> Option<Next> {
         let failures: Vec<_> =
             fresh(plan).filter_map(|unit| Some((*unit, failing(plan, self.observed, *unit)?))).collect();
         let (unit, why) = failures.first()?;
         let blue: Vec<_> = self.state.active.as_ref().map(|slot| slot.units.to_vec()).unwrap_or_default();
         let alive: Vec<_> = blue.into_iter().filter(|unit| self.takes_over(plan, *unit)).collect();
-        if alive.is_empty() && plan.slot.iter().any(|unit| serves(self.observed, *unit)) {
+        let is_ready = |unit: &UnitId| self.observed.seen(*unit).is_some_and(|seen| ready(plan, seen));
+        let stays = |unit: &UnitId| serves(self.observed, *unit) && (routed.contains(unit) || is_ready(unit));
+        if alive.is_empty() && plan.slot.iter().any(stays) {
             return None;
         }
         if let Some(next) = self.capture(Some(*unit)) {

@@ -50,6 +50,7 @@ pub(crate) const ALL: &[Scenario] = &[
     of("three pushes in a row", &[QUICK], &[PUSH, PUSH, PUSH]).won_by(2),
     of("a push does not supersede a person", &[QUICK], &[GOOD, PUSH]).won_by(1),
     of("bad, then good", &[QUICK], &[person(Deploy(Exits)), GOOD]).won_by(1),
+    of("ill at the switch, then good", &[QUICK], &[person(Deploy(Sickens)), GOOD]).won_by(1),
     of("a person cancels", &[QUICK], &[GOOD, person(Cancel(1))]).after(&[GOOD]),
     of("roll back to the standby", &[STANDBY], &[person(Rollback)]).after(&[GOOD, GOOD]).won_by(2),
     of("roll back to a recorded release", &[QUICK], &[person(RollbackTo(0))]).after(&[GOOD, GOOD]).won_by(2),

@@ -215,6 +215,23 @@ fn a_green_that_a_late_create_puts_back_while_it_is_watched_has_failed() {
 }
 
 #[test]
+fn a_green_that_is_ill_and_routed_no_more_has_failed_where_blue_is_gone() {
+    let mut story = baking();
+    story.vanishes(1);
+    story.sickens(2);
+    assert_ne!(story.appends(), ["RouteBackCommitted"], "a part of a route is better than none");
+    (story.router().targets, story.router().generation) = (vec![], 0);
+    story.step();
+    assert_eq!(story.appends(), ["RouteBackCommitted"]);
+    story.step();
+    assert_eq!(story.next(), Next::Do(Effect::Fence { generation: 3 }));
+    story.step();
+    assert_eq!(story.appends(), ["Swapped", "DeploymentFailed"]);
+    story.step();
+    assert!(matches!(story.next(), Next::Decide(crate::deployment::Decision::Heal(..))), "{:?}", story.next());
+}
+
+#[test]
 fn three_failed_probes_of_a_watched_green_are_a_failure_and_two_are_none() {
     let mut story = baking();
     story.at(unit(2)).probe = Probe { answer: Answer::Status(500), failures: 2 };
