@@ -117,6 +117,16 @@ catalogue! {
 }
 
 impl Event {
+    /// The plan that it records, where it does.
+    #[must_use]
+    pub fn plan(&self) -> Option<(crate::DeploymentId, &crate::plan::Plan)> {
+        match self {
+            Self::DeploymentPlanned(e) => Some((e.deployment, &e.plan)),
+            Self::RestorePlanned(e) => Some((e.deployment, &e.plan)),
+            _ => None,
+        }
+    }
+
     /// The deployment that it belongs to, where it does.
     #[must_use]
     pub fn deployment(&self) -> Option<crate::DeploymentId> {

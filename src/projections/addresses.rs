@@ -22,8 +22,8 @@ impl Addresses {
     /// Takes in what happened to a workload.
     pub fn fold(&mut self, events: &[Event], at: Stamp) {
         for event in events {
-            if let Event::DeploymentPlanned(e) = event {
-                e.plan.units.iter().for_each(|unit| self.assign(unit.unit, unit.address));
+            if let Some((_, plan)) = event.plan() {
+                plan.units.iter().for_each(|unit| self.assign(unit.unit, unit.address));
             }
             if let Event::UnitRemoved(e) = event
                 && let Some(address) = self.units.remove(&e.unit)

@@ -79,7 +79,7 @@ impl Cell {
         let state = Arc::make_mut(state);
         for event in written.events {
             evolve(state, event, Mark::from(written.at))?;
-            if matches!(event, Event::DeploymentPlanned(_)) {
+            if event.plan().is_some() {
                 *planned = Planned { position: written.position, chain: written.chain };
             }
         }

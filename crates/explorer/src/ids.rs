@@ -60,7 +60,7 @@ impl Minted {
             (unit[0], unit[13], unit[15]) = (2, (log.plans().count() % 2) as u8, program.code());
             return Self { unit };
         }
-        let plans = log.plans().filter(|(_, planned)| planned.deployment == deployment).count();
+        let plans = log.plans().filter(|(_, of, _)| *of == deployment).count();
         (unit[0], unit[11], unit[12]) = (2, deployment.0[14], deployment.0[15]);
         (unit[13], unit[15]) = (plans as u8 + tails * PER_TAIL, program.code());
         Self { unit }

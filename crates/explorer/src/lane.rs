@@ -5,11 +5,11 @@ use std::sync::Arc;
 use cutover_domain::deployment::{Command, Decision, Next, decide, next, probed, targets};
 use cutover_domain::invariants;
 use cutover_domain::observed::{Answer, Class, Effect, Observed, Phase, Probe, Seen, Trouble};
-use cutover_domain::plan::plan;
+use cutover_domain::plan::{plan, restore};
 use cutover_domain::protocol::{Rule, on};
 use cutover_domain::workload::{Open, Release, Workload};
 use cutover_events::UnitId;
-use cutover_events::deployment::{Drift, DriftSeen, ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
+use cutover_events::deployment::{DriftSeen, ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
 use cutover_world::{Request, Units};
 
 use crate::ids::{self, Minted};
@@ -60,7 +60,9 @@ impl Scene {
         let command = match decision {
             Decision::Begin(deployment) => Some(Command::Begin(deployment, u32::from(self.course.revision))),
             Decision::Resolved => self.resolved().map(Command::Resolved),
-            Decision::Heal(unit, drift) => Some(self.heal(unit, drift)),
+            Decision::Heal(unit, drift) => Some(Command::Heal(DriftSeen { unit, drift }, self.repair())),
+            Decision::Revive => Some(Command::Queue(self.repair())),
+            Decision::Restore => self.restored(),
             Decision::Plan => match self.planned(case, observed) {
                 Ok(command) => Some(command),
                 Err(kind) => {
@@ -73,16 +75,23 @@ impl Scene {
         self.mind.step = command.map_or(Step::Look, |command| Step::Decide(Arc::new(command)));
     }
 
-    fn heal(&self, unit: UnitId, drift: Drift) -> Command {
-        let intent = IntentQueued {
+    fn repair(&self) -> IntentQueued {
+        IntentQueued {
             deployment: ids::heal(&self.log, self.course.tails),
             workload: WORKLOAD,
             wish: Wish::Heal,
             revision: u32::from(self.course.revision),
             person: false,
             change: None,
-        };
-        Command::Heal(DriftSeen { unit, drift }, intent)
+        }
+    }
+
+    fn restored(&self) -> Option<Command> {
+        let open = self.work.open.as_ref()?;
+        let release = self.work.release(open.was.as_ref()?.release)?;
+        let mut minted = Minted::new(open.id(), &self.log, self.course.tails, program(open, release));
+        let plan = restore(&self.work, "s/w", &mut minted)?;
+        Some(Command::Restore(open.id(), Box::new(plan)))
     }
 
     fn resolved(&self) -> Option<ReleaseResolved> {
@@ -239,7 +248,7 @@ fn as_the_shell_sees(seen: &mut Seen) {
 
 /// As in the shell.
 fn wished<'a>(state: &'a Workload, open: &Open) -> Result<Option<&'a Release>, ReasonKind> {
-    let current = || state.active.as_ref().and_then(|slot| state.release(slot.release));
+    let current = || state.current_release();
     let release = match &open.intent.wish {
         Wish::Teardown => return Ok(None),
         Wish::Deploy(_) => open.release.and_then(|id| state.release(id)).or_else(current),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use cutover_domain::deployment::evolve;
 use cutover_domain::observed::Mark;
 use cutover_domain::workload::Workload;
-use cutover_events::deployment::DeploymentPlanned;
-use cutover_events::{Event, UnitId};
+use cutover_events::plan::Plan;
+use cutover_events::{DeploymentId, Event, UnitId};
 
 use crate::scene::Lie;
 
@@ -53,18 +53,16 @@ impl Log {
     }
 
     /// Every plan, the newest first, with the number of its commit.
-    pub(crate) fn plans(&self) -> impl Iterator<Item = (u32, &DeploymentPlanned)> {
+    pub(crate) fn plans(&self) -> impl Iterator<Item = (u32, DeploymentId, &Plan)> {
         self.entries().flat_map(|entry| {
-            entry.events.iter().filter_map(|event| match event {
-                Event::DeploymentPlanned(planned) => Some((entry.count, planned)),
-                _ => None,
-            })
+            let plans = entry.events.iter().filter_map(Event::plan);
+            plans.map(|(deployment, plan)| (entry.count, deployment, plan))
         })
     }
 
     /// The number of the commit that planned a unit.
     pub(crate) fn planned(&self, unit: UnitId) -> Option<u32> {
-        self.plans().find(|(_, planned)| planned.plan.unit(unit).is_some()).map(|(count, _)| count)
+        self.plans().find(|(_, _, plan)| plan.unit(unit).is_some()).map(|(count, ..)| count)
     }
 
     /// The state that it comes to.

@@ -104,9 +104,11 @@ fn intent(scene: &Scene) -> String {
 
 fn brief(event: &Event) -> String {
     match event {
-        Event::DeploymentPlanned(e) => {
-            let steps: Vec<_> = e.plan.steps.iter().map(|step| step.step).collect();
-            format!("DeploymentPlanned slot {:?} blue {:?} {steps:?}", e.plan.slot, e.plan.blue)
+        event if event.plan().is_some() => {
+            let plan = event.plan().map(|(_, plan)| plan);
+            let steps: Vec<_> = plan.iter().flat_map(|plan| &plan.steps).map(|step| step.step).collect();
+            let (slot, blue) = plan.map(|plan| (&plan.slot[..], &plan.blue[..])).unwrap_or_default();
+            format!("{} slot {slot:?} blue {blue:?} {steps:?}", event.kind().name)
         }
         other => format!("{other:?}"),
     }

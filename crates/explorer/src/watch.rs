@@ -2,6 +2,7 @@
 
 use cutover_domain::workload::Workload;
 use cutover_events::deployment::{ImageWish, IntentQueued, IntentSuperseded, Wish};
+use cutover_events::plan::Plan;
 use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
 
 use crate::ids;
@@ -66,12 +67,17 @@ impl Course {
                 self.over(work, e.deployment);
                 self.end(e.deployment, End::Failed)
             }
-            Event::DeploymentPlanned(e) => {
-                if let Some(broken) = cutover_domain::plan::lint(&e.plan).first() {
-                    return Err(format!("lint: {}", broken.0));
+            Event::DeploymentPlanned(e) => plan_is_sound(&e.plan, log),
+            Event::RestorePlanned(e) => {
+                let was = work.open.as_ref().and_then(|open| open.was.as_ref()).map(|slot| slot.release);
+                if e.plan.release != was {
+                    return Err(format!("{:?} is restored, and {was:?} ran", e.plan.release));
                 }
-                let twice = e.plan.units.iter().find(|unit| log.planned(unit.unit).is_some());
-                twice.map_or(Ok(()), |unit| Err(format!("{} is planned a second time", unit.unit)))
+                plan_is_sound(&e.plan, log)
+            }
+            Event::DowntimeOpened(e) => {
+                self.farewell(e.generation, &[]);
+                Ok(())
             }
             Event::SwapCommitted(e) => {
                 self.farewell(e.generation, &e.to);
@@ -90,7 +96,14 @@ impl Course {
     /// An event has changed the state to this; `active` ran before.
     pub(crate) fn after(&mut self, active: Option<ReleaseId>, work: &Workload, event: &Event) -> Result<(), Lie> {
         let runs = work.active.as_ref().map(|slot| slot.release);
-        if runs == active || matches!(event, Event::DeploymentSucceeded(_)) {
+        let right = match event {
+            Event::DeploymentSucceeded(_) => true,
+            Event::DowntimeOpened(_) => runs.is_none(),
+            // What a restore has brought back.
+            Event::DeploymentFailed(_) => active.is_none() && runs.is_some_and(|id| proven(work, id)),
+            _ => false,
+        };
+        if runs == active || right {
             return Ok(());
         }
         Err(format!("{} changes what runs from {active:?} to {runs:?}", event.kind().name))
@@ -153,9 +166,21 @@ impl Course {
     }
 }
 
+fn proven(work: &Workload, id: ReleaseId) -> bool {
+    work.release(id).is_some_and(|release| release.proven)
+}
+
+fn plan_is_sound(plan: &Plan, log: &Log) -> Result<(), Lie> {
+    if let Some(broken) = cutover_domain::plan::lint(plan).first() {
+        return Err(format!("lint: {}", broken.0));
+    }
+    let twice = plan.units.iter().find(|unit| log.planned(unit.unit).is_some());
+    twice.map_or(Ok(()), |unit| Err(format!("{} is planned a second time", unit.unit)))
+}
+
 fn succeeded(work: &Workload, id: DeploymentId, active: Option<ReleaseId>) -> Result<(), Lie> {
-    let former = work.active.as_ref().map(|slot| slot.release);
     let Some(open) = work.open.as_ref().filter(|open| open.id() == id) else { return Ok(()) };
+    let former = work.active.as_ref().or(open.was.as_ref()).map(|slot| slot.release).or(work.down);
     let right = match &open.intent.wish {
         Wish::Deploy(ImageWish::Reference { .. }) => active == Some(ReleaseId(id.0)),
         Wish::Deploy(ImageWish::Current) => active == Some(ReleaseId(id.0)) || active == former,

@@ -81,6 +81,8 @@ struct Tale {
     queued: Stamp,
     ended: Option<Stamp>,
     units: Vec<(UnitId, String)>,
+    /// What brings the release of before back, which is not what was wished.
+    restored: Vec<UnitId>,
     over: bool,
 }
 
@@ -103,7 +105,7 @@ impl Tale {
             output: None,
             serving: String::new(),
         };
-        Self { id, view, queued: Stamp::default(), ended: None, units: Vec::new(), over: false }
+        Self { id, view, queued: Stamp::default(), ended: None, units: Vec::new(), restored: Vec::new(), over: false }
     }
 
     fn hear(&mut self, sealed: &Sealed) {
@@ -130,13 +132,19 @@ impl Tale {
         if let Event::DeploymentPlanned(e) = event {
             self.view.release = e.plan.release.map(|release| release.to_string());
             self.view.bake_ms = Some(e.plan.policy.bake_ms);
-            self.units = e.plan.units.iter().map(|unit| (unit.unit, unit.name.clone())).collect();
+        }
+        if let Some((_, plan)) = event.plan() {
+            self.units.extend(plan.units.iter().map(|unit| (unit.unit, unit.name.clone())));
+        }
+        if let Event::RestorePlanned(e) = event {
+            self.restored.clone_from(&e.plan.slot);
         }
         if let Event::SwapCommitted(_) = event {
             self.view.stage = Stage::Swapping;
         }
-        if let Event::Swapped(_) = event
+        if let Event::Swapped(e) = event
             && self.view.stage == Stage::Swapping
+            && !e.to.iter().any(|unit| self.restored.contains(unit))
         {
             self.view.stage = Stage::Watching;
             self.view.live_after_ms = Some(at.wall_ms.saturating_sub(self.queued.wall_ms));

@@ -2,8 +2,10 @@
 
 use cutover_domain::plan::Ask;
 use cutover_domain::workload::Release;
-use cutover_events::plan::{Strategy, Template, Why};
-use cutover_events::workload::{Check, Health, Policy, Route};
+use cutover_events::plan::Template;
+use std::net::{IpAddr, Ipv4Addr};
+
+use cutover_events::workload::{Check, Health, Policy, PublishedPort, Route, Transport};
 
 use crate::budget::Budget;
 
@@ -91,14 +93,19 @@ pub(crate) struct Settings {
     pub(crate) replicas: u16,
     /// Whether readiness is probed over HTTP; otherwise the liveness window counts.
     pub(crate) health: bool,
+    /// Whether it has a port of the host, which makes it exclusive.
+    pub(crate) alone: bool,
     pub(crate) bake_ms: u64,
     pub(crate) standby_ms: u64,
     pub(crate) keep_releases: u16,
 }
 
+const HOST_PORT: PublishedPort =
+    PublishedPort { address: IpAddr::V4(Ipv4Addr::LOCALHOST), host: 5432, container: 80, transport: Transport::Tcp };
+
 /// One container with a health check, a bake, no standby.
 pub(crate) const PLAIN: Settings =
-    Settings { replicas: 1, health: true, bake_ms: 10_000, standby_ms: 0, keep_releases: 10 };
+    Settings { replicas: 1, health: true, alone: false, bake_ms: 10_000, standby_ms: 0, keep_releases: 10 };
 
 impl Settings {
     /// With what blue-green deployments come with by default, shorter.
@@ -112,6 +119,7 @@ impl Settings {
             stop_timeout_ms: 10_000,
             stop_signal: 0,
             keep_releases: self.keep_releases,
+            restore_timeout_ms: 40_000,
         }
     }
 
@@ -122,7 +130,12 @@ impl Settings {
             release: Some(release.id),
             full_name: "s/w".into(),
             wanted: None,
-            template: Template { image: release.image.to_string(), port: Some(80), ..Template::default() },
+            template: Template {
+                image: release.image.to_string(),
+                port: Some(80),
+                ports: if self.alone { vec![HOST_PORT] } else { Vec::new() },
+                ..Template::default()
+            },
             routes: vec![Route { host: "s".into(), path: "/".into(), port: 80, strip: false }],
             health: self.health.then_some(Health { check, port: 80, interval_ms: 100, timeout_ms: 100 }),
             policy: self.policy(),

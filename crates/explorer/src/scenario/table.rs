@@ -14,6 +14,8 @@ const SHORT_STANDBY: Settings = Settings { bake_ms: 0, standby_ms: 15_000, ..PLA
 const TWO: Settings = Settings { replicas: 2, bake_ms: 0, ..PLAIN };
 const NO_HEALTH: Settings = Settings { health: false, bake_ms: 0, ..PLAIN };
 
+const ALONE: Settings = Settings { alone: true, bake_ms: 0, ..PLAIN };
+
 /// A scenario on one row of settings, with no fault of its own.
 const fn of(name: &'static str, settings: &'static [Settings], script: &'static [Asked]) -> Scenario {
     Scenario { name, settings, before: &[], script, wins: None, own: Budget::of(&[]) }
@@ -73,6 +75,23 @@ pub(crate) const ALL: &[Scenario] = &[
     of("the daemon restarts during a swap", &[QUICK], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Daemon, 1)])),
     of("the tail of the log is gone", &[QUICK], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Tail, 1)])),
     of("the host sleeps", &[PLAIN], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Stall, 1)])),
+    of("alone, first deployment", &[ALONE], &[GOOD]).won_by(0),
+    of("alone, first deployment ends at start", &[ALONE], &[person(Deploy(Exits))]),
+    of("alone, deploy again", &[ALONE], &[GOOD]).after(&[GOOD]).won_by(1),
+    of("alone, ends at start and is restored (X3)", &[ALONE], &[person(Deploy(Exits))]).after(&[GOOD]),
+    of("alone, never listens and is restored", &[ALONE], &[person(Deploy(Silent))]).after(&[GOOD]),
+    of("alone, bad, then good", &[ALONE], &[person(Deploy(Exits)), GOOD]).after(&[GOOD]).won_by(2),
+    of("alone, two deployments", &[ALONE], &[GOOD, GOOD]).after(&[GOOD]).won_by(2),
+    of("alone, recreate, recreate, rollback (X2)", &[ALONE], &[person(Rollback)]).after(&[GOOD, GOOD]).won_by(2),
+    of("alone, restart", &[ALONE], &[person(Restart)]).after(&[GOOD]).won_by(1),
+    of("alone, a standby is left (X1)", &[STANDBY, ALONE], &[person(Current)]).after(&[GOOD, GOOD]).won_by(2),
+    of("alone, the container dies (X4)", &[ALONE], &[]).after(&[GOOD]).with(Budget::of(&[(Fault::Exit, 1)])),
+    of("alone, a restore dies and it is down (X5)", &[ALONE], &[person(Deploy(Exits))])
+        .after(&[GOOD])
+        .with(Budget::of(&[(Fault::Exit, 1)])),
+    of("alone, the host restarts", &[ALONE], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Reboot, 1)])),
+    of("alone, the proxy restarts", &[ALONE], &[GOOD]).after(&[GOOD]).won_by(1).with(Budget::of(&[(Fault::Router, 1)])),
+    of("alone, teardown", &[ALONE], &[person(Teardown)]).after(&[GOOD]).won_by(1),
     of("connections are cut at the end of the drain", &[PLAIN], &[GOOD])
         .after(&[GOOD])
         .won_by(1)
