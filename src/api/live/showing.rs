@@ -11,7 +11,7 @@ use crate::api::views::{
     ContainerView, HeldView, HeldWord, LogsView, OutputView, ReleaseView, ReleasesView, Role, RollbackCost, ShowView,
     StatusView, WorkloadState, WorkloadView,
 };
-use crate::projections::ContainerRow;
+use crate::projections::{ContainerRow, Rows};
 
 impl LiveBackend {
     pub(super) fn shown(&self, name: &WorkloadName, revision: Option<u32>) -> Result<ShowView, Refusal> {

@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Postgres {
         /// How many redeployments, and how many kills.
         #[arg(long, default_value_t = 10)]
-        n: usize,
+        n: u32,
     },
     /// A workload calls others of its project by name while they are replaced: no call fails.
     Names {
