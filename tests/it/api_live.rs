@@ -57,6 +57,8 @@ fn spec(bake_ms: u64) -> Spec {
         routes: vec![Route { host: "app.test".into(), path: "/".into(), port: 8080, strip: false }],
         env: Vec::new(),
         command: None,
+        mounts: Vec::new(),
+        ports: Vec::new(),
         limits: Default::default(),
         hardening: Default::default(),
         health: None,
@@ -100,6 +102,7 @@ impl Engine {
             outputs: outputs.clone(),
             world: world.clone(),
             clock,
+            host: Arc::new(cutover::adapters::host::MemoryHost::default()),
             epoch,
             effects_at_once: 4,
         });
