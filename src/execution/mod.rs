@@ -12,8 +12,8 @@ mod planning;
 mod probing;
 mod tending;
 
-pub use fitting::Unfit;
 pub use examine::{Examined, Verdict};
+pub use fitting::Unfit;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
