@@ -83,14 +83,16 @@ impl LiveBackend {
         }
         let state = self.commands.live().cell(id).state();
         let over = state.teardown == Teardown::Done && state.queue.is_empty();
-        let ended = self.commands.live().with_deployments(|all| all.last_ended(id)).filter(|_| over);
+        let before = self.commands.live().with_deployments(|all| {
+            let ended = all.last_ended(id)?;
+            Some((ended, all.begins(ended)?.position))
+        });
+        let ended = before.filter(|_| over);
         let accepted = match ended {
-            // What is torn down already has volumes all the same.
-            Some(deployment) => AcceptedView {
-                deployment_id: deployment.to_string(),
-                workload: self.full_name(id),
-                position: self.commands.log().head().position,
-            },
+            // What is torn down already has volumes all the same; who waits sees the end of that teardown.
+            Some((deployment, position)) => {
+                AcceptedView { deployment_id: deployment.to_string(), workload: self.full_name(id), position }
+            }
             None => self.queue(&asker, id, Wish::Teardown).await?,
         };
         let deployment = accepted.deployment_id.parse().map_err(|_| Refusal::Internal("an id is damaged".into()))?;

@@ -48,6 +48,7 @@ pub(super) async fn try_all(inputs: &mut Inputs<'_>) -> Result {
     let mut cases = broken(&stand.project);
     cases.extend(names(&stand.project));
     cases.extend(values(&stand.project));
+    cases.extend(of_the_host(&stand.project));
     for case in cases {
         let path = stand.folder().join("bad.toml");
         std::fs::write(&path, &case.file)?;
@@ -163,6 +164,24 @@ fn values(project: &str) -> Vec<Case> {
         with("env of a wrong type", "env = [1]", &["env"]),
         with("env name with =", "env = { \"A=B\" = \"1\" }", &["env"]),
         with("secret before its time", "env = { A = \"${secret:x}\" }", &["not yet supported"]),
+        with("memory that is no size", "memory = \"much\"", &["memory"]),
+        with("hardening of another word", "hardening = \"medium\"", &["hardening", "strict"]),
+        with("trigger that is none", "deploy = \"whenever\"", &["deploy"]),
+        with("policy, unknown key", "[workloads.other.policy]\nbakee = \"1s\"", &["bakee", "bake"]),
+        with("policy, no duration", "[workloads.other.policy]\nbake = \"soon\"", &["bake"]),
+        with("policy, negative", "[workloads.other.policy]\ndrain = \"-1s\"", &["drain"]),
+        with("a key twice", "port = 9090", &["duplicate", "bad.toml:7"]),
+    ]
+}
+
+/// What a workload asks of the host, as far as the file alone can tell.
+fn of_the_host(project: &str) -> Vec<Case> {
+    let with = |name, more, says: &[&'static str]| Case {
+        name,
+        file: Parts { more, ..Parts::default() }.file(project).into_bytes(),
+        says: says.to_vec(),
+    };
+    vec![
         with("replicas with a volume", "replicas = 2\nvolumes = [\"a:/b\"]", &["replicas", "a:/b:shared"]),
         with("replicas with a port", "replicas = 2\nports = [\"1:1\"]", &["replicas"]),
         with("replicas with recreate", "replicas = 2\nstrategy = \"recreate\"", &["replicas", "recreate"]),
@@ -189,12 +208,5 @@ fn values(project: &str) -> Vec<Case> {
             "[workloads.other.policy]\nrestore_timeout = \"0s\"",
             &["restore_timeout"],
         ),
-        with("memory that is no size", "memory = \"much\"", &["memory"]),
-        with("hardening of another word", "hardening = \"medium\"", &["hardening", "strict"]),
-        with("trigger that is none", "deploy = \"whenever\"", &["deploy"]),
-        with("policy, unknown key", "[workloads.other.policy]\nbakee = \"1s\"", &["bakee", "bake"]),
-        with("policy, no duration", "[workloads.other.policy]\nbake = \"soon\"", &["bake"]),
-        with("policy, negative", "[workloads.other.policy]\ndrain = \"-1s\"", &["drain"]),
-        with("a key twice", "port = 9090", &["duplicate", "bad.toml:7"]),
     ]
 }

@@ -16,6 +16,9 @@ pub(super) struct Holder {
     port: u16,
 }
 
+/// Its name, the project, the lines of the workload, exit codes, and what must be said.
+type Case<'a> = (&'a str, &'a str, String, &'a [i32], &'a [&'a str]);
+
 /// A file with one workload that nothing leads to.
 fn file(project: &str, name: &str, lines: &str) -> String {
     format!("project = \"{project}\"\n\n[workloads.{name}]\nimage = \"cutover-lab/sample:v1\"\n{lines}\n")
@@ -47,7 +50,7 @@ pub(super) async fn try_all(inputs: &mut Inputs<'_>, holder: &Holder) -> Result 
     let pid = format!("pid {}", std::process::id());
     let proxy = stand.proxy.port();
     let port = holder.port;
-    let cases: [(&str, &str, String, &[i32], &[&str]); 10] = [
+    let cases: [Case<'_>; 10] = [
         ("a volume of another project", &elsewhere, format!("volumes = [\"{held}:/x:ro\"]"), CONFLICT, &[&held, &name]),
         (
             "a volume held alone",

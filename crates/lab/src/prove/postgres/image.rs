@@ -47,7 +47,6 @@ pub(super) async fn make(docker: &Docker, tag: &str, env: &str) -> Result<String
         r#"ENTRYPOINT ["/start"]"#.to_owned(),
         format!("USER {USER}"),
         "EXPOSE 5432".to_owned(),
-        "STOPSIGNAL SIGINT".to_owned(),
         format!("ENV PATH={}/bin:/bin", package.display()),
         format!("ENV VERSION={tag}"),
         format!("LABEL {}={fingerprint}", labels::SAMPLE),

@@ -78,7 +78,7 @@ impl<'a> Db<'a> {
         let file = format!(
             "project = \"{}\"\n\n[workloads.{DB}]\nimage = \"{}\"\nvolumes = [\"{}:/data\"]\nports = [\"{}:5432\"]\n\
              health = \"tcp:5432\"\nstrategy = \"recreate\"\n\n[workloads.{DB}.policy]\ngate_timeout = \"30s\"\n\
-             stop_timeout = \"30s\"\nrestore_timeout = \"60s\"\n",
+             stop_timeout = \"30s\"\nstop_signal = \"SIGINT\"\nrestore_timeout = \"60s\"\n",
             self.stand.project,
             self.images[0],
             self.volume(),
