@@ -118,7 +118,7 @@ impl Scene {
             self.forget_newest();
             self.log = self.log.shorter().unwrap_or_default();
         }
-        self.course.tails += 1;
+        self.course.tail_gone();
         let unknown = |unit| whole.planned(unit).is_some_and(|commit| commit > self.log.count());
         let ahead = self.world.containers().any(|body| unknown(body.unit));
         let late: Vec<_> = self.world.pending().to_vec();

@@ -19,31 +19,40 @@ impl Scene {
             return Ok(());
         }
         self.replays()?;
-        let observed = self.world.observed(WORKLOAD, HEAD);
-        if !rests(&self.work, &observed) {
-            return Err("stuck: something is left to do, and nothing does it".into());
+        if self.work.open.is_some() || !self.work.queue.is_empty() {
+            return Err("stuck: a deployment has no end, and nothing moves it on".into());
         }
         if let Some(n) = (0..case.scenario.wishes()).find(|n| self.course.ends[*n] == End::None) {
             return Err(format!("stuck: the wish {n} has no end"));
         }
-        let gone = self.course.ends.contains(&End::Gone);
-        if gone && self.left.untouched(&case.budget, &[Fault::Tail]) {
+        if self.course.ends.contains(&End::Gone) && self.left.untouched(&case.budget, &[Fault::Tail]) {
             return Err("a wish was accepted, and the log does not hold it".into());
         }
-        let unknown = observed.containers.iter().any(|seen| !seen.witnessed);
-        // What is ill for good cannot be routed again once the proxy has forgotten it.
-        let ill = |unit: UnitId| {
-            ids::program(unit) == Program::Sickens && self.world.unit(unit).is_some_and(|body| !body.ready())
-        };
-        let stays_ill = self.work.active.as_ref().is_some_and(|slot| slot.units.iter().any(|unit| ill(*unit)));
-        if let Some(breach) = at_rest(&self.work, &observed).first().filter(|_| !unknown && !stays_ill) {
-            return Err(breach.to_string());
-        }
-        let ready = |unit: &UnitId| ill(*unit) || self.world.unit(*unit).is_some_and(|body| body.ready());
-        if self.work.active.as_ref().is_some_and(|slot| !slot.units.iter().all(ready)) {
-            return Err("an active container is not ready at rest".into());
+        let active: &[UnitId] = self.work.active.as_ref().map_or(&[], |slot| &slot.units);
+        // What runs and is ill for good is not repaired, and not routed again once the proxy has forgotten it; what
+        // serves in its place stays routed, although it is listed for removal.
+        if !active.iter().any(|unit| self.ill(*unit)) {
+            self.tidy(active)?;
         }
         self.won(case)
+    }
+
+    /// Nothing is left to do, the world is as the log says, and what is active is ready.
+    fn tidy(&self, active: &[UnitId]) -> Result<(), Lie> {
+        let observed = self.world.observed(WORKLOAD, HEAD);
+        if !rests(&self.work, &observed) {
+            return Err("stuck: something is left to do, and nothing does it".into());
+        }
+        let unknown = observed.containers.iter().any(|seen| !seen.witnessed);
+        if let Some(breach) = at_rest(&self.work, &observed).first().filter(|_| !unknown) {
+            return Err(breach.to_string());
+        }
+        let ready = |unit: &UnitId| self.world.unit(*unit).is_some_and(|body| body.ready());
+        if active.iter().all(ready) { Ok(()) } else { Err("an active container is not ready at rest".into()) }
+    }
+
+    fn ill(&self, unit: UnitId) -> bool {
+        ids::program(unit) == Program::Sickens && self.world.unit(unit).is_some_and(|body| !body.ready())
     }
 
     /// The wish that the scenario names has succeeded, and what it asked for is what runs.

@@ -10,7 +10,7 @@ use cutover_domain::{invariants, observed::Restart};
 use cutover_events::{BootId, DeploymentId, Event, UnitId, WorkloadId};
 use cutover_world::{Request, World};
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Fault};
 use crate::digest::{Digester, EPOCH_MS, digest};
 use crate::log::Log;
 use crate::scenario::Scenario;
@@ -259,6 +259,7 @@ impl Scene {
         let mut work = Workload::clone(&self.work);
         for event in events.iter() {
             self.course.before(&work, &self.log, event)?;
+            self.shown(case, event)?;
             let active = work.active.as_ref().map(|slot| slot.release);
             evolve(&mut work, event, at).map_err(|lie| lie.to_string())?;
             self.course.after(active, &work, event)?;
@@ -271,6 +272,19 @@ impl Scene {
         self.log = self.log.with(events, at);
         self.replace(case, work);
         Ok(())
+    }
+
+    /// A swap is noted only when the proxy has shown it; since then only a restart can have made it forget.
+    fn shown(&self, case: &Case, event: &Event) -> Result<(), Lie> {
+        let kept = self.left.untouched(&case.budget, &[Fault::Router, Fault::Reboot, Fault::Tail]);
+        match event {
+            Event::Swapped(e) if kept && self.generation() < e.generation => Err(format!(
+                "Swapped to generation {} is noted, and the proxy shows {}",
+                e.generation,
+                self.generation()
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// From here on the log says this.

@@ -153,6 +153,12 @@ impl Course {
         self.end(e.deployment, End::Superseded)
     }
 
+    /// The tail of the log is gone, and with it what was superseded last.
+    pub(crate) fn tail_gone(&mut self) {
+        self.tails += 1;
+        self.superseded = false;
+    }
+
     /// From this generation on the route may lead nowhere.
     fn farewell(&mut self, generation: u64, to: &[UnitId]) {
         if to.is_empty() && generation < 128 {
