@@ -93,19 +93,20 @@ pub(crate) struct Settings {
     pub(crate) replicas: u16,
     /// Whether readiness is probed over HTTP; otherwise the liveness window counts.
     pub(crate) health: bool,
-    /// Whether it has a port of the host, which makes it exclusive.
-    pub(crate) alone: bool,
+    /// A port of the host, which makes it exclusive.
+    pub(crate) port: Option<PublishedPort>,
     pub(crate) bake_ms: u64,
     pub(crate) standby_ms: u64,
     pub(crate) keep_releases: u16,
 }
 
-const HOST_PORT: PublishedPort =
+/// What makes a workload exclusive.
+pub(crate) const HOST_PORT: PublishedPort =
     PublishedPort { address: IpAddr::V4(Ipv4Addr::LOCALHOST), host: 5432, container: 80, transport: Transport::Tcp };
 
 /// One container with a health check, a bake, no standby.
 pub(crate) const PLAIN: Settings =
-    Settings { replicas: 1, health: true, alone: false, bake_ms: 10_000, standby_ms: 0, keep_releases: 10 };
+    Settings { replicas: 1, health: true, port: None, bake_ms: 10_000, standby_ms: 0, keep_releases: 10 };
 
 impl Settings {
     /// With what blue-green deployments come with by default, shorter.
@@ -133,7 +134,7 @@ impl Settings {
             template: Template {
                 image: release.image.to_string(),
                 port: Some(80),
-                ports: if self.alone { vec![HOST_PORT] } else { Vec::new() },
+                ports: self.port.into_iter().collect(),
                 ..Template::default()
             },
             routes: vec![Route { host: "s".into(), path: "/".into(), port: 80, strip: false }],

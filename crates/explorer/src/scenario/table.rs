@@ -2,7 +2,7 @@
 
 use super::Program::{Dies, Exits, Good, Sickens, Silent};
 use super::Say::{Cancel, Current, Deploy, Restart, Rollback, RollbackTo, Teardown};
-use super::{Asked, PLAIN, Scenario, Settings, machine, person};
+use super::{Asked, HOST_PORT, PLAIN, Scenario, Settings, machine, person};
 use crate::budget::{Budget, Fault};
 
 const GOOD: Asked = person(Deploy(Good));
@@ -14,7 +14,7 @@ const SHORT_STANDBY: Settings = Settings { bake_ms: 0, standby_ms: 15_000, ..PLA
 const TWO: Settings = Settings { replicas: 2, bake_ms: 0, ..PLAIN };
 const NO_HEALTH: Settings = Settings { health: false, bake_ms: 0, ..PLAIN };
 
-const ALONE: Settings = Settings { alone: true, bake_ms: 0, ..PLAIN };
+const ALONE: Settings = Settings { port: Some(HOST_PORT), bake_ms: 0, ..PLAIN };
 
 /// A scenario on one row of settings, with no fault of its own.
 const fn of(name: &'static str, settings: &'static [Settings], script: &'static [Asked]) -> Scenario {
