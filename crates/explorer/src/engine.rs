@@ -7,6 +7,7 @@ use cutover_events::{BootId, Event};
 use cutover_world::{LiveRestore, Request, TableFate};
 
 use crate::ids;
+use crate::request::Outcome;
 use crate::scenario::{Asked, By, Say};
 use crate::scene::{Case, HEAD, Lie, Mind, Scene, WORKLOAD};
 use crate::watch::{End, WISHES};
@@ -17,9 +18,10 @@ const CHECKED: u64 = 16;
 
 impl Scene {
     /// Somebody asks for the next thing; unheard, he asks for it again.
-    pub(crate) fn wish(&mut self, case: &Case, heard: bool) -> Result<(), Lie> {
+    pub(crate) fn wish(&mut self, case: &Case, outcome: Outcome) -> Result<(), Lie> {
         let n = case.scenario.before.len() + usize::from(self.course.asked);
         let Some(asked) = case.scenario.asked(n) else { return Ok(()) };
+        let heard = outcome == Outcome::Done;
         self.course.asked += u8::from(heard);
         self.say(case, n, asked)?;
         // Who does not hear that he was refused asks again, and may be accepted then.

@@ -30,6 +30,7 @@ use budget::Budget;
 /// Walks every interleaving of the protocol with a budget of faults; the last line is `ok …` or `short …`.
 #[derive(Parser)]
 #[command(version)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 struct Cli {
     /// Faults that a history may hold: crash=2,late=1 (crash, late, flap, rm, lost, router, exit, daemon, reboot, tail,
     /// stall, cut), or six figures for the first six. Several budgets: several times.

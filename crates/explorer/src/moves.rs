@@ -287,8 +287,8 @@ impl Scene {
             Move::Write => self.write(case),
             Move::Ask(outcome) => self.perform(case, outcome),
             Move::TakeAway(at, outcome) => self.take_away(case, usize::from(at), outcome),
-            Move::Wish => self.wish(case, true),
-            Move::WishUnheard => self.wish(case, false),
+            Move::Wish => self.wish(case, Outcome::Done),
+            Move::WishUnheard => self.wish(case, Outcome::Unheard),
             Move::Resume => self.resume(case),
             Move::Land(at) => match self.world.cancel(usize::from(at)) {
                 Some(request) => self.arrive(request).map(drop),

@@ -81,6 +81,7 @@ pub(crate) struct Mind {
 }
 
 /// What the lane is about to do.
+#[expect(clippy::large_enum_variant, reason = "boxed, it would be allocated at every look that asks for something")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// To look.

@@ -25,7 +25,6 @@ pub(crate) fn tell(case: &Case, trail: &[Move]) -> Told {
             told.points.push(point.clone());
             told.lines.push(format!("{step:?} at {point}"));
         }
-        let written = scene.log.count();
         let after = match scene.after(case, *step) {
             Ok(after) => after,
             Err(_) => {
@@ -33,7 +32,7 @@ pub(crate) fn tell(case: &Case, trail: &[Move]) -> Told {
                 break;
             }
         };
-        last.count(&scene, *step, after.log.count() > written);
+        last.count(&scene, *step, &after);
         told.lines.extend(line(&scene, *step, &after));
         scene = after;
     }
@@ -49,8 +48,8 @@ struct Last {
 }
 
 impl Last {
-    fn count(&mut self, before: &Scene, step: Move, written: bool) {
-        if written {
+    fn count(&mut self, before: &Scene, step: Move, after: &Scene) {
+        if after.log.count() > before.log.count() {
             self.appends += 1;
             self.effect = false;
         }

@@ -1,5 +1,6 @@
 //! The walk: depth first over every interleaving, each state once.
 
+use crate::budget::Fault;
 use crate::moves::Move;
 use crate::scene::{Case, Lie, Scene};
 use crate::visited::{MOST_STATES, Met, Visited};
@@ -47,8 +48,8 @@ struct Frame {
     alive: bool,
     /// Where progress leads, while that is open.
     leads: Vec<u32>,
-    /// The move that led here is no fault.
-    progress: bool,
+    /// What the move that led here cost.
+    by: Option<Fault>,
 }
 
 /// Walks through one case.
@@ -89,7 +90,7 @@ impl<'a> Walk<'a> {
     }
 
     fn run(&mut self, scene: Scene) -> Verdict {
-        let first = self.enter(scene, true);
+        let first = self.enter(scene, None);
         if let Err(lie) = first {
             return Verdict::Violated(lie, Vec::new());
         }
@@ -112,7 +113,7 @@ impl<'a> Walk<'a> {
             self.moves += 1;
             self.trail.push(step);
             let after = frame.scene.after(self.case, step);
-            if let Err(lie) = after.and_then(|scene| self.enter(scene, step.fault().is_none())) {
+            if let Err(lie) = after.and_then(|scene| self.enter(scene, step.fault())) {
                 return Verdict::Violated(lie, std::mem::take(&mut self.trail));
             }
         }
@@ -120,11 +121,11 @@ impl<'a> Walk<'a> {
     }
 
     /// Takes in a state that a move has led to.
-    fn enter(&mut self, scene: Scene, progress: bool) -> Result<(), Lie> {
+    fn enter(&mut self, scene: Scene, by: Option<Fault>) -> Result<(), Lie> {
         let number = match self.visited.meet(scene.sum(self.case)) {
             Met::Known(number) => {
                 self.trail.pop();
-                self.leads_to(number, progress);
+                self.leads_to(number, by);
                 return Ok(());
             }
             Met::New(number) => number,
@@ -138,14 +139,14 @@ impl<'a> Walk<'a> {
         }
         // The last is taken first: progress before faults, so that rest is found early.
         left.reverse();
-        self.stack.push(Frame { scene, number, left, alive: rest, leads: Vec::new(), progress });
+        self.stack.push(Frame { scene, number, left, alive: rest, leads: Vec::new(), by });
         self.deepest = self.deepest.max(self.stack.len());
         Ok(())
     }
 
-    fn leads_to(&mut self, number: u32, progress: bool) {
+    fn leads_to(&mut self, number: u32, by: Option<Fault>) {
         let alive = self.visited.is_alive(number);
-        if let Some(frame) = self.stack.last_mut().filter(|frame| progress && !frame.alive) {
+        if let Some(frame) = self.stack.last_mut().filter(|frame| by.is_none() && !frame.alive) {
             frame.alive |= alive;
             if !alive && frame.number != number {
                 frame.leads.push(number);
@@ -162,7 +163,7 @@ impl<'a> Walk<'a> {
             self.open.push((frame.number, frame.leads));
         }
         self.scratch = frame.left;
-        self.leads_to(frame.number, frame.progress);
+        self.leads_to(frame.number, frame.by);
     }
 
     /// From every state rest can be reached without a further fault.
