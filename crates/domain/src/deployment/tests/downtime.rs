@@ -148,6 +148,19 @@ fn a_restore_that_ends_leaves_the_workload_down_and_it_is_tried_again_with_a_bac
 }
 
 #[test]
+fn a_repair_of_what_is_down_plans_containers_although_nothing_of_it_is_left() {
+    let mut story = restoring();
+    story.ends(3);
+    story.go_until(|story| story.state.open.is_none() && story.state.removal.is_empty());
+    story.wanted = None;
+    story.now.mono_ms += BACK_OFF_MS;
+    assert_eq!(story.next(), Next::Decide(Decision::Revive));
+    story.step();
+    story.go_on();
+    assert_eq!(active(&story), vec![unit(4)]);
+}
+
+#[test]
 fn the_next_wish_of_a_workload_that_is_down_runs_and_has_nothing_to_restore() {
     let mut story = restoring();
     story.ends(3);
