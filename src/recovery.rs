@@ -177,6 +177,14 @@ pub async fn queue_revision(
     Ok(deployment)
 }
 
+/// Whether the reference of a new revision cannot be filled in yet: the first change from outside deploys it, and no
+/// start of the engine does.
+#[must_use]
+pub fn waits_for_a_change(spec: &cutover_events::workload::Spec, state: &cutover_domain::workload::Workload) -> bool {
+    let Source::Image(image) = &spec.source;
+    image.reference.contains('{') && state.active.is_none()
+}
+
 /// What a revision wishes: its image when the image line is new, otherwise what runs with the new settings; nothing,
 /// when the reference waits for its first change.
 #[must_use]

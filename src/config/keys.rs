@@ -7,6 +7,8 @@ use cutover_domain::file::check;
 use cutover_domain::file::quantity;
 use cutover_domain::file::strict::quoted;
 
+use cutover_proxy::config::{AccessLog, Network};
+
 use super::parts::{Config, LogFormat};
 
 /// One key.
@@ -54,7 +56,8 @@ pub(super) const TOP: &[&str] = &["data_dir", "api", "proxy", "hooks", "docker",
 /// The keys of a section; `None` for what is no section.
 pub(super) fn of_section(name: &str) -> Option<&'static [&'static str]> {
     Some(match name {
-        "api" | "proxy" => &["listen"],
+        "api" => &["listen"],
+        "proxy" => &["listen", "trusted", "access_log"],
         "hooks" => &["host"],
         "docker" => &["socket"],
         "limits" => &["effects", "keep_bodies", "keep_output"],
@@ -95,6 +98,25 @@ pub(super) const KEYS: &[Key] = &[
         doc: "Addresses and ports that requests come in on; read when the proxy starts. Add \"[::]:80\" for IPv6.\n\
               Default: \"0.0.0.0:80\" as root, otherwise \"127.0.0.1:8080\": others may not have port 80.",
         value: Value::List { set: set_listen, get: |c| c.proxy.listen.iter().map(SocketAddr::to_string).collect() },
+    },
+    Key {
+        path: "proxy.trusted",
+        doc: "Addresses and networks, as in \"10.0.0.0/8\", of proxies in front of this one: what they say in\n\
+              X-Forwarded-* and Forwarded is kept; what anybody else says there is replaced.",
+        value: Value::List {
+            set: |c, texts| {
+                let networks = texts.iter().map(|text| Network::try_from((*text).to_owned()));
+                c.proxy.trusted = networks.collect::<Result<_, _>>()?;
+                Ok(())
+            },
+            get: |c| c.proxy.trusted.iter().map(|network| String::from(*network)).collect(),
+        },
+    },
+    Key {
+        path: "proxy.access_log",
+        doc: "Where the line that each request leaves goes: \"stdout\", \"off\" or the path (absolute) of a file, put aside\n\
+              as NAME.1 at 64 MiB. Empty: stdout, or proxy/access.log in the data folder for a proxy that serve starts.",
+        value: Value::Text { set: set_access_log, get: |c| access_log_text(c.proxy.access_log.as_ref()) },
     },
     Key {
         path: "hooks.host",
@@ -206,6 +228,28 @@ fn set_listen(config: &mut Config, texts: &[&str]) -> Result<(), String> {
     }
     config.proxy.listen = texts.iter().map(|text| address(text)).collect::<Result<_, _>>()?;
     Ok(())
+}
+
+fn set_access_log(config: &mut Config, text: &str) -> Result<(), String> {
+    config.proxy.access_log = match text {
+        "" => None,
+        "stdout" => Some(AccessLog::Stdout),
+        "off" => Some(AccessLog::Off),
+        path => Some(AccessLog::File(
+            absolute(path)
+                .map_err(|_| format!("{} is neither \"stdout\" nor \"off\" nor an absolute path", quoted(path)))?,
+        )),
+    };
+    Ok(())
+}
+
+pub(super) fn access_log_text(to: Option<&AccessLog>) -> String {
+    match to {
+        None => String::new(),
+        Some(AccessLog::Stdout) => "stdout".to_owned(),
+        Some(AccessLog::Off) => "off".to_owned(),
+        Some(AccessLog::File(path)) => path.display().to_string(),
+    }
 }
 
 fn one_host(text: &str) -> Result<String, String> {

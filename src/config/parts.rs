@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use cutover_proxy::config::{AccessLog, Network};
+
 /// Everything that can be configured.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -34,6 +36,16 @@ pub struct Api {
 pub struct Proxy {
     /// Where requests come in; at least one.
     pub listen: Vec<SocketAddr>,
+    /// Proxies in front of this one.
+    pub trusted: Vec<Network>,
+    /// Where requests are written down; `None`: on standard output, or in the data folder when an engine starts it.
+    pub access_log: Option<AccessLog>,
+}
+
+impl Proxy {
+    fn on(listen: SocketAddr) -> Self {
+        Self { listen: vec![listen], trusted: Vec::new(), access_log: None }
+    }
 }
 
 /// Deliveries.
@@ -101,7 +113,7 @@ impl Default for Config {
         Self {
             data_dir: PathBuf::from(ROOT_DATA_DIR),
             api: Api::default(),
-            proxy: Proxy { listen: vec![ROOT_LISTEN] },
+            proxy: Proxy::on(ROOT_LISTEN),
             hooks: Hooks { host: None },
             docker: Docker { socket: PathBuf::from("/var/run/docker.sock") },
             limits: Limits { effects: EFFECTS, keep_bodies_ms: KEEP_BODIES_MS, keep_output_ms: KEEP_OUTPUT_MS },
@@ -119,7 +131,7 @@ impl Config {
         let root = Self::default();
         Self {
             data_dir: state.map_or(root.data_dir, |state| state.join("cutover")),
-            proxy: Proxy { listen: vec![USER_LISTEN] },
+            proxy: Proxy::on(USER_LISTEN),
             ..root
         }
     }
@@ -130,10 +142,15 @@ impl Config {
     #[must_use]
     pub fn for_proxy(&self) -> Vec<(String, String)> {
         let listen: Vec<_> = self.proxy.listen.iter().map(SocketAddr::to_string).collect();
+        let trusted: Vec<_> = self.proxy.trusted.iter().map(|network| String::from(*network)).collect();
+        let beside_its_table = AccessLog::File(self.data_dir.join("proxy/access.log"));
+        let access_log = self.proxy.access_log.as_ref().unwrap_or(&beside_its_table);
         let key = |name: &str| format!("{}{name}", super::ENV_PREFIX);
         vec![
             (key("DATA_DIR"), self.data_dir.to_string_lossy().into_owned()),
             (key("PROXY__LISTEN"), listen.join(",")),
+            (key("PROXY__TRUSTED"), trusted.join(",")),
+            (key("PROXY__ACCESS_LOG"), super::keys::access_log_text(Some(access_log))),
             (key("HOOKS__HOST"), self.hooks.host.clone().unwrap_or_default()),
         ]
     }

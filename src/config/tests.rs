@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use cutover_proxy::config::AccessLog;
+
 use super::keys::{KEYS, TOP, of_section};
 use super::{Config, LogFormat, example};
 
@@ -44,6 +46,7 @@ fn every_key_is_known_to_its_section() {
 #[test]
 fn what_is_printed_means_the_same() {
     let given = "data_dir = \"/srv/cut over\"\napi.listen = \"[::1]:7070\"\nproxy.listen = [\"0.0.0.0:80\", \"[::]:80\"]\n\
+                 proxy.trusted = [\"10.0.0.0/8\"]\nproxy.access_log = \"/var/log/c.log\"\n\
                  [hooks]\nhost = \"Hooks.example.com\"\n[docker]\nsocket = \"/run/d.sock\"\n\
                  [limits]\neffects = 2\nkeep_bodies = \"1d\"\nkeep_output = \"36h\"\n[log]\nformat = \"json\"\n\
                  level = \"warn,cutover::store=debug\"\n";
@@ -51,6 +54,7 @@ fn what_is_printed_means_the_same() {
     assert_eq!(config.data_dir, PathBuf::from("/srv/cut over"));
     assert_eq!(config.hooks.host.as_deref(), Some("hooks.example.com"));
     assert_eq!((config.limits.effects, config.log.format), (2, LogFormat::Json));
+    assert_eq!(config.proxy.access_log, Some(AccessLog::File("/var/log/c.log".into())));
     assert_eq!(text(&config.to_string()), Ok(config));
     assert_eq!(text("proxy.listen = \"0.0.0.0:80\""), Ok(Config::default()));
 }
@@ -99,6 +103,8 @@ fn faults_have_a_place_a_key_and_what_is_allowed() {
         ("[proxy]\nlisten = []", "c.toml:2:10: proxy.listen: ", "at least one"),
         ("[proxy]\nlisten = 80", "c.toml:2:10: proxy.listen: ", "a string"),
         ("[proxy]\nlisten = [\"0.0.0.0:70000\"]", "c.toml:2:10: proxy.listen: ", "address"),
+        ("[proxy]\ntrusted = [\"ten\"]", "c.toml:2:11: proxy.trusted: ", "10.0.0.0/8"),
+        ("[proxy]\naccess_log = \"here.log\"", "c.toml:2:14: proxy.access_log: ", "\"stdout\""),
         ("proxy = 1", "c.toml:1:9: proxy: ", "a table"),
         ("[log]\nformat = \"jsn\"", "c.toml:2:10: log.format: ", "\"json\""),
         ("[log]\nlevel = \"loud\"", "c.toml:2:9: log.level: ", "\"debug\""),

@@ -98,11 +98,10 @@ impl Execution {
         sight.observed.router = entry.map(|entry| entry.map(router_seen).unwrap_or_default());
         sight.containers = containers;
         sight.table = table;
-        let plan = state.open.as_ref().and_then(|open| open.plan.as_ref());
         let asked = probed(state, &sight.observed);
-        let targets = asked.iter().filter_map(|unit| sight.containers.iter().find(|c| c.unit == *unit));
-        let targets: Vec<_> = targets.filter(|c| c.phase == Phase::Running).cloned().collect();
-        sight.probes.ask(self, plan, &targets, now_ms);
+        let running = |unit: &UnitId| sight.containers.iter().find(|c| c.unit == *unit && c.phase == Phase::Running);
+        let targets = asked.iter().filter_map(|unit| Some((running(unit)?, state.plan_with(*unit)?.clone())));
+        sight.probes.ask(&self.prober, &targets.collect::<Vec<_>>(), now_ms);
         self.show(lane);
         Ok(())
     }

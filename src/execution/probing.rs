@@ -1,6 +1,6 @@
 //! Readiness of the containers that are gated or watched: asked often at first, then at the plan's interval.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use cutover_events::plan::Plan;
 use cutover_events::workload::{Check, Health};
 use tokio::task::JoinSet;
 
-use super::Execution;
+use crate::adapters::probe::Prober;
 use crate::adapters::runtime::Container;
 
 /// First pause between two probes, ms: a container is ready 1–5 ms after its start at best (facts: docker §3).
@@ -65,13 +65,14 @@ impl Probes {
         self.asked.retain(|run, _| containers.iter().any(|c| c.id == run.id && c.started_at == run.started_at));
     }
 
-    /// Begins the probes that are due.
-    pub(super) fn ask(&mut self, execution: &Execution, plan: Option<&Arc<Plan>>, targets: &[Container], now_ms: u64) {
-        let Some(health) = plan.and_then(|plan| health_of(plan)) else { return };
-        for container in targets {
-            let Some(address) = container.address else { continue };
+    /// Begins the probes that are due, each by the plan of its container, and forgets what nobody asks for any more.
+    pub(super) fn ask(&mut self, prober: &Arc<dyn Prober>, targets: &[(&Container, Arc<Plan>)], now_ms: u64) {
+        let mut wanted = BTreeSet::new();
+        for (container, plan) in targets {
+            let (Some(address), Some(health)) = (container.address, health_of(plan)) else { continue };
             let address = SocketAddrV4::new(address, health.port);
             let run = Run { id: container.id, started_at: container.started_at.clone(), address };
+            wanted.insert(run.clone());
             let fresh = Asked { probe: UNKNOWN, pause_ms: FIRST_PAUSE_MS, due_ms: now_ms, under_way: false };
             let asked = self.asked.entry(run.clone()).or_insert(fresh);
             if asked.under_way || asked.due_ms > now_ms {
@@ -80,10 +81,11 @@ impl Probes {
             asked.under_way = true;
             asked.due_ms = now_ms + asked.pause_ms;
             asked.pause_ms = (asked.pause_ms * 3 / 2).min(u64::from(health.interval_ms));
-            let (prober, check) = (execution.prober.clone(), health.check.clone());
+            let (prober, check) = (prober.clone(), health.check.clone());
             let timeout = Duration::from_millis(u64::from(health.timeout_ms));
             self.running.spawn(async move { (run, prober.probe(address, &check, timeout).await) });
         }
+        self.asked.retain(|run, _| wanted.contains(run));
     }
 
     /// The newest answer for the present run of a container.
@@ -121,4 +123,75 @@ fn health_of(plan: &Plan) -> Option<Health> {
             timeout_ms: PORT_TIMEOUT_MS,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use cutover_domain::observed::{ImageHealth, Phase, Restart};
+    use cutover_events::plan::{Strategy, Template, Why};
+    use cutover_events::{DeploymentId, ReleaseId, UnitId, WorkloadId};
+
+    use super::*;
+
+    struct Passes;
+
+    #[async_trait]
+    impl Prober for Passes {
+        async fn probe(&self, _: SocketAddrV4, _: &Check, _: Duration) -> Answer {
+            Answer::Passed
+        }
+    }
+
+    fn container() -> Container {
+        Container {
+            id: DockerId([1; 32]),
+            name: "cutover-shop-web".into(),
+            unit: UnitId([1; 16]),
+            workload: WorkloadId([1; 16]),
+            release: ReleaseId([1; 16]),
+            deployment: DeploymentId([1; 16]),
+            witness: None,
+            phase: Phase::Running,
+            restart: Restart::No,
+            restarts: 0,
+            exit_code: 0,
+            oom_killed: false,
+            started_at: "2026-01-01T00:00:00Z".into(),
+            up_ms: 1,
+            health: ImageHealth::None,
+            address: Some([127, 0, 0, 1].into()),
+        }
+    }
+
+    fn plan() -> Plan {
+        Plan {
+            release: None,
+            strategy: Strategy::BlueGreen,
+            why: Why::Default,
+            units: Vec::new(),
+            slot: Vec::new(),
+            blue: Vec::new(),
+            adopts: false,
+            template: Template { port: Some(8080), ..Template::default() },
+            routes: Vec::new(),
+            health: None,
+            policy: Default::default(),
+            steps: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_asks_for_any_more_is_neither_due_nor_known() {
+        let (mut probes, container, plan) = (Probes::default(), container(), Arc::new(plan()));
+        let prober: Arc<dyn Prober> = Arc::new(Passes);
+        probes.ask(&prober, &[(&container, plan)], 0);
+        probes.ended().await;
+        probes.take_in(std::slice::from_ref(&container));
+        assert_eq!(probes.newest(&container).answer, Answer::Passed);
+        assert!(probes.next_due(1_000_000) < 10);
+        probes.ask(&prober, &[], 1_000_000);
+        assert_eq!(probes.next_due(1_000_000), u64::MAX);
+        assert_eq!(probes.newest(&container).answer, Answer::Unknown);
+    }
 }

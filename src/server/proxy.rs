@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use cutover_proxy::config::AccessLog;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -58,11 +59,15 @@ fn answers(socket: &Path) -> bool {
     UnixStream::connect(socket).is_ok()
 }
 
-/// Starts a proxy in a process group of its own, so that it outlives the engine.
+/// Starts a proxy in a process group of its own, so that it outlives the engine; what it may write to is its own file,
+/// unless it was asked for standard output.
 fn start(config: &Config) {
     let Ok(program) = std::env::current_exe() else { return };
     let mut command = Command::new(program);
-    command.arg("proxy").envs(config.for_proxy()).stdin(Stdio::null()).stdout(access_log(config)).process_group(0);
+    command.arg("proxy").envs(config.for_proxy()).stdin(Stdio::null()).process_group(0);
+    if config.proxy.access_log != Some(AccessLog::Stdout) {
+        command.stdout(Stdio::null());
+    }
     match command.spawn() {
         Ok(mut child) => {
             let reaper = std::thread::Builder::new().name("proxy-reaper".into());
@@ -72,12 +77,4 @@ fn start(config: &Config) {
         }
         Err(error) => tracing::error!(%error, "the proxy cannot be started"),
     }
-}
-
-/// Where a proxy that has no terminal writes its access log: `proxy/access.log`, or nowhere.
-fn access_log(config: &Config) -> Stdio {
-    let folder = config.data_dir.join("proxy");
-    let open = std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::OpenOptions::new().create(true).append(true).open(folder.join("access.log")));
-    open.map_or_else(|_| Stdio::null(), Stdio::from)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cutover::adapters::probe::MemoryProber;
 use cutover::adapters::router::MemoryRouter;
 use cutover::adapters::runtime::MemoryRuntime;
-use cutover::adapters::world::{OnStart, Program, Shared, Twin};
+use cutover::adapters::world::{OnStart, Program, Shared, TableFate, Twin};
 use cutover::clock::Clock;
 use cutover::commands::{By, Commands};
 use cutover::execution::{Execution, Parts};
@@ -68,6 +68,10 @@ fn spec(reference: &str, replicas: u16) -> Spec {
 
 impl Engine {
     async fn begin(replicas: u16) -> Self {
+        Self::apply(spec("app:1", replicas)).await
+    }
+
+    async fn apply(spec: Spec) -> Self {
         let clock = Clock::system();
         let log: Arc<dyn Log> = Arc::new(MemoryLog::begin(clock).await.unwrap());
         let twin = Twin::shared();
@@ -83,7 +87,8 @@ impl Engine {
         let commands = Commands::new(log, live);
         let workload = WorkloadId::from_ulid(clock.ulid());
         let (project, name) = ("default".into(), "web".into());
-        let apply = Apply { workload, project, name, spec: spec("app:1", replicas), deploy: true };
+        let deploy = !recovery::waits_for_a_change(&spec, &Workload::default());
+        let apply = Apply { workload, project, name, spec, deploy };
         commands.apply(By::engine(Cause::Person), vec![apply]).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut engine = Self { commands, clock, twin, workload, stop: CancellationToken::new(), task: None, folder };
@@ -236,6 +241,41 @@ async fn an_engine_that_is_started_again_goes_on_with_the_same_deployment() {
     engine.start().await;
     engine.until("it is done", |state| state.active.as_ref().is_some_and(|slot| slot.deployment == deployment)).await;
     engine.settled().await;
+    engine.end().await;
+}
+
+#[tokio::test]
+async fn a_route_that_the_router_has_lost_comes_back_although_the_engine_was_started_again() {
+    let mut engine = Engine::begin(1).await;
+    engine.until("it runs", |state| state.active.is_some()).await;
+    engine.settled().await;
+    engine.end().await;
+    engine.twin.lock().world.router_restart(TableFate::Lost);
+    engine.start().await;
+    let unit = engine.state().active.as_ref().unwrap().units[0];
+    let routed = || engine.twin.lock().world.targets(engine.workload).contains(unit);
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    while !routed() {
+        assert!(tokio::time::Instant::now() < deadline, "the router was not told");
+        tokio::task::yield_now().await;
+    }
+    engine.end().await;
+}
+
+#[tokio::test]
+async fn a_start_deploys_nothing_that_waits_for_its_first_change() {
+    let mut engine = Engine::apply(spec("app:{sha}", 1)).await;
+    let deployment = engine.deploy("app:1").await;
+    engine.until("it runs", |state| state.active.is_some()).await;
+    engine.settled().await;
+    engine.end().await;
+    engine.start().await;
+    engine.settled().await;
+    let wishes = engine.events().await.into_iter().filter_map(|event| match event {
+        Event::IntentQueued(intent) => Some(intent.deployment),
+        _ => None,
+    });
+    assert_eq!(wishes.collect::<Vec<_>>(), [deployment]);
     engine.end().await;
 }
 

@@ -190,6 +190,14 @@ impl Workload {
         open.into_iter().chain(slots).find(|plan| plan.unit(unit).is_some())
     }
 
+    /// The plan of the slot that a unit serves in, or will: its gate and its routes.
+    #[must_use]
+    pub fn plan_with(&self, unit: UnitId) -> Option<&Arc<Plan>> {
+        let open = self.open.as_ref().and_then(|open| open.plan.as_ref()).filter(|plan| plan.slot.contains(&unit));
+        let slots = self.active.iter().chain(self.standby.iter().map(|(slot, _)| slot));
+        open.or_else(|| slots.into_iter().find(|slot| slot.units.contains(&unit)).map(|slot| &slot.plan))
+    }
+
     /// Whether a list or the open deployment knows the unit.
     #[must_use]
     pub fn knows(&self, unit: UnitId) -> bool {

@@ -3,8 +3,10 @@
 //! Requests append to a shared buffer; when the writer does not keep up, lines are dropped and counted.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -21,6 +23,9 @@ const GATHER: Duration = Duration::from_millis(200);
 const FULL: usize = 64 * 1024;
 /// Room kept for one line, bytes.
 const LINE_ROOM: usize = 768;
+/// Size beyond which a log file is put aside and a new one begun, bytes: with the one before, kept as `<name>.1`, a log
+/// never takes more than twice this of the disk.
+const MAX_FILE: u64 = 64 * 1024 * 1024;
 /// Line buffers kept per thread: as many as requests are usually open on it.
 const SPARE_LINES: usize = 256;
 
@@ -52,7 +57,7 @@ impl Journal {
         let out: Box<dyn Write + Send> = match to {
             AccessLog::Off => return Ok(Self { shared: None, writer: None, figures }),
             AccessLog::Stdout => Box::new(std::io::stdout()),
-            AccessLog::File(path) => Box::new(File::options().create(true).append(true).open(path)?),
+            AccessLog::File(path) => Box::new(Rotated::open(path.clone(), MAX_FILE)?),
         };
         let shared = Arc::new(Shared::default());
         let writer = Arc::clone(&shared);
@@ -108,6 +113,47 @@ impl Drop for Journal {
         if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
             tracing::error!("the writer of the access log panicked");
         }
+    }
+}
+
+/// A file that is put aside when it is full.
+struct Rotated {
+    path: PathBuf,
+    file: File,
+    size: u64,
+    limit: u64,
+}
+
+impl Rotated {
+    fn open(path: PathBuf, limit: u64) -> std::io::Result<Self> {
+        let file = File::options().create(true).append(true).open(&path)?;
+        let size = file.metadata()?.len();
+        Ok(Self { path, file, size, limit })
+    }
+
+    /// The file of before is lost; this one becomes it.
+    fn put_aside(&mut self) -> std::io::Result<()> {
+        let mut aside = OsString::from(&self.path);
+        aside.push(".1");
+        std::fs::rename(&self.path, aside)?;
+        *self = Self::open(std::mem::take(&mut self.path), self.limit)?;
+        Ok(())
+    }
+}
+
+impl Write for Rotated {
+    /// Takes whole lines, all or nothing of a batch into one file.
+    fn write(&mut self, batch: &[u8]) -> std::io::Result<usize> {
+        if self.size > 0 && self.size + batch.len() as u64 > self.limit {
+            self.put_aside()?;
+        }
+        self.file.write_all(batch)?;
+        self.size += batch.len() as u64;
+        Ok(batch.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
     }
 }
 
@@ -205,6 +251,20 @@ mod tests {
         let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(value["uri"], "/\"\\\n\u{fffd}\u{7f}ä");
         assert_eq!(value["n"], 1_020);
+    }
+
+    #[test]
+    fn a_full_file_is_put_aside_and_only_the_one_before_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        std::fs::write(&path, b"of before\n").unwrap();
+        let mut log = Rotated::open(path.clone(), 16).unwrap();
+        for line in [&b"first\n"[..], b"second\n", b"third, beyond the limit\n", b"last\n"] {
+            log.write_all(line).unwrap();
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), b"last\n");
+        assert_eq!(std::fs::read(folder.path().join("access.log.1")).unwrap(), b"third, beyond the limit\n");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]

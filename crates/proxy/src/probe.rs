@@ -59,3 +59,34 @@ async fn one(probe: &Probe, address: SocketAddr) -> Result<(), String> {
         Err(format!("status {status}, wanted {} to {}", probe.low, probe.high))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_comes_with_the_end_of_its_connection_is_heard() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1024];
+            assert!(stream.read(&mut head).await.unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await.unwrap();
+            stream.shutdown().await.unwrap();
+        };
+        let probe = Probe {
+            port: address.port(),
+            path: Some("/".into()),
+            host: String::new(),
+            low: 200,
+            high: 299,
+            timeout_ms: 1_000,
+        };
+        let (verdict, ()) = tokio::join!(one(&probe, address), answer);
+        assert_eq!(verdict, Ok(()));
+    }
+}

@@ -11,7 +11,7 @@ use super::{LiveBackend, by};
 use crate::api::backend::{Asker, Refusal};
 use crate::api::views::{AppliedView, ApplyAsk, ApplyMode, ApplyView, DifferenceView, PlanView, PlannedView};
 use crate::commands::Error;
-use crate::recovery::{queue_revision, wish_of};
+use crate::recovery::{queue_revision, waits_for_a_change, wish_of};
 use crate::secrets::Owner;
 
 /// What is said when nothing is to be done.
@@ -119,14 +119,9 @@ impl LiveBackend {
             spec.env.push(self.variable(workload, before.map(|spec| &**spec), (name, value))?);
         }
         let (project, name) = (declared.project.clone(), declared.name.clone());
-        let deploy = mode != ApplyMode::Record && !self.waits_for_a_change(workload, &spec);
+        let state = self.commands.live().cell(workload).state();
+        let deploy = mode != ApplyMode::Record && !waits_for_a_change(&spec, &state);
         Ok(Apply { workload, project, name, spec, deploy })
-    }
-
-    /// Whether the reference cannot be filled in yet: the first change from outside deploys it, and no restart does.
-    fn waits_for_a_change(&self, workload: WorkloadId, spec: &Spec) -> bool {
-        let Source::Image(image) = &spec.source;
-        image.reference.contains('{') && self.commands.live().cell(workload).state().active.is_none()
     }
 
     fn variable(&self, id: WorkloadId, before: Option<&Spec>, (name, value): (&str, &str)) -> Result<EnvVar, Refusal> {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use cutover_proxy::config::AccessLog;
 use cutover_proxy::process::{Reexec, run};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -58,6 +59,8 @@ pub(super) fn proxy(config: &Config) -> Result<Exit, Failure> {
         listen: config.proxy.listen.clone(),
         hooks_host: config.hooks.host.clone(),
         hooks_socket: config.data_dir.join("hooks.sock"),
+        trusted_proxies: config.proxy.trusted.clone(),
+        access_log: config.proxy.access_log.clone().unwrap_or(AccessLog::Stdout),
         ..cutover_proxy::config::Config::default()
     };
     run(&data_plane, &reexec).map(|()| Exit::Ok).map_err(|error| Failure::new(Exit::Other, error.to_string()))
