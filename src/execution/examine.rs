@@ -50,7 +50,9 @@ impl Execution {
     /// Docker does not answer: nothing can be said.
     pub async fn examine(&self) -> Result<Vec<Examined>, String> {
         let mut found = Vec::new();
-        for (id, cell) in self.commands.live().cells() {
+        let registry = self.commands.live().registry();
+        let known = self.commands.live().cells().into_iter().filter(|(id, _)| registry.workloads.contains_key(id));
+        for (id, cell) in known {
             let name = self.full_name(id);
             let mut lane = Lane::new(id, cell, self.clock.mono_ms());
             found.extend(self.examine_one(&mut lane, &name).await?);

@@ -158,8 +158,9 @@ impl LiveBackend {
         let registry = self.registry();
         let known = registry.workloads.get(&apply.workload);
         let before = known.and_then(|registered| registered.revisions.last());
-        let state = self.commands.live().cell(apply.workload).state();
-        let torn_down = state.teardown != cutover_domain::workload::Teardown::No;
+        // A workload that is not known has no cell, and asking for one would make it.
+        let state = known.map(|_| self.commands.live().cell(apply.workload).state());
+        let torn_down = state.is_some_and(|state| state.teardown != cutover_domain::workload::Teardown::No);
         let unchanged = before.is_some_and(|spec| same(spec, &apply.spec)) && !torn_down && mode != ApplyMode::Pull;
         self.fits(declared, apply.clone()).await?;
         let told = before.map(|spec| difference(spec, &apply.spec)).unwrap_or_default();

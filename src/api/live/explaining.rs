@@ -1,6 +1,6 @@
 //! Why something is as it is: the chain of causes, back to a delivery or a person.
 
-use cutover_domain::workload::{Phase, Workload};
+use cutover_domain::workload::{Phase, Teardown, Workload};
 use cutover_events::{Cause, DeliveryId, DeploymentId, Event, HookId, ReleaseId, Sealed, StreamId, WorkloadId};
 
 use super::LiveBackend;
@@ -41,6 +41,7 @@ impl LiveBackend {
             }
             Why::UnderWay(deployment) => (deployment, format!("it runs nothing yet; {deployment} is under way")),
             Why::Nothing => match last {
+                Some(last) if state.teardown != Teardown::No => (last, format!("it was torn down by {last}")),
                 Some(last) => (last, format!("it runs nothing; {last} was the last to change that")),
                 None => {
                     let answer = "it was never deployed: `cutover deploy` does it, or the first delivery".into();
@@ -49,7 +50,8 @@ impl LiveBackend {
             },
         };
         let view = self.explain_deployment(deployment).await?;
-        let answer = if matches!(why(&state), Why::Nothing) { format!("{answer}: {}", view.answer) } else { answer };
+        let failed = matches!(why(&state), Why::Nothing) && state.teardown == Teardown::No;
+        let answer = if failed { format!("{answer}: {}", view.answer) } else { answer };
         Ok(ExplainView { about: full, answer, ..view })
     }
 

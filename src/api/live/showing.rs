@@ -20,7 +20,12 @@ impl LiveBackend {
         let registered = registry.workloads.get(&id).ok_or_else(|| Refusal::Internal("unregistered".into()))?;
         let newest = registered.revision();
         let revision = revision.unwrap_or(newest);
-        let unknown = || Refusal::UnknownName(format!("{} has no revision {revision}", registered.full_name()));
+        let unknown = || {
+            Refusal::UnknownName(format!(
+                "{} has no revision {revision}: the newest is {newest}",
+                registered.full_name()
+            ))
+        };
         let spec = registry.spec(id, revision).ok_or_else(unknown)?;
         let spec = super::spec::shown(&Canonical::of(&registered.project, &registered.name, spec))?;
         Ok(ShowView { workload: registered.full_name(), revision, newest, spec })

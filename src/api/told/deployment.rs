@@ -94,17 +94,18 @@ pub(super) fn step(step: Step) -> String {
     }
 }
 
-/// A step that did not come to its end.
-pub(super) fn failed(step: Step) -> String {
+/// A step that did not come to its end, and why.
+pub(super) fn failed(step: Step, why: &str) -> String {
     match step {
-        Step::Retire(unit) => format!("{unit} could not be set aside"),
-        Step::Create(unit) => format!("{unit} could not be created"),
-        Step::Start(unit) => format!("{unit} did not start"),
-        Step::Gate => "did not get ready".into(),
-        Step::Keep => "the restart policy could not be set".into(),
-        Step::Swap => "the route did not move".into(),
-        Step::Settle => "failed while it was watched".into(),
-        Step::Clear => "the way could not be cleared".into(),
+        Step::Retire(unit) => format!("{unit} could not be set aside: {why}"),
+        Step::Create(unit) => format!("{unit} could not be created: {why}"),
+        Step::Start(unit) => format!("{unit} did not start: {why}"),
+        // The reason of a gate begins with "not ready within".
+        Step::Gate => why.to_owned(),
+        Step::Keep => format!("the restart policy could not be set: {why}"),
+        Step::Swap => format!("the route did not move: {why}"),
+        Step::Settle => format!("failed while it was watched: {why}"),
+        Step::Clear => format!("the way could not be cleared: {why}"),
     }
 }
 

@@ -56,7 +56,7 @@ pub fn told(event: &Event, cause: Cause, actor: &Actor) -> Told {
         Event::ReleaseResolved(e) => normal(resolved(e)),
         Event::DeploymentPlanned(e) => normal(planned(&e.plan)),
         Event::StepSucceeded(e) => normal(step(e.step)),
-        Event::StepFailed(e) => bad(format!("{}: {}", failed(e.step), e.reason.text)),
+        Event::StepFailed(e) => bad(failed(e.step, &e.reason.text)),
         Event::SwapCommitted(e) => normal(swap(e)),
         Event::Swapped(e) if e.to.is_empty() => normal("no traffic is routed to it any more".into()),
         Event::Swapped(e) => good(format!("the route shows generation {}", e.generation)),

@@ -143,7 +143,7 @@ fn statuses() {
     every_width("status", |screen| status::overview(&view, screen));
     every_width("status-one", |screen| status::detail(&view, screen));
     let empty = StatusView { position: 0, held: Vec::new(), workloads: Vec::new() };
-    assert!(status::overview(&empty, &screen(80)).starts_with("no workloads yet"));
+    assert!(status::overview(&empty, &screen(80)).starts_with("no workloads; `cutover apply"));
 }
 
 #[test]

@@ -33,8 +33,12 @@ pub(in crate::cli) fn hooks(view: &HooksView, screen: &Screen) -> String {
 /// A new secret with what to do with it.
 pub(in crate::cli) fn secret(view: &HookSecretView) -> String {
     let hook = &view.hook;
+    let anywhere = match hook.url {
+        Some(_) => "",
+        None => "The address is a path of the proxy, on any host; [hooks] host in the configuration names one.\n",
+    };
     format!(
-        "hook {} ({})\n  address  {}\n  secret   {}\n  header   {}\nThe secret is shown once; give it to the sender now.\n",
+        "hook {} ({})\n  address  {}\n  secret   {}\n  header   {}\n{anywhere}The secret is shown once; give it to the sender now.\n",
         hook.name,
         hook.hook_id,
         address(hook),

@@ -13,6 +13,9 @@ pub(super) const AGE_COLUMNS: usize = 11;
 /// What an absolute time takes: `2026-01-31 12:00:00Z`.
 const TIME_COLUMNS: usize = 20;
 
+/// Units of time, which stay with their number.
+const UNITS: [&str; 5] = ["ms", "s", "min", "h", "d"];
+
 /// What is written on, and when.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cli) struct Screen {
@@ -122,7 +125,7 @@ fn absolute(time: &str) -> String {
 fn wrap(text: &str, columns: usize) -> Vec<String> {
     let text = clean(text);
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    for word in &words(&text) {
         let line = lines.last_mut().map_or(0, |line| width(line));
         match lines.last_mut() {
             Some(last) if line == 0 => last.push_str(word),
@@ -130,10 +133,26 @@ fn wrap(text: &str, columns: usize) -> Vec<String> {
                 last.push(' ');
                 last.push_str(word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word.clone()),
         }
     }
     lines
+}
+
+/// The words of a text; a number and its unit of time are one: `1.6 s` is not torn apart.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let bare = word.trim_end_matches([',', ';', '.', ':', ')']);
+        match words.last_mut() {
+            Some(number) if UNITS.contains(&bare) && number.ends_with(|c: char| c.is_ascii_digit()) => {
+                number.push(' ');
+                number.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
 }
 
 /// A text in at most `columns`: what does not fit goes at the front, because the end of an image reference tells more.
@@ -172,6 +191,7 @@ mod tests {
     fn words_break_between_and_never_within() {
         assert_eq!(wrap("a bb ccc", 4), ["a bb", "ccc"]);
         assert_eq!(wrap("a dep_01k9zzzzzzz b", 4), ["a", "dep_01k9zzzzzzz", "b"]);
+        assert_eq!(wrap("after 1.6 s, then", 9), ["after", "1.6 s,", "then"]);
         assert_eq!(wrap("漢字 漢字", 5), ["漢字", "漢字"]);
         assert_eq!(wrap("\u{1b}[31mred", 40), ["[31mred"]);
     }

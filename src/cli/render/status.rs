@@ -20,7 +20,7 @@ pub(in crate::cli) fn overview(view: &StatusView, screen: &Screen) -> String {
     let mut text = held(view, screen);
     if view.workloads.is_empty() {
         text.push_str(
-            &screen.hanging("", (Tone::Normal, "no workloads yet; `cutover apply FILE` registers and deploys one")),
+            &screen.hanging("", (Tone::Normal, "no workloads; `cutover apply FILE` registers and deploys one")),
         );
         return text;
     }

@@ -99,8 +99,9 @@ impl Timeline {
         let (elapsed, tone, text) = self.elapsed_of(line, id);
         let elapsed = duration(elapsed);
         let time = screen.tone(Tone::Quiet, &elapsed);
-        let pad = " ".repeat(ELAPSED.saturating_sub(elapsed.len()));
-        under(&format!("{pad}{time}"), (tone, &self.names.spoken(&text)), (ELAPSED, screen))
+        let columns = screen.time_columns().max(ELAPSED);
+        let pad = " ".repeat(columns.saturating_sub(elapsed.len()));
+        under(&format!("{pad}{time}"), (tone, &self.names.spoken(&text)), (columns, screen))
     }
 
     fn alone(&self, line: &EventLine, screen: &Screen) -> String {
