@@ -91,7 +91,7 @@ const IMPURE: &[&str] = &[
 ];
 
 /// The protocol. What walks through it takes these from the domain, and has none of its own.
-const PROTOCOL: &[&str] = &["evolve", "decide", "next", "plan", "probed", "targets"];
+const PROTOCOL: &[&str] = &["evolve", "decide", "next", "plan", "probed", "targets", "aim"];
 
 /// Where there is no second protocol: the world that is acted on, and the explorer.
 const WALKERS: &[&str] = &["crates/explorer/", "crates/world/"];

@@ -2,16 +2,16 @@
 
 use std::net::Ipv4Addr;
 
-use cutover_domain::deployment::Command;
+use cutover_domain::deployment::{Aim, Command, aim};
 use cutover_domain::observed::Class;
 use cutover_domain::plan::{Ask, Ids, lint, plan, restore};
 use cutover_domain::registry::alone;
 use cutover_domain::workload::{Open, Release, Workload};
-use cutover_events::deployment::{ImageWish, ReasonKind, ReleaseResolved, Wish};
+use cutover_events::deployment::ReasonKind;
 use cutover_events::engine::NetworkMade;
 use cutover_events::plan::{Plan, Strategy, Template};
 use cutover_events::workload::{Source, Spec};
-use cutover_events::{Cause, Event, ReleaseId, UnitId, WorkloadId};
+use cutover_events::{Cause, Event, UnitId, WorkloadId};
 
 use super::Execution;
 use super::lane::Lane;
@@ -23,10 +23,14 @@ impl Execution {
     /// The command that plans the open deployment, or first names the release that it makes current.
     pub(super) async fn plan(&self, lane: &Lane, state: &Workload) -> Result<Command, Failed> {
         let Some(open) = &state.open else { return Err(moved_on()) };
-        let Some(release) = wished(state, open)? else { return Ok(self.teardown(lane, state, open)) };
-        if release.revision != open.revision && matches!(open.intent.wish, Wish::Deploy(ImageWish::Current)) {
-            return Ok(Command::Resolved(again(open, release)));
-        }
+        let release = match aim(state, open) {
+            Aim::Nothing => return Ok(self.teardown(lane, state, open)),
+            Aim::Anew(resolved) => return Ok(Command::Resolved(*resolved)),
+            Aim::Release(release) => release,
+            Aim::Missing => {
+                return Err(Failed::for_good(ReasonKind::NoRelease, "there is no release to make current"));
+            }
+        };
         let registry = self.commands.live().registry();
         let (Some(spec), Some(registered)) =
             (registry.spec(lane.id, release.revision), registry.workloads.get(&lane.id))
@@ -79,7 +83,9 @@ impl Execution {
         let project = self.commands.live().registry().workloads.get(&lane.id).map(|known| known.project.clone());
         let network = self.network(&project.unwrap_or_default()).await?;
         let mut ids = Minted { execution: self, range: range(&network)?, units: Vec::new(), exhausted: false };
-        let made = restore(state, &self.full_name(lane.id), &mut ids).ok_or_else(moved_on)?;
+        let mut made = restore(state, &self.full_name(lane.id), &mut ids).ok_or_else(moved_on)?;
+        // Somebody may have removed the network that the former containers were on.
+        made.template.network.clone_from(&network.id);
         match self.checked(open, made, ids)? {
             Command::Planned(id, plan) => Ok(Command::Restore(id, plan)),
             other => Ok(other),
@@ -106,32 +112,6 @@ impl Execution {
 
 fn moved_on() -> Failed {
     Failed { class: Class::Transient, kind: ReasonKind::NoPlan, text: "the deployment has ended meanwhile".into() }
-}
-
-/// The release that the open deployment makes current; `None` for a teardown.
-fn wished<'a>(state: &'a Workload, open: &Open) -> Result<Option<&'a Release>, Failed> {
-    let current = || state.current_release();
-    let release = match &open.intent.wish {
-        Wish::Teardown => return Ok(None),
-        Wish::Deploy(_) => open.release.and_then(|id| state.release(id)).or_else(current),
-        Wish::Rollback(None) => state.previous_release(),
-        Wish::Rollback(Some(id)) => state.release(*id),
-        Wish::Restart | Wish::Heal => current(),
-    };
-    release.map(Some).ok_or_else(|| Failed::for_good(ReasonKind::NoRelease, "there is no release to make current"))
-}
-
-/// The image that runs, under the newest settings: a release of its own.
-fn again(open: &Open, release: &Release) -> ReleaseResolved {
-    ReleaseResolved {
-        deployment: open.id(),
-        release: ReleaseId(open.id().0),
-        revision: open.revision,
-        reference: release.reference.to_string(),
-        image: release.image.to_string(),
-        repo_digest: release.repo_digest.to_string(),
-        change: open.intent.change.clone(),
-    }
 }
 
 /// The strategy that a source's `deploy_strategy` names; validated when it was applied.

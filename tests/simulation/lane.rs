@@ -1,10 +1,10 @@
 //! The shell in miniature: look, ask what comes next, write or do it. The same calls as in `src/execution`.
 
-use cutover_domain::deployment::{Command, Decision, Next, decide, next, probed};
+use cutover_domain::deployment::{Aim, Command, Decision, Next, aim, decide, next, probed};
 use cutover_domain::observed::{Answer, Class, Effect, Observed, Phase, Probe, Trouble};
 use cutover_domain::plan::{plan, restore};
-use cutover_domain::workload::{Open, Release, Workload};
-use cutover_events::deployment::{DriftSeen, ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
+use cutover_domain::workload::Open;
+use cutover_events::deployment::{DriftSeen, IntentQueued, ReasonKind, ReleaseResolved, Wish};
 use cutover_events::{DeploymentId, ReleaseId};
 
 use crate::shop::{Minted, Spec};
@@ -168,14 +168,13 @@ impl Sim {
     fn plan(&mut self, lane: usize, observed: &Observed) -> Result<Command, ReasonKind> {
         let state = &self.engine.lanes[lane].state;
         let Some(open) = &state.open else { return Err(ReasonKind::NoPlan) };
-        let ask = match wished(state, open)? {
-            None => Spec::farewell(state.active.as_ref().map_or_else(Default::default, |slot| slot.plan.policy)),
-            Some(release)
-                if release.revision != open.revision && open.intent.wish == Wish::Deploy(ImageWish::Current) =>
-            {
-                return Ok(Command::Resolved(again(open, release)));
+        let ask = match aim(state, open) {
+            Aim::Nothing => {
+                Spec::farewell(state.active.as_ref().map_or_else(Default::default, |slot| slot.plan.policy))
             }
-            Some(release) => self.shops[lane].specs[release.revision as usize - 1].ask(release),
+            Aim::Missing => return Err(ReasonKind::NoRelease),
+            Aim::Anew(resolved) => return Ok(Command::Resolved(*resolved)),
+            Aim::Release(release) => self.shops[lane].specs[release.revision as usize - 1].ask(release),
         };
         let made = plan(state, ask, observed, &mut Minted(&mut self.minted));
         Ok(Command::Planned(open.id(), Box::new(made)))
@@ -189,30 +188,5 @@ impl Sim {
         let tries = before.map_or(0, |trouble| trouble.tries) + 1;
         answers.trouble =
             Some(Trouble { effect, class, tries, at_ms, kind, text: "as the simulation wants it".into() });
-    }
-}
-
-/// As in the shell.
-fn wished<'a>(state: &'a Workload, open: &Open) -> Result<Option<&'a Release>, ReasonKind> {
-    let current = || state.current_release();
-    let release = match &open.intent.wish {
-        Wish::Teardown => return Ok(None),
-        Wish::Deploy(_) => open.release.and_then(|id| state.release(id)).or_else(current),
-        Wish::Rollback(None) => state.previous_release(),
-        Wish::Rollback(Some(id)) => state.release(*id),
-        Wish::Restart | Wish::Heal => current(),
-    };
-    release.map(Some).ok_or(ReasonKind::NoRelease)
-}
-
-fn again(open: &Open, release: &Release) -> ReleaseResolved {
-    ReleaseResolved {
-        deployment: open.id(),
-        release: ReleaseId(open.id().0),
-        revision: open.revision,
-        reference: release.reference.to_string(),
-        image: release.image.to_string(),
-        repo_digest: release.repo_digest.to_string(),
-        change: None,
     }
 }

@@ -4,14 +4,11 @@ use cutover_domain::deployment::targets;
 use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
 use cutover_events::UnitId;
 use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
-use cutover_world::{Answer, Refusal, Request, Units};
+use cutover_world::{AWAY, Answer, Failed, Refusal, Request, Units};
 
 use crate::drill::Kind;
 use crate::sim::{Removal, Sim};
 use crate::swarm::Fault;
-
-type Failed = (Class, ReasonKind);
-const AWAY: Failed = (Class::Transient, ReasonKind::Unavailable);
 
 impl Sim {
     pub(crate) fn perform(&mut self, lane: usize, effect: Effect) {
@@ -102,7 +99,7 @@ impl Sim {
         }
         let lost = self.swarm.strikes(Fault::AnswerLost, &mut self.random);
         let answer = self.arrive(request);
-        if lost { Err(AWAY) } else { verdict(answer) }
+        if lost { Err(AWAY) } else { answer.verdict() }
     }
 
     fn drilled(&mut self, lane: usize, request: Request) -> Option<Result<(), Failed>> {
@@ -113,7 +110,7 @@ impl Sim {
             Kind::Twice => {
                 self.arrive(request);
                 let again = self.arrive(request);
-                let harmless = verdict(again).is_ok()
+                let harmless = again.verdict().is_ok()
                     || matches!(
                         again,
                         Answer::Refused(Refusal::Generation) | Answer::RemovalInProgress | Answer::NotFound
@@ -173,17 +170,5 @@ fn stage_of(id: DockerId, stage: u8) -> Request {
         0 => Request::SetRestart(id, Restart::No),
         1 => Request::Stop(id),
         _ => Request::Remove(id),
-    }
-}
-
-fn verdict(answer: Answer) -> Result<(), Failed> {
-    match answer {
-        Answer::Done | Answer::Created(_) | Answer::AlreadySo | Answer::Exists(_) | Answer::RemovalInProgress => Ok(()),
-        Answer::Conflict | Answer::Unavailable => Err(AWAY),
-        Answer::NotFound => Err((Class::Transient, ReasonKind::Vanished)),
-        Answer::Foreign | Answer::AddressInUse => Err((Class::Permanent, ReasonKind::Refused)),
-        Answer::Refused(Refusal::Probe) => Err((Class::ProbeRefused, ReasonKind::NotReady)),
-        Answer::Refused(Refusal::Generation | Refusal::RouterBoot) => Err(AWAY),
-        Answer::Refused(Refusal::WriterEpoch) => Err((Class::Permanent, ReasonKind::Refused)),
     }
 }

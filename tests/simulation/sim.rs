@@ -211,12 +211,7 @@ impl Sim {
         if let Err(lie) = self.watch.event(lane, event, &self.engine.lanes[lane].state) {
             self.fail(lie);
         }
-        let plan = match event {
-            Event::DeploymentPlanned(planned) => Some(&planned.plan),
-            Event::RestorePlanned(planned) => Some(&planned.plan),
-            _ => None,
-        };
-        if let Some(plan) = plan {
+        if let Some((_, plan)) = event.plan() {
             self.engine.lanes[lane].planned = position;
             let program = plan.template.image.parse().unwrap_or(usize::MAX);
             self.runs.extend(plan.units.iter().map(|unit| (unit.unit, program)));

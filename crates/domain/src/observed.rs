@@ -210,7 +210,7 @@ pub enum Effect {
 pub enum Targets {
     /// None, and no route.
     Nothing,
-    /// None for now: requests wait at the routes of what was.
+    /// None until the next write: requests wait at the routes of what was.
     Held,
     /// The slot of the open deployment's plan.
     Green,

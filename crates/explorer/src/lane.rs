@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use cutover_domain::deployment::{Command, Decision, Next, decide, next, probed, targets};
+use cutover_domain::deployment::{Aim, Command, Decision, Next, aim, decide, next, probed, targets};
 use cutover_domain::invariants;
 use cutover_domain::observed::{Answer, Class, Effect, Observed, Phase, Probe, Seen, Trouble};
 use cutover_domain::plan::{plan, restore};
 use cutover_domain::protocol::{Rule, on};
-use cutover_domain::workload::{Open, Release, Workload};
+use cutover_domain::workload::{Open, Release};
 use cutover_events::UnitId;
 use cutover_events::deployment::{DriftSeen, ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
 use cutover_world::{Request, Units};
@@ -111,17 +111,14 @@ impl Scene {
     fn planned(&self, case: &Case, observed: &Observed) -> Result<Command, ReasonKind> {
         let state = &*self.work;
         let Some(open) = &state.open else { return Err(ReasonKind::NoPlan) };
-        let (ask, program) = match wished(state, open)? {
-            None => {
+        let (ask, program) = match aim(state, open) {
+            Aim::Missing => return Err(ReasonKind::NoRelease),
+            Aim::Anew(resolved) => return Ok(Command::Resolved(*resolved)),
+            Aim::Nothing => {
                 let policy = state.active.as_ref().map_or_else(Default::default, |slot| slot.plan.policy);
                 (Settings::farewell(policy), Program::Good)
             }
-            Some(release)
-                if release.revision != open.revision && open.intent.wish == Wish::Deploy(ImageWish::Current) =>
-            {
-                return Ok(Command::Resolved(again(open, release)));
-            }
-            Some(release) => {
+            Aim::Release(release) => {
                 let settings = case.scenario.settings.get(release.revision as usize - 1);
                 let settings = settings.ok_or(ReasonKind::NoPlan)?;
                 (settings.ask(release), program(open, release))
@@ -246,36 +243,10 @@ fn as_the_shell_sees(seen: &mut Seen) {
     };
 }
 
-/// As in the shell.
-fn wished<'a>(state: &'a Workload, open: &Open) -> Result<Option<&'a Release>, ReasonKind> {
-    let current = || state.current_release();
-    let release = match &open.intent.wish {
-        Wish::Teardown => return Ok(None),
-        Wish::Deploy(_) => open.release.and_then(|id| state.release(id)).or_else(current),
-        Wish::Rollback(None) => state.previous_release(),
-        Wish::Rollback(Some(id)) => state.release(*id),
-        Wish::Restart | Wish::Heal => current(),
-    };
-    release.map(Some).ok_or(ReasonKind::NoRelease)
-}
-
 /// What falls ill falls ill once: what a repair puts in its place stays well, or repairs would never end.
 fn program(open: &Open, release: &Release) -> Program {
     match Program::of(release.image.parse().unwrap_or_default()) {
         Program::Dies | Program::Sickens if open.intent.wish == Wish::Heal => Program::Good,
         program => program,
-    }
-}
-
-/// As in the shell.
-fn again(open: &Open, release: &Release) -> ReleaseResolved {
-    ReleaseResolved {
-        deployment: open.id(),
-        release: ids::release(open.id()),
-        revision: open.revision,
-        reference: release.reference.to_string(),
-        image: release.image.to_string(),
-        repo_digest: release.repo_digest.to_string(),
-        change: None,
     }
 }

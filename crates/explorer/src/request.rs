@@ -3,7 +3,7 @@
 use cutover_domain::observed::{Class, DockerId, Effect};
 use cutover_events::UnitId;
 use cutover_events::deployment::ReasonKind;
-use cutover_world::{Answer, Refusal, Request, Units};
+use cutover_world::{AWAY, Answer, Failed, Request, Units};
 
 use crate::budget::Fault;
 use crate::scene::{Case, Lie, Scene, Sending, Step, WORKLOAD};
@@ -31,9 +31,6 @@ impl Outcome {
         }
     }
 }
-
-type Failed = (Class, ReasonKind);
-const AWAY: Failed = (Class::Transient, ReasonKind::Unavailable);
 
 impl Scene {
     /// The lane asks for what it has decided.
@@ -87,7 +84,7 @@ impl Scene {
 
     fn ask(&mut self, request: Request, outcome: Outcome) -> Result<Result<(), Failed>, Lie> {
         Ok(match outcome {
-            Outcome::Done => verdict(self.arrive(request)?),
+            Outcome::Done => self.arrive(request)?.verdict(),
             Outcome::Late => {
                 self.world.send(request);
                 Err(AWAY)
@@ -176,17 +173,5 @@ impl Scene {
     /// The generation of the proxy's entry.
     pub(crate) fn generation(&self) -> u64 {
         self.world.routes().find(|route| route.workload == WORKLOAD).map_or(0, |route| route.generation)
-    }
-}
-
-fn verdict(answer: Answer) -> Result<(), Failed> {
-    match answer {
-        Answer::Done | Answer::Created(_) | Answer::AlreadySo | Answer::Exists(_) | Answer::RemovalInProgress => Ok(()),
-        Answer::Conflict | Answer::Unavailable => Err(AWAY),
-        Answer::NotFound => Err((Class::Transient, ReasonKind::Vanished)),
-        Answer::Foreign | Answer::AddressInUse => Err((Class::Permanent, ReasonKind::Refused)),
-        Answer::Refused(Refusal::Probe) => Err((Class::ProbeRefused, ReasonKind::NotReady)),
-        Answer::Refused(Refusal::Generation | Refusal::RouterBoot) => Err(AWAY),
-        Answer::Refused(Refusal::WriterEpoch) => Err((Class::Permanent, ReasonKind::Refused)),
     }
 }

@@ -13,7 +13,7 @@ mod request;
 mod router;
 
 pub use containers::{Body, LiveRestore, Serving};
-pub use request::{Answer, Refusal, Request, TooManyUnits, Units};
+pub use request::{AWAY, Answer, Failed, Refusal, Request, TooManyUnits, Units};
 pub use router::{DrainBody, Route, TableFate};
 
 use cutover_events::{RouterBoot, UnitId};

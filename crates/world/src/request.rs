@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use cutover_domain::observed::{DockerId, Restart};
+use cutover_domain::observed::{Class, DockerId, Restart};
+use cutover_events::deployment::ReasonKind;
 use cutover_events::{RouterBoot, UnitId, WorkloadId};
 
 /// One thing asked of Docker or the proxy.
@@ -92,6 +93,30 @@ pub enum Refusal {
     Generation,
     /// A new target does not answer its probe.
     Probe,
+}
+
+/// Why an effect did not happen, as the shell remembers it.
+pub type Failed = (Class, ReasonKind);
+
+/// Nobody has heard the request, or its answer: trying again can help.
+pub const AWAY: Failed = (Class::Transient, ReasonKind::Unavailable);
+
+impl Answer {
+    /// What the shell makes of it.
+    ///
+    /// # Errors
+    /// The effect did not happen, or is not known to have.
+    pub fn verdict(self) -> Result<(), Failed> {
+        match self {
+            Self::Done | Self::Created(_) | Self::AlreadySo | Self::Exists(_) | Self::RemovalInProgress => Ok(()),
+            Self::Conflict | Self::Unavailable => Err(AWAY),
+            Self::NotFound => Err((Class::Transient, ReasonKind::Vanished)),
+            Self::Foreign | Self::AddressInUse => Err((Class::Permanent, ReasonKind::Refused)),
+            Self::Refused(Refusal::Probe) => Err((Class::ProbeRefused, ReasonKind::NotReady)),
+            Self::Refused(Refusal::Generation | Refusal::RouterBoot) => Err(AWAY),
+            Self::Refused(Refusal::WriterEpoch) => Err((Class::Permanent, ReasonKind::Refused)),
+        }
+    }
 }
 
 /// More units than one route can hold.

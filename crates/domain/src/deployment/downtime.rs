@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use cutover_events::deployment::{
-    BlueDrained, DeploymentFailed, DowntimeOpened, Lists, Parked, Reason, SlotRef, StepFailed, Unrouted,
+    BlueDrained, DeploymentFailed, DowntimeOpened, Lists, Reason, SlotRef, StepFailed, Unrouted,
 };
 use cutover_events::plan::{Plan, Step};
 use cutover_events::{Event, UnitId};
@@ -150,11 +150,5 @@ impl Look<'_> {
         }
         let again = self.now.deadline(at, retry::gate_delay(refusals));
         if again > self.now.mono_ms { Next::Wait(Some(again)) } else { self.steps(plan) }
-    }
-
-    /// A parked deployment says what a person can do.
-    pub(super) fn parked(self, kind: cutover_events::deployment::ReasonKind, text: &str) -> Next {
-        let text = format!("{text}; resume it when that is mended: cutover resume {}", self.open.id());
-        Next::append(Parked { deployment: self.open.id(), reason: reason(kind, text) })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cutover_events::UnitId;
 use cutover_events::deployment::{
-    BlueDrained, DeploymentFailed, DeploymentSucceeded, ImageWish, Reason, RouteBackCommitted, RouteReasserted,
+    BlueDrained, DeploymentFailed, DeploymentSucceeded, ImageWish, Parked, Reason, RouteBackCommitted, RouteReasserted,
     StepFailed, StepSucceeded, SwapCommitted, SwapRefused, Swapped, Wish,
 };
 use cutover_events::plan::{Plan, Step};
@@ -336,7 +336,8 @@ impl Look<'_> {
     }
 
     pub(super) fn park(self, trouble: &Trouble) -> Next {
-        self.parked(trouble.kind, &trouble.text)
+        let text = format!("{}; resume it when that is mended: cutover resume {}", trouble.text, self.open.id());
+        Next::append(Parked { deployment: self.open.id(), reason: reason(trouble.kind, text) })
     }
 
     /// Whether this deployment takes blue away before green starts.

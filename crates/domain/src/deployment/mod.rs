@@ -1,6 +1,7 @@
 //! The course of a deployment: what has happened ([`evolve`]), what may happen ([`decide`]), what must happen
 //! next ([`next`]). The same three functions drive a living deployment and a recovered one.
 
+mod aim;
 mod decide;
 mod downtime;
 mod drive;
@@ -10,6 +11,7 @@ mod lists;
 mod next;
 mod tend;
 
+pub use aim::{Aim, aim};
 pub use decide::{Command, Rejection, decide};
 pub use evolve::{CorruptLog, evolve};
 pub use gate::{ready, serves};

@@ -115,7 +115,7 @@ fn supersede(state: &Workload) -> Option<Next> {
 pub fn probed(state: &Workload, observed: &Observed) -> Vec<UnitId> {
     let gated = |open: &Open| match open.phase {
         Phase::Preparing | Phase::Down | Phase::Committed(_) | Phase::Swapped { .. } => true,
-        Phase::Fencing(..) => open.was.is_some() || open.refusals.0 > 0,
+        Phase::Fencing(..) => open.plan.as_ref().is_some_and(|plan| plan.has(Step::Clear)),
         Phase::Opened(_) | Phase::Unrouted | Phase::RoutingBack(..) => false,
     };
     let plan = state.open.as_ref().filter(|open| gated(open)).and_then(|open| open.plan.as_ref());

@@ -7,7 +7,7 @@ use cutover_events::plan::{Plan, Strategy, Template};
 use cutover_events::workload::{Check, Health, Policy};
 use cutover_events::{BootId, DeploymentId, Event, ReleaseId, UnitId, WorkloadId};
 
-use crate::deployment::{Command, Decision, Next, Rejection, decide, evolve, next};
+use crate::deployment::{Aim, Command, Decision, Next, Rejection, aim, decide, evolve, next};
 use crate::invariants::always;
 use crate::observed::{
     Answer, Class, DockerId, Effect, ImageHealth, Mark, Now, Observed, Phase, Probe, Restart, RouterSeen, Seen, Trouble,
@@ -185,13 +185,10 @@ impl Story {
 
     fn plan(&mut self) -> Plan {
         let open = self.state.open.as_ref().expect("a deployment is open");
-        let active = self.state.current_release().map(|release| release.id);
-        let release = match &open.intent.wish {
-            Wish::Teardown => None,
-            Wish::Rollback(None) => self.state.previous_release().map(|release| release.id),
-            Wish::Rollback(id) => *id,
-            Wish::Deploy(_) => open.release,
-            Wish::Restart | Wish::Heal => active,
+        let release = match aim(&self.state, open) {
+            Aim::Release(release) => Some(release.id),
+            Aim::Nothing => None,
+            other => panic!("{other:?}"),
         };
         let check = Check::Http { path: "/".into(), host: String::new(), low: 200, high: 299 };
         let ask = Ask {
