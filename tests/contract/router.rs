@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cutover::adapters::router::{HttpRouter, MemoryRouter, Router, RouterError};
 use cutover::adapters::runtime::{CreateContainer, MemoryRuntime, Runtime, Witness};
@@ -17,7 +18,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
+/// Patience of every wait.
+const PATIENCE: Duration = Duration::from_secs(20);
 const LOG: LogId = LogId([1; 16]);
 const SHOP: WorkloadId = WorkloadId([2; 16]);
 
@@ -155,9 +159,7 @@ impl Bench {
                 if let Some(serving) = serving.lock().await.take() {
                     serving.stop().await;
                 }
-                while self.router.table().await.is_ok() {
-                    tokio::task::yield_now().await;
-                }
+                until("the proxy is away", async || self.router.table().await.is_err()).await;
             }
         }
     }
@@ -176,13 +178,11 @@ impl Bench {
 
     /// Waits until these gateways are known.
     async fn gateways(&self, wanted: &[Ipv4Addr]) {
-        loop {
+        let known = async || {
             let table = self.router.table().await.expect("a table");
-            if table.gateways.iter().map(|gateway| gateway.address).eq(wanted.iter().copied()) {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
+            table.gateways.iter().map(|gateway| gateway.address).eq(wanted.iter().copied())
+        };
+        until("the gateways are known", known).await;
     }
 
     async fn put(&self, targets: &[Target], generation: u64) -> Put {
@@ -229,6 +229,16 @@ impl Bench {
         assert_eq!(self.table().await, before, "a refused write changes nothing");
         code(refusal)
     }
+}
+
+/// Waits until this is so, or fails the test.
+async fn until(what: &str, so: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !so().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("in vain: {what}"));
 }
 
 fn at(address: Ipv4Addr) -> Target {
@@ -345,7 +355,7 @@ async fn a_restart_keeps_the_table_and_refuses_what_was_meant_for_the_one_before
 #[tokio::test]
 async fn a_write_whose_answer_was_lost_may_be_done_or_come_later() {
     let bench = twin();
-    let Side::Twin { twin, .. } = &bench.side else { return };
+    let Side::Twin { twin, .. } = &bench.side else { panic!("it is the twin") };
     let targets = [bench.ready().await];
     let generation = |table: &Table| table.entries.first().map_or(0, |entry| entry.generation);
     for (fault, seen) in [(Fault::Lost, 0), (Fault::LoseAnswer, 2), (Fault::Late, 2)] {
