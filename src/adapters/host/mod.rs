@@ -2,7 +2,6 @@
 
 mod memory;
 mod real;
-mod sockets;
 
 use std::path::{Path, PathBuf};
 

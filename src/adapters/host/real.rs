@@ -4,10 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use cutover_events::workload::{PublishedPort, Transport};
+use cutover_proxy::holder::{self, HIDDEN, Holder};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 
-use super::{Bounds, FolderRefused, Host, Taken, sockets};
+use super::{Bounds, FolderRefused, Host, Taken};
 
 /// This host.
 #[derive(Clone, Debug)]
@@ -33,8 +34,14 @@ impl Host for RealHost {
     fn taken(&self, port: &PublishedPort) -> Option<Taken> {
         match try_bind(port) {
             Err(Errno::ADDRINUSE) => {
-                let who = sockets::holder(port);
-                Some(Taken::By(who.unwrap_or_else(|| "a program that cannot be seen from here".to_owned())))
+                let spoken = match port.transport {
+                    Transport::Tcp => holder::Transport::Tcp,
+                    Transport::Udp => holder::Transport::Udp,
+                };
+                Some(Taken::By(match holder::of(SocketAddr::new(port.address, port.host), spoken) {
+                    Holder::Program(who) => who,
+                    Holder::Nobody | Holder::Hidden => HIDDEN.to_owned(),
+                }))
             }
             Err(Errno::ADDRNOTAVAIL) => Some(Taken::NoSuchAddress),
             // A port that this user may not have, or a family that is switched off, is Docker's to judge.

@@ -13,7 +13,6 @@
 //! draining for a while longer.
 
 mod answer;
-mod holder;
 mod keep;
 mod serve;
 mod sockets;

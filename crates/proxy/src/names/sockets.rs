@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::holder;
 use crate::config::NAME_PORT;
+use crate::holder::{self, HIDDEN, Holder, Transport};
 
 /// Connections that wait to be accepted: as many as are served.
 const BACKLOG: i32 = 64;
@@ -14,11 +14,21 @@ const BACKLOG: i32 = 64;
 /// What to do about a program that has the port everywhere.
 const REMEDY: &str = "let it listen on its own addresses only";
 
+/// An address that no host has (RFC 5737): only who has the port on all addresses has it there.
+const NOBODYS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+/// Who keeps the sockets of an address from their port, if somebody is seen.
+fn holder(at: SocketAddrV4) -> Option<String> {
+    let seen = [Transport::Udp, Transport::Tcp].map(|transport| holder::of(at.into(), transport));
+    let hidden = seen.contains(&Holder::Hidden).then(|| HIDDEN.to_owned());
+    let program = |holder| if let Holder::Program(who) = holder { Some(who) } else { None };
+    seen.into_iter().find_map(program).or(hidden)
+}
+
 /// Who keeps every gateway from the port on which names are asked, and what to do about it; `None` when nobody does.
 #[must_use]
 pub fn holder_of_the_port() -> Option<String> {
-    let everywhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, NAME_PORT);
-    let who = holder::of(everywhere)?;
+    let who = holder(SocketAddrV4::new(NOBODYS, NAME_PORT))?;
     Some(format!("port {NAME_PORT} of all addresses is taken by {who}; {REMEDY}"))
 }
 
@@ -63,7 +73,7 @@ fn why(at: SocketAddrV4, error: &std::io::Error) -> String {
     let what = format!("names of workloads are not answered on {address}");
     match error.kind() {
         ErrorKind::AddrInUse => {
-            let who = holder::of(at).unwrap_or_else(|| "another program".to_owned());
+            let who = holder(at).unwrap_or_else(|| "another program".to_owned());
             format!("{what}: port {port} is taken by {who}; {REMEDY}")
         }
         ErrorKind::PermissionDenied => {
