@@ -133,8 +133,7 @@ impl<'a> Db<'a> {
             verdict.short(format!("redeployment {number}: {}", said.told()));
         }
         self.whole(verdict, &format!("redeployment {number}")).await?;
-        // The client has asked once more by then.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        client.once_more().await?;
         let saw = client.longest_gap(from);
         let id = said.text("deployment_id")?;
         // Without a route, the old container is told to stop right after its drain.

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use super::client;
+use super::{PATIENCE, client};
 use crate::Result;
 use crate::docker::Docker;
 
@@ -57,6 +58,18 @@ impl Client {
         let answers: Vec<u64> =
             seen.iter().filter(|(at, answered)| *answered && *at >= from).map(|(at, _)| *at).collect();
         answers.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or_default()
+    }
+
+    /// Waits until it was answered once more.
+    pub(super) async fn once_more(&self) -> Result {
+        let (from, deadline) = (now_ms(), Instant::now() + PATIENCE);
+        while !self.seen.lock().iter().any(|(at, answered)| *answered && *at >= from) {
+            if Instant::now() > deadline {
+                return Err("the database does not answer any more".into());
+            }
+            tokio::time::sleep(PACE).await;
+        }
+        Ok(())
     }
 
     pub(super) fn now() -> u64 {
