@@ -95,10 +95,7 @@ async fn fold(store: &Store) -> f64 {
 }
 
 fn take_in(live: &Live, sealed: &Sealed) {
-    let commit = &sealed.commit;
-    let (position, version) = (commit.last_position(), commit.last_version());
-    let (stream, events, at, chain) = (commit.stream, &commit.events[..], commit.at, sealed.chain);
-    live.fold(Written { stream, events, at, position, version, chain }).unwrap();
+    live.fold(Written::from(sealed)).unwrap();
 }
 
 /// Seconds until the waiting wish of a workload has the lane.

@@ -8,7 +8,7 @@ use cutover_domain::engine::Engine;
 use cutover_domain::observed::Mark;
 use cutover_domain::registry::Registry;
 use cutover_domain::workload::Workload;
-use cutover_events::{Digest, Event, Stamp, StreamId, WorkloadId};
+use cutover_events::{Digest, Event, Sealed, Stamp, StreamId, WorkloadId};
 use parking_lot::RwLock;
 use tokio::sync::{Notify, watch};
 
@@ -64,6 +64,20 @@ pub struct Written<'a> {
     pub version: u64,
     /// Chain value after it.
     pub chain: Digest,
+}
+
+impl<'a> From<&'a Sealed> for Written<'a> {
+    fn from(sealed: &'a Sealed) -> Self {
+        let commit = &sealed.commit;
+        Self {
+            stream: commit.stream,
+            events: &commit.events,
+            at: commit.at,
+            position: commit.last_position(),
+            version: commit.last_version(),
+            chain: sealed.chain,
+        }
+    }
 }
 
 impl Cell {

@@ -118,11 +118,8 @@ async fn open_log(dir: &Path, clock: Clock, live: Arc<Live>) -> Result<(Store, O
     let open = Arc::new(parking_lot::Mutex::new(OpenDeliveries::default()));
     let deliveries = open.clone();
     let (store, report) = Store::open(dir, clock, move |sealed| {
-        let commit = &sealed.commit;
-        deliveries.lock().apply(commit);
-        let (position, version) = (commit.last_position(), commit.last_version());
-        let (stream, events, at, chain) = (commit.stream, &commit.events[..], commit.at, sealed.chain);
-        live.fold(Written { stream, events, at, position, version, chain }).map_err(|error| error.to_string())
+        deliveries.lock().apply(&sealed.commit);
+        live.fold(Written::from(&sealed)).map_err(|error| error.to_string())
     })
     .await?;
     tracing::info!(events = report.events, rebuilt = report.rebuilt.is_some(), "the log is open");

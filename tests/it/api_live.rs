@@ -3,22 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::adapters::probe::MemoryProber;
-use cutover::adapters::router::MemoryRouter;
-use cutover::adapters::runtime::MemoryRuntime;
 use cutover::adapters::world::{Program, Shared, Twin};
 use cutover::api::backend::{About, Backend, WorkloadName};
 use cutover::api::live::LiveBackend;
 use cutover::api::views::{DoctorView, Finding, WaitKind};
 use cutover::clock::Clock;
-use cutover::commands::{By, Commands, Error};
-use cutover::execution::{Execution, Parts};
-use cutover::logs::Outputs;
-use cutover::projections::{Live, World, Written};
-use cutover::recovery;
-use cutover::secrets::Secrets;
-use cutover::store::blobs::Blobs;
-use cutover::store::{Append, Expected, Log, MemoryLog};
+use cutover::commands::{By, Error};
+use cutover::store::{Append, Expected};
 use cutover_domain::deployment::Command;
 use cutover_domain::registry::Apply;
 use cutover_domain::workload::{Phase, Workload};
@@ -29,6 +20,8 @@ use cutover_events::workload::{HookAdded, HookRemoved, ImageSource, Policy, Prov
 use cutover_events::{Cause, DeliveryId, DeploymentId, Digest, Event, HookId, Key, StreamId, UnitId, WorkloadId};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::wiring;
 
 /// How long a test waits for what must come.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -71,49 +64,21 @@ fn spec(bake_ms: u64) -> Spec {
 impl Engine {
     async fn begin() -> Self {
         let clock = Clock::system();
-        let log: Arc<dyn Log> = Arc::new(MemoryLog::begin(clock).await.unwrap());
+        let commands = wiring::commands(clock).await;
         let twin = Twin::shared();
         twin.lock().image_here("app:1", Program::default());
         twin.lock().image_here("app:2", Program::default());
-        let live = Arc::new(Live::default());
-        for sealed in log.read_all(1, 10).await.unwrap() {
-            let commit = &sealed.commit;
-            let (position, version) = (commit.last_position(), commit.last_version());
-            let (stream, events, at, chain) = (commit.stream, &commit.events[..], commit.at, sealed.chain);
-            live.fold(Written { stream, events, at, position, version, chain }).unwrap();
-        }
-        let commands = Commands::new(log, live);
         let workload = WorkloadId::from_ulid(clock.ulid());
         let folder = tempfile::tempdir().unwrap();
-        let runtime = Arc::new(MemoryRuntime::new(twin.clone()));
-        let router = Arc::new(MemoryRouter::new(twin.clone()));
-        let seen = recovery::look(&*runtime, &*router, &commands).await;
-        let epoch = recovery::take_over(&commands, clock, &seen, Vec::new()).await.unwrap();
-        let blobs = Blobs::open(folder.path().join("blobs")).unwrap();
-        let secrets = Arc::new(Secrets::open(folder.path().join("secrets"), blobs).unwrap());
-        let outputs = Arc::new(Outputs::open(folder.path().join("output")).unwrap());
-        let world = Arc::new(World::default());
-        let execution = Execution::new(Parts {
-            commands: commands.clone(),
-            runtime,
-            router,
-            prober: Arc::new(MemoryProber::new(twin.clone())),
-            secrets: secrets.clone(),
-            outputs: outputs.clone(),
-            world: world.clone(),
-            clock,
-            host: Arc::new(cutover::adapters::host::MemoryHost::default()),
-            epoch,
-            effects_at_once: 4,
-        });
+        let execution = wiring::execution(&commands, clock, (&twin, folder.path())).await;
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         tasks.spawn(execution.clone().run(stop.clone()));
         let backend = LiveBackend {
             commands,
             clock,
-            secrets,
-            outputs,
-            world,
+            secrets: execution.secrets.clone(),
+            outputs: execution.outputs.clone(),
+            world: execution.world.clone(),
             execution,
             hooks_url: String::new(),
             head: tokio::sync::watch::channel(0).1,

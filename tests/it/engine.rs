@@ -3,19 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::adapters::probe::MemoryProber;
 use cutover::adapters::router::{MemoryRouter, Router};
-use cutover::adapters::runtime::MemoryRuntime;
 use cutover::adapters::world::{OnStart, Program, Shared, TableFate, Twin};
 use cutover::clock::Clock;
 use cutover::commands::{By, Commands};
-use cutover::execution::{Execution, Parts};
-use cutover::logs::Outputs;
-use cutover::projections::{Live, World, Written};
 use cutover::recovery;
-use cutover::secrets::Secrets;
-use cutover::store::blobs::Blobs;
-use cutover::store::{Log, MemoryLog};
 use cutover_domain::deployment::Command;
 use cutover_domain::registry::Apply;
 use cutover_domain::workload::{Teardown, Workload};
@@ -25,6 +17,8 @@ use cutover_events::{Cause, DeploymentId, Event, StreamId, WorkloadId};
 use cutover_proxy::wire::Names;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::wiring;
 
 /// How long a test waits for what must come.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -76,18 +70,10 @@ impl Engine {
 
     async fn apply(spec: Spec) -> Self {
         let clock = Clock::system();
-        let log: Arc<dyn Log> = Arc::new(MemoryLog::begin(clock).await.unwrap());
+        let commands = wiring::commands(clock).await;
         let twin = Twin::shared();
         twin.lock().image_here("app:1", Program::default());
         twin.lock().image_here("app:2", Program::default());
-        let live = Arc::new(Live::default());
-        for sealed in log.read_all(1, 10).await.unwrap() {
-            let commit = &sealed.commit;
-            let (position, version) = (commit.last_position(), commit.last_version());
-            let (stream, events, at, chain) = (commit.stream, &commit.events[..], commit.at, sealed.chain);
-            live.fold(Written { stream, events, at, position, version, chain }).unwrap();
-        }
-        let commands = Commands::new(log, live);
         let workload = WorkloadId::from_ulid(clock.ulid());
         let (project, name) = ("default".into(), "web".into());
         let deploy = !recovery::waits_for_a_change(&spec, &Workload::default());
@@ -100,26 +86,7 @@ impl Engine {
     }
 
     async fn start(&mut self) {
-        let runtime = Arc::new(MemoryRuntime::new(self.twin.clone()));
-        let router = Arc::new(MemoryRouter::new(self.twin.clone()));
-        let seen = recovery::look(&*runtime, &*router, &self.commands).await;
-        let held = recovery::compare(&seen, &self.commands).await.unwrap();
-        assert!(held.is_empty(), "{held:?}");
-        let epoch = recovery::take_over(&self.commands, self.clock, &seen, held).await.unwrap();
-        let blobs = Blobs::open(self.folder.path().join("blobs")).unwrap();
-        let execution = Execution::new(Parts {
-            commands: self.commands.clone(),
-            runtime,
-            host: Arc::new(cutover::adapters::host::MemoryHost::default()),
-            router,
-            prober: Arc::new(MemoryProber::new(self.twin.clone())),
-            secrets: Arc::new(Secrets::open(self.folder.path().join("secrets"), blobs).unwrap()),
-            outputs: Arc::new(Outputs::open(self.folder.path().join("output")).unwrap()),
-            world: Arc::new(World::default()),
-            clock: self.clock,
-            epoch,
-            effects_at_once: 4,
-        });
+        let execution = wiring::execution(&self.commands, self.clock, (&self.twin, self.folder.path())).await;
         self.stop = CancellationToken::new();
         #[expect(clippy::disallowed_methods, reason = "the test owns the task and joins it")]
         let task = tokio::spawn(execution.run(self.stop.clone()));

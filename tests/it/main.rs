@@ -19,3 +19,4 @@ mod intake_support;
 mod log_limits;
 mod log_opening;
 mod log_support;
+mod wiring;
