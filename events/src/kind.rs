@@ -114,6 +114,8 @@ catalogue! {
     62 DowntimeOpened 1 "workload" "The point of no return of an exclusive workload; it does not serve from here on.";
     63 Unrouted 1 "workload" "The router shows that nothing is routed; requests wait.";
     64 RestorePlanned 1 "workload" "The new release of an exclusive workload failed; the old one starts again, once.";
+    70 ImageAwaited 1 "workload" "The registry does not have the image yet; the wish waits for it, without the lane.";
+    71 Accepted 1 "workload" "A person lets automatic wishes deploy a rejected image again.";
 }
 
 impl Event {
@@ -153,6 +155,7 @@ impl Event {
             Self::Unrouted(e) => Some(e.deployment),
             Self::RestorePlanned(e) => Some(e.deployment),
             Self::VolumesUnwanted(e) => Some(e.deployment),
+            Self::ImageAwaited(e) => Some(e.deployment),
             Self::LogBegun(_)
             | Self::EngineStarted(_)
             | Self::NetworkMade(_)
@@ -173,6 +176,7 @@ impl Event {
             | Self::UnitRemoved(_)
             | Self::RouteReasserted(_)
             | Self::DriftSeen(_)
+            | Self::Accepted(_)
             | Self::StandbyExpired(_) => None,
         }
     }

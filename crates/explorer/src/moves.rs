@@ -39,6 +39,8 @@ pub(crate) enum Move {
     Wish,
     /// The next wish, whose client does not hear the answer and asks again.
     WishUnheard,
+    /// The image that comes late comes to its registry.
+    Push,
     /// A person lets a parked deployment go on.
     Resume,
     /// A late request arrives.
@@ -132,6 +134,9 @@ impl Scene {
         self.world_moves(out);
         if self.course.asked as usize + case.scenario.before.len() < case.scenario.wishes() {
             out.push(Move::Wish);
+        }
+        if case.scenario.is_late() && !self.course.pushed {
+            out.push(Move::Push);
         }
         let parked = self.work.open.as_ref().is_some_and(|open| open.parked);
         if parked && !self.mind.held {
@@ -289,6 +294,10 @@ impl Scene {
             Move::TakeAway(at, outcome) => self.take_away(case, usize::from(at), outcome),
             Move::Wish => self.wish(case, Outcome::Done),
             Move::WishUnheard => self.wish(case, Outcome::Unheard),
+            Move::Push => {
+                self.course.pushed = true;
+                Ok(())
+            }
             Move::Resume => self.resume(case),
             Move::Land(at) => match self.world.cancel(usize::from(at)) {
                 Some(request) => self.arrive(request).map(drop),

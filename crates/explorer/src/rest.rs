@@ -19,7 +19,7 @@ impl Scene {
             return Ok(());
         }
         self.replays()?;
-        if self.work.open.is_some() || !self.work.queue.is_empty() {
+        if self.work.open.is_some() || self.work.awaited.is_some() || !self.work.queue.is_empty() {
             return Err("stuck: a deployment has no end, and nothing moves it on".into());
         }
         if let Some(n) = (0..case.scenario.wishes()).find(|n| self.course.ends[*n] == End::None) {
@@ -66,7 +66,7 @@ impl Scene {
         let right = match case.scenario.asked(n).map(|asked| asked.say) {
             Some(Say::Deploy(_)) => active == Some(ids::release(ids::deployment(n))),
             Some(Say::RollbackTo(of)) => active == Some(ids::release(ids::deployment(usize::from(of)))),
-            Some(Say::Teardown) => active.is_none() && self.world.containers().next().is_none(),
+            Some(Say::Teardown | Say::Stop) => active.is_none() && self.world.containers().next().is_none(),
             _ => active.is_some(),
         };
         if right { Ok(()) } else { Err(format!("the wish {n} has won, and {active:?} runs")) }

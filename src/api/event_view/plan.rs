@@ -133,5 +133,6 @@ pub(super) fn policy(policy: &Policy) -> Value {
         "stop_signal": policy.stop_signal,
         "keep_releases": policy.keep_releases,
         "restore_timeout_ms": policy.restore_timeout_ms,
+        "wait_for_image_ms": policy.wait_for_image_ms,
     })
 }

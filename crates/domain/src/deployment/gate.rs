@@ -9,6 +9,9 @@ use crate::observed::{Answer, ImageHealth, Observed, Phase, Seen};
 /// Failed probes in a row after which green counts as failed while it is watched (design §4).
 const FAILED_PROBES: u8 = 3;
 
+/// Characters of a reason (see the shape of the event).
+pub(super) const MAX_REASON_CHARS: usize = 400;
+
 /// Whether a container is ready by the rules of its plan: HTTP readiness when a health check is configured, otherwise
 /// up for the liveness window, the image's own check healthy, and a routed port that accepts connections.
 #[must_use]

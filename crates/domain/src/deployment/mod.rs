@@ -10,6 +10,7 @@ mod gate;
 mod lists;
 mod next;
 mod tend;
+mod waits;
 
 pub use aim::{Aim, aim};
 pub use decide::{Command, Rejection, decide};

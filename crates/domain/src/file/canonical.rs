@@ -224,6 +224,8 @@ pub struct CanonicalPolicy {
     pub keep_releases: i64,
     /// For the old release of an exclusive workload to become ready again, ms.
     pub restore_timeout_ms: u64,
+    /// For an image that a change from outside names to be in its registry, ms.
+    pub wait_for_image_ms: u64,
 }
 
 fn default_project() -> String {
@@ -387,6 +389,7 @@ impl From<&Policy> for CanonicalPolicy {
             stop_signal: policy::signal_name(policy.stop_signal),
             keep_releases: policy.keep_releases.into(),
             restore_timeout_ms: policy.restore_timeout_ms,
+            wait_for_image_ms: policy.wait_for_image_ms,
         }
     }
 }
@@ -556,6 +559,7 @@ fn policy_of(given: &CanonicalPolicy) -> Result<Policy, Fault> {
         stop_signal: policy::signal(&given.stop_signal).map_err(of_key("policy.stop_signal"))?,
         keep_releases: policy::keep_releases(given.keep_releases).map_err(of_key("policy.keep_releases"))?,
         restore_timeout_ms: given.restore_timeout_ms,
+        wait_for_image_ms: given.wait_for_image_ms,
     };
     for time in &policy::TIMES {
         let ms = *(time.place)(&mut out);

@@ -26,10 +26,14 @@ pub(crate) enum Program {
     Dies,
     /// Becomes ready, and answers 500 from some time on.
     Sickens,
+    /// As good, and its image comes to the registry at any time.
+    Late,
+    /// As good, of another image.
+    Other,
 }
 
 impl Program {
-    const ALL: [Self; 5] = [Self::Good, Self::Exits, Self::Silent, Self::Dies, Self::Sickens];
+    const ALL: [Self; 7] = [Self::Good, Self::Exits, Self::Silent, Self::Dies, Self::Sickens, Self::Late, Self::Other];
 
     /// As the last byte of a unit's id, and as the image of a release.
     pub(crate) fn code(self) -> u8 {
@@ -57,6 +61,10 @@ pub(crate) enum Say {
     Restart,
     /// Away with it.
     Teardown,
+    /// Out of service.
+    Stop,
+    /// Into service again.
+    Start,
     /// An end of the n-th wish, by a person.
     Cancel(u8),
 }
@@ -121,6 +129,7 @@ impl Settings {
             stop_signal: 0,
             keep_releases: self.keep_releases,
             restore_timeout_ms: 40_000,
+            wait_for_image_ms: 10_000,
         }
     }
 
@@ -181,6 +190,11 @@ impl Scenario {
     /// The n-th wish.
     pub(crate) fn asked(&self, n: usize) -> Option<Asked> {
         self.before.iter().chain(self.script).nth(n).copied()
+    }
+
+    /// Whether a wish of it is about an image that comes late.
+    pub(crate) fn is_late(&self) -> bool {
+        self.before.iter().chain(self.script).any(|asked| asked.say == Say::Deploy(Program::Late))
     }
 
     /// How many wishes there are.

@@ -3,5 +3,8 @@
 mod course;
 mod downtime;
 mod queue;
+mod rejected;
 mod repair;
+mod stop;
 mod story;
+mod waits;
