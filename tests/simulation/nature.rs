@@ -54,7 +54,7 @@ impl Sim {
 
     fn turn(&self, body: &Body) -> Option<(u64, Turn)> {
         let program = self.runs.get(&body.unit).and_then(|program| self.programs.get(*program));
-        let Program { ready_ms, mut fate } = program.copied().unwrap_or(Program::GOOD);
+        let Program { ready_ms, mut fate, .. } = program.copied().unwrap_or(Program::GOOD);
         let spoilt = self.lane_of(body.workload).is_some_and(|lane| self.shops[lane].spoilt);
         if spoilt && !self.calm && fate != Fate::Spoils {
             fate = Fate::Exits;

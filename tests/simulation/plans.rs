@@ -22,6 +22,8 @@ enum Scenario {
     HealOne,
     HealAll,
     Teardown,
+    Stop,
+    Start,
     AloneFirst,
     AloneAgain,
     AloneRollback,
@@ -30,11 +32,13 @@ enum Scenario {
     AloneFromStandby,
     AloneRestore,
     AloneTeardown,
+    AloneStop,
+    AloneStart,
 }
 
 use Scenario::*;
 
-const ALL: [Scenario; 18] = [
+const ALL: [Scenario; 22] = [
     DeployFirst,
     DeployAgain,
     DeployReplicas,
@@ -45,6 +49,8 @@ const ALL: [Scenario; 18] = [
     HealOne,
     HealAll,
     Teardown,
+    Stop,
+    Start,
     AloneFirst,
     AloneAgain,
     AloneRollback,
@@ -53,6 +59,8 @@ const ALL: [Scenario; 18] = [
     AloneFromStandby,
     AloneRestore,
     AloneTeardown,
+    AloneStop,
+    AloneStart,
 ];
 
 impl Scenario {
@@ -75,7 +83,15 @@ impl Scenario {
     fn is_alone(self) -> bool {
         matches!(
             self,
-            AloneFirst | AloneAgain | AloneRollback | AloneRestart | AloneHeal | AloneRestore | AloneTeardown
+            AloneFirst
+                | AloneAgain
+                | AloneRollback
+                | AloneRestart
+                | AloneHeal
+                | AloneRestore
+                | AloneTeardown
+                | AloneStop
+                | AloneStart
         )
     }
 
@@ -99,6 +115,10 @@ impl Scenario {
         if matches!(self, AloneFromStandby) {
             sim.shops[0].specs.push(Spec::alone());
         }
+        if matches!(self, Start | AloneStart) {
+            sim.wish(0, stop(), By::Person);
+            sim.settle();
+        }
         let routed: Vec<_> = sim.world.targets(sim.shops[0].id).iter().collect();
         for unit in routed {
             sim.world.connect(unit);
@@ -116,6 +136,8 @@ impl Scenario {
             Restart | AloneRestart => Wish::Restart,
             RollbackNew | RollbackAdopt | AloneRollback => Wish::Rollback(None),
             Teardown | AloneTeardown => Wish::Teardown,
+            Stop | AloneStop => stop(),
+            Start | AloneStart => Wish::Start,
             HealOne | HealAll | AloneHeal => return self.break_down(sim),
         };
         Some(sim.wish(0, wish, By::Person).expect("the wish of a scenario is accepted"))
@@ -151,9 +173,14 @@ impl Scenario {
         let bad = matches!(self, AloneRestore).then_some(id).flatten();
         let good = ends.all(|(id, end)| end == Some(if Some(id) == bad { End::Failed } else { End::Succeeded }));
         assert!(good || !kind.is_harmless(), "{name}: something did not succeed\n{trace}");
-        assert!(!good || sim.serves(0) != matches!(self, Teardown | AloneTeardown), "{name}: who serves?\n{trace}");
+        let leaves = matches!(self, Teardown | AloneTeardown | Stop | AloneStop);
+        assert!(!good || sim.serves(0) != leaves, "{name}: who serves?\n{trace}");
         sim
     }
+}
+
+fn stop() -> Wish {
+    Wish::Stop { by: "somebody".into() }
 }
 
 impl Kind {

@@ -206,15 +206,15 @@ impl Watch {
         active: Option<ReleaseId>,
         state: &Workload,
     ) -> Result<(), String> {
-        let former = self.stories[lane].active.or(self.stories[lane].was.take()).or(state.down);
+        let stopped = state.stopped.as_ref().and_then(|stopped| stopped.release);
+        let former = self.stories[lane].active.or(self.stories[lane].was.take()).or(state.down).or(stopped);
         let right = match &self.accepted[&id].intent.wish {
             Wish::Deploy(ImageWish::Reference { .. }) => active == Some(ReleaseId(id.0)),
             Wish::Deploy(ImageWish::Current) => active == Some(ReleaseId(id.0)) || active == former,
             Wish::Rollback(Some(release)) => active == Some(*release),
             Wish::Rollback(None) => active.is_some_and(|id| state.release(id).is_some_and(|release| release.proven)),
-            Wish::Restart | Wish::Heal => active == former,
+            Wish::Restart | Wish::Heal | Wish::Start => active == former,
             Wish::Teardown | Wish::Stop { .. } => active.is_none(),
-            Wish::Start => active == former.or_else(|| state.stopped.as_ref().and_then(|stopped| stopped.release)),
         };
         self.stories[lane].active = active;
         if right { Ok(()) } else { Err(format!("w{lane}: {id} succeeded, and {active:?} runs")) }

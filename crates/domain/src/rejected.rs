@@ -115,12 +115,11 @@ pub(crate) fn succeeded(state: &mut Workload, open: &Open, former: Option<Releas
     }
 }
 
-/// A person has accepted the image of a release.
-pub(crate) fn accepted(state: &mut Workload, release: ReleaseId) {
-    let image = state.rejected.iter().find(|rejected| rejected.release == release).map(|found| found.image.clone());
-    if let Some(image) = image {
-        clear(state, &image);
-    }
+/// A person has accepted the image of a release; whether it was rejected.
+pub(crate) fn accepted(state: &mut Workload, release: ReleaseId) -> bool {
+    let before = state.rejected.len();
+    Arc::make_mut(&mut state.rejected).retain(|rejected| rejected.release != release);
+    state.rejected.len() < before
 }
 
 fn clear(state: &mut Workload, image: &str) {

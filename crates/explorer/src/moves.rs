@@ -10,6 +10,7 @@ use crate::ids;
 use crate::request::Outcome;
 use crate::scenario::Program;
 use crate::scene::{Case, Lie, Scene, Sending, Step, WORKLOAD};
+use crate::watch::Late;
 
 /// Failed probes in a row from which on one more makes no difference.
 const ENOUGH_FAILURES: u8 = 3;
@@ -135,7 +136,7 @@ impl Scene {
         if self.course.asked as usize + case.scenario.before.len() < case.scenario.wishes() {
             out.push(Move::Wish);
         }
-        if case.scenario.is_late() && !self.course.pushed {
+        if case.scenario.is_late() && self.course.late == Late::Built {
             out.push(Move::Push);
         }
         let parked = self.work.open.as_ref().is_some_and(|open| open.parked);
@@ -295,7 +296,7 @@ impl Scene {
             Move::Wish => self.wish(case, Outcome::Done),
             Move::WishUnheard => self.wish(case, Outcome::Unheard),
             Move::Push => {
-                self.course.pushed = true;
+                self.course.late = Late::Pushed;
                 Ok(())
             }
             Move::Resume => self.resume(case),

@@ -8,6 +8,7 @@ use cutover_world::{AWAY, Answer, Failed, Request, Units};
 use crate::budget::Fault;
 use crate::scenario::Program;
 use crate::scene::{Case, Lie, Scene, Sending, Step, WORKLOAD};
+use crate::watch::Late;
 
 /// What becomes of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,7 +67,7 @@ impl Scene {
         let wish = self.work.seeks().filter(|intent| intent.deployment == id).map(|intent| &intent.wish);
         let wants =
             |wish: &Wish| matches!(wish, Wish::Deploy(ImageWish::Reference { reference, .. }) if *reference == late);
-        !self.course.pushed && wish.is_some_and(wants)
+        self.course.late == Late::Built && wish.is_some_and(wants)
     }
 
     /// One stage of a removal beside the lane.

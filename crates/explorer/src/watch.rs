@@ -28,6 +28,16 @@ pub(crate) enum End {
     Gone,
 }
 
+/// Where the image that comes late is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) enum Late {
+    /// Still being built.
+    #[default]
+    Built,
+    /// In its registry.
+    Pushed,
+}
+
 /// What is remembered of a history, beside its fold.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Course {
@@ -36,8 +46,8 @@ pub(crate) struct Course {
     /// Wishes that were accepted, one bit each: what the log knows by key.
     pub(crate) accepted: u8,
     pub(crate) ends: [End; WISHES],
-    /// Whether the image that comes late is in its registry.
-    pub(crate) pushed: bool,
+    /// Where the image that comes late is.
+    pub(crate) late: Late,
     /// The newest settings, counted from 1.
     pub(crate) revision: u8,
     /// Generations that may lead nowhere, one bit each.
@@ -200,14 +210,14 @@ fn plan_is_sound(plan: &Plan, log: &Log) -> Result<(), Lie> {
 fn succeeded(work: &Workload, id: DeploymentId, active: Option<ReleaseId>) -> Result<(), Lie> {
     let Some(open) = work.open.as_ref().filter(|open| open.id() == id) else { return Ok(()) };
     let former = work.active.as_ref().or(open.was.as_ref()).map(|slot| slot.release).or(work.down);
+    let former = former.or_else(|| work.stopped.as_ref().and_then(|stopped| stopped.release));
     let right = match &open.intent.wish {
         Wish::Deploy(ImageWish::Reference { .. }) => active == Some(ReleaseId(id.0)),
         Wish::Deploy(ImageWish::Current) => active == Some(ReleaseId(id.0)) || active == former,
         Wish::Rollback(Some(release)) => active == Some(*release),
         Wish::Rollback(None) => active.is_some_and(|id| work.release(id).is_some_and(|release| release.proven)),
-        Wish::Restart | Wish::Heal => active == former,
+        Wish::Restart | Wish::Heal | Wish::Start => active == former,
         Wish::Teardown | Wish::Stop { .. } => active.is_none(),
-        Wish::Start => active == former.or_else(|| work.stopped.as_ref().and_then(|stopped| stopped.release)),
     };
     if right { Ok(()) } else { Err(format!("{id} succeeded, and {active:?} runs")) }
 }

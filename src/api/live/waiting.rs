@@ -20,6 +20,7 @@ pub(super) fn waits(state: &Workload, seen: &Rows, at: (Stamp, u64)) -> Vec<Wait
     if let Some(open) = &state.open {
         look.open(open, &mut found);
     }
+    found.extend(look.image());
     look.queue(&mut found);
     found.extend(look.heal());
     found.extend(look.removal());
@@ -124,6 +125,20 @@ impl Look<'_> {
         }
     }
 
+    /// A wish that waits for its image, without the lane.
+    fn image(&self) -> Option<WaitView> {
+        let awaited = self.state.awaited.as_ref()?;
+        let id = awaited.intent.deployment.to_string();
+        Some(WaitView {
+            kind: WaitKind::Image,
+            text: format!("{}: waits until its registry has the image", wish(&awaited.intent.wish)),
+            until: self.until(awaited.since, awaited.wait_ms),
+            then: "it fails".into(),
+            hint: format!("a newer wish takes its place, `cutover cancel {id}` ends it"),
+            deployment_id: Some(id),
+        })
+    }
+
     fn queue(&self, found: &mut Vec<WaitView>) {
         let mut before = self.state.open.as_ref().map(Open::id);
         for intent in &self.state.queue {
@@ -221,7 +236,8 @@ fn doing(step: Step) -> &'static str {
 mod tests {
     use std::sync::Arc;
 
-    use cutover_events::deployment::{IntentQueued, Wish};
+    use cutover_domain::workload::Awaited;
+    use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
     use cutover_events::plan::{PlannedStep, Strategy, Template, Undo, Why};
     use cutover_events::workload::Policy;
     use cutover_events::{BootId, DeploymentId, UnitId, WorkloadId};
@@ -297,6 +313,15 @@ mod tests {
         let behind = |n| DeploymentId([n; 16]);
         assert_eq!(texts[1], format!("roll back to the release before: waits behind {}", behind(1)));
         assert_eq!(texts[2], format!("tear down: waits behind {}", behind(2)));
+    }
+
+    #[test]
+    fn a_wish_that_waits_for_its_image_says_for_what_and_until_when() {
+        let reference = ImageWish::Reference { reference: "shop:v2".into(), ask_registry: false };
+        let awaited = Awaited { intent: intent(1, Wish::Deploy(reference)), since: mark(99_000), wait_ms: 1_200_000 };
+        let state = Workload { awaited: Some(awaited), ..Workload::default() };
+        let text = "deploy shop:v2: waits until its registry has the image".to_owned();
+        assert_eq!(told(&state), [(WaitKind::Image, text, Some("2026-01-31T12:19:59.000Z".to_owned()))]);
     }
 
     #[test]

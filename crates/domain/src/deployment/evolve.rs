@@ -8,7 +8,7 @@ use cutover_events::deployment::{
 };
 use cutover_events::plan::Plan;
 use cutover_events::workload::Policy;
-use cutover_events::{DeploymentId, Event, UnitId};
+use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
 
 use super::waits;
 use crate::observed::Mark;
@@ -81,10 +81,7 @@ pub fn evolve(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
         Event::Parked(e) => on_open(state, event, e.deployment, |open| open.parked = true),
         Event::Resumed(e) => on_open(state, event, e.deployment, |open| (open.parked, open.step_since) = (false, at)),
         Event::ImageAwaited(e) => waits::awaited(state, event, e, at),
-        Event::Accepted(e) => {
-            rejected::accepted(state, e.release);
-            Ok(())
-        }
+        Event::Accepted(e) => accepted(state, event, e.release),
         Event::LogBegun(_)
         | Event::EngineStarted(_)
         | Event::NetworkMade(_)
@@ -444,6 +441,13 @@ fn drifted(state: &mut Workload, e: &DriftSeen) -> Evolved {
         Drift::Gone | Drift::Dead => (),
     }
     Ok(())
+}
+
+fn accepted(state: &mut Workload, event: &Event, release: ReleaseId) -> Evolved {
+    match rejected::accepted(state, release) {
+        true => Ok(()),
+        false => corrupt(event, format!("is about {release}, which is not rejected")),
+    }
 }
 
 fn retire_standby(state: &mut Workload) {

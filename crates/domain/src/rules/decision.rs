@@ -145,6 +145,7 @@ mod tests {
             triggers,
             image: "r.example.com/shop:{short_sha}".into(),
             standing: Standing::Open,
+            rejected: Vec::new(),
         }
     }
 
