@@ -64,12 +64,14 @@ impl HookBook for Book {
 }
 
 /// Rules from the registry, intents into the workloads' streams.
-pub(super) struct Queue {
+pub struct Queue {
     commands: Commands,
 }
 
 impl Queue {
-    pub(super) fn new(commands: Commands) -> Self {
+    /// Writes through these commands.
+    #[must_use]
+    pub fn new(commands: Commands) -> Self {
         Self { commands }
     }
 }

@@ -62,7 +62,7 @@ impl Sim {
     /// A person cancels or resumes what there is, or accepts what is rejected.
     fn some_word(&mut self, lane: usize) {
         let state = &self.engine.lanes[lane].state;
-        let waits = state.queue.iter().chain(state.awaited.iter().map(|awaited| &awaited.intent));
+        let waits = state.queue.iter().chain(state.waiting.iter().map(|awaited| &awaited.intent));
         let open = state.open.as_ref().map(|open| open.id());
         let ids: Vec<_> = waits.map(|intent| intent.deployment).chain(open).collect();
         if ids.is_empty() {

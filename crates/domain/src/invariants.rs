@@ -63,7 +63,7 @@ pub fn always(state: &Workload) -> Vec<Breach> {
     if state.stopped.is_some() && (state.active.is_some() || state.down.is_some()) {
         found.broken("what is stopped does not run");
     }
-    if state.awaited.as_ref().is_some_and(|awaited| awaited.intent.person) {
+    if state.waiting.as_ref().is_some_and(|awaited| awaited.intent.person) {
         found.broken("no wish of a person waits for an image");
     }
     if state.routed.generation > state.generation {
@@ -126,7 +126,7 @@ pub fn rests(state: &Workload, observed: &Observed) -> bool {
     let alive = |unit: &UnitId| observed.seen(*unit).is_some_and(|seen| seen.phase == Doing::Running);
     state.open.is_none()
         && state.queue.is_empty()
-        && state.awaited.is_none()
+        && state.waiting.is_none()
         && state.down.is_none()
         && state.removal.is_empty()
         && state.active.as_ref().is_none_or(|slot| slot.units.iter().all(alive))

@@ -18,7 +18,7 @@ pub struct Workload {
     /// Wishes that wait for the lane, oldest first.
     pub queue: Vec<Arc<IntentQueued>>,
     /// The wish that waits for its image, without the lane: older than every other one.
-    pub awaited: Option<Awaited>,
+    pub waiting: Option<Waiting>,
     /// The deployment that holds the lane.
     pub open: Option<Open>,
     /// What serves.
@@ -51,7 +51,7 @@ pub struct Workload {
 
 /// A wish whose image is not in its registry yet.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Awaited {
+pub struct Waiting {
     /// The wish.
     pub intent: Arc<IntentQueued>,
     /// Since when it waits.
@@ -260,7 +260,7 @@ impl Workload {
     /// image.
     #[must_use]
     pub fn seeks(&self) -> Option<&Arc<IntentQueued>> {
-        let awaited = self.awaited.as_ref().map(|awaited| &awaited.intent);
+        let awaited = self.waiting.as_ref().map(|awaited| &awaited.intent);
         self.open.as_ref().map(|open| &open.intent).or(awaited)
     }
 
@@ -274,7 +274,7 @@ impl Workload {
     #[must_use]
     pub fn is_open(&self, id: DeploymentId) -> bool {
         self.queue.iter().any(|intent| intent.deployment == id)
-            || self.awaited.as_ref().is_some_and(|awaited| awaited.intent.deployment == id)
+            || self.waiting.as_ref().is_some_and(|awaited| awaited.intent.deployment == id)
             || self.open.as_ref().is_some_and(|open| open.intent.deployment == id)
     }
 

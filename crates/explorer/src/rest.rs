@@ -19,7 +19,7 @@ impl Scene {
             return Ok(());
         }
         self.replays()?;
-        if self.work.open.is_some() || self.work.awaited.is_some() || !self.work.queue.is_empty() {
+        if self.work.open.is_some() || self.work.waiting.is_some() || !self.work.queue.is_empty() {
             return Err("stuck: a deployment has no end, and nothing moves it on".into());
         }
         if let Some(n) = (0..case.scenario.wishes()).find(|n| self.course.ends[*n] == End::None) {

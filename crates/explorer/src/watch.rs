@@ -158,7 +158,7 @@ impl Course {
         let at = |id: DeploymentId| work.queue.iter().position(|intent| intent.deployment == id);
         let newer = at(e.by).map(|at| &work.queue[at]).ok_or_else(|| format!("{} does not wait", e.by))?;
         let awaited =
-            work.awaited.as_ref().map(|awaited| &awaited.intent).filter(|held| held.deployment == e.deployment);
+            work.waiting.as_ref().map(|awaited| &awaited.intent).filter(|held| held.deployment == e.deployment);
         let older = holds.or(awaited).or_else(|| at(e.deployment).map(|at| &work.queue[at]));
         let older = older.ok_or_else(|| format!("{} neither waits nor runs", e.deployment))?;
         if older.person && !newer.person {

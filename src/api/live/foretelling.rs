@@ -54,7 +54,7 @@ fn notes(state: &Workload) -> Vec<String> {
         let fate = if open.before_pivot() { "it would be superseded" } else { "it finishes first" };
         notes.push(format!("{id} is under way ({what}): {fate}"));
     }
-    let waits = state.queue.iter().chain(state.awaited.iter().map(|awaited| &awaited.intent));
+    let waits = state.queue.iter().chain(state.waiting.iter().map(|awaited| &awaited.intent));
     notes.extend(
         waits.map(|intent| format!("{} waits ({}): it would be superseded", intent.deployment, wish(&intent.wish))),
     );

@@ -192,7 +192,7 @@ fn means(rejected: &Rejected, text: &str) -> bool {
 fn fits((reference, sha): (&str, &str), digests: [&str; 2], text: &str) -> bool {
     let tag = Reference::parse(reference).ok().and_then(|parsed| parsed.tag);
     let lower = text.to_ascii_lowercase();
-    let digits = lower.strip_prefix("sha256:").unwrap_or(&lower);
+    let digits = lower.rsplit("sha256:").next().unwrap_or_default();
     let hex = digits.len() >= LEAST_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     let of_digest = |digest: &str| digest.rsplit("sha256:").next().is_some_and(|hex| hex.starts_with(digits));
     reference == text
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn a_release_is_named_by_what_people_know_of_it() {
         let one = release(1, "ghcr.io/acme/shop:v41", "c0ffee1234", "abcd99");
-        for text in ["v41", "ghcr.io/acme/shop:v41", "c0ff", "C0FFEE1", "abcd", "sha256:abcd99"] {
+        for text in ["v41", "ghcr.io/acme/shop:v41", "c0ff", "C0FFEE1", "abcd", "sha256:abcd99", "shop@sha256:abcd99"] {
             assert!(is_named(&one, text), "{text}");
         }
         for text in ["v4", "c0f", "shop", "c0ffee12345", "ffee", ""] {

@@ -127,7 +127,7 @@ impl Look<'_> {
 
     /// A wish that waits for its image, without the lane.
     fn image(&self) -> Option<WaitView> {
-        let awaited = self.state.awaited.as_ref()?;
+        let awaited = self.state.waiting.as_ref()?;
         let id = awaited.intent.deployment.to_string();
         Some(WaitView {
             kind: WaitKind::Image,
@@ -236,7 +236,7 @@ fn doing(step: Step) -> &'static str {
 mod tests {
     use std::sync::Arc;
 
-    use cutover_domain::workload::Awaited;
+    use cutover_domain::workload::Waiting;
     use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
     use cutover_events::plan::{PlannedStep, Strategy, Template, Undo, Why};
     use cutover_events::workload::Policy;
@@ -318,8 +318,8 @@ mod tests {
     #[test]
     fn a_wish_that_waits_for_its_image_says_for_what_and_until_when() {
         let reference = ImageWish::Reference { reference: "shop:v2".into(), ask_registry: false };
-        let awaited = Awaited { intent: intent(1, Wish::Deploy(reference)), since: mark(99_000), wait_ms: 1_200_000 };
-        let state = Workload { awaited: Some(awaited), ..Workload::default() };
+        let awaited = Waiting { intent: intent(1, Wish::Deploy(reference)), since: mark(99_000), wait_ms: 1_200_000 };
+        let state = Workload { waiting: Some(awaited), ..Workload::default() };
         let text = "deploy shop:v2: waits until its registry has the image".to_owned();
         assert_eq!(told(&state), [(WaitKind::Image, text, Some("2026-01-31T12:19:59.000Z".to_owned()))]);
     }

@@ -177,7 +177,7 @@ fn queue(state: &Workload, intent: IntentQueued) -> Result<Vec<Event>, Rejection
 /// Whether nothing of it runs, is to run, or is wished.
 fn idle(state: &Workload) -> bool {
     let runs = state.active.is_some() || state.down.is_some() || state.open.is_some();
-    !runs && state.queue.is_empty() && state.awaited.is_none()
+    !runs && state.queue.is_empty() && state.waiting.is_none()
 }
 
 /// Whether it is stopped, or cannot be kept from it any more.
@@ -205,7 +205,7 @@ fn accept(state: &Workload, release: Option<ReleaseId>) -> Result<Vec<Event>, Re
 }
 
 fn cancel(state: &Workload, id: DeploymentId) -> Result<Vec<Event>, Rejection> {
-    let awaited = state.awaited.iter().map(|awaited| &awaited.intent);
+    let awaited = state.waiting.iter().map(|awaited| &awaited.intent);
     if state.queue.iter().chain(awaited).any(|intent: &Arc<IntentQueued>| intent.deployment == id) {
         return Ok(vec![IntentCancelled { deployment: id, lists: None }.into()]);
     }

@@ -152,7 +152,7 @@ fn begun(state: &mut Workload, event: &Event, (id, revision): (DeploymentId, u32
     if state.open.is_some() {
         return corrupt(event, "while another deployment holds the lane");
     }
-    let awaited = state.awaited.take_if(|awaited| awaited.intent.deployment == id).map(|awaited| awaited.intent);
+    let awaited = state.waiting.take_if(|awaited| awaited.intent.deployment == id).map(|awaited| awaited.intent);
     let queued = state.queue.iter().position(|intent| intent.deployment == id);
     let Some(intent) = awaited.or_else(|| queued.map(|index| state.queue.remove(index))) else {
         return corrupt(event, format!("begins {id}, which does not wait"));

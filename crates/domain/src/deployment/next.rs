@@ -96,7 +96,7 @@ fn sooner(next: Next, due: Option<u64>) -> Next {
 fn coalesce(state: &Workload) -> Option<Next> {
     let outlives =
         |newer: &Arc<IntentQueued>, older: &Arc<IntentQueued>| newer.person || !older.person || !on(Rule::Person);
-    let awaited = state.awaited.as_ref().and_then(|awaited| {
+    let awaited = state.waiting.as_ref().and_then(|awaited| {
         let newer = state.queue.iter().rev().find(|newer| newer.wish != Wish::Heal)?;
         Some((&awaited.intent, newer))
     });

@@ -10,12 +10,12 @@ use super::next::{Decision, Next};
 use crate::observed::{Class, Effect, Mark, Now, Observed};
 use crate::rejected::is_automatic;
 use crate::retry;
-use crate::workload::{Awaited, Open, Workload};
+use crate::workload::{Open, Waiting, Workload};
 
 /// What comes next for the wish that waits for its image, while nothing else is to be done: it takes the lane once the
 /// image is here, and fails at its deadline. A deadline counts only for a question that was answered later than it.
 pub(super) fn for_image(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
-    let awaited = state.awaited.as_ref()?;
+    let awaited = state.waiting.as_ref()?;
     let id = awaited.intent.deployment;
     if observed.answers.resolved == Some(id) {
         return Some(Next::Decide(Decision::Begin(id)));
@@ -31,7 +31,7 @@ pub(super) fn for_image(state: &Workload, observed: &Observed, now: &Now) -> Opt
     Some(if again > now.mono_ms { Next::Wait(Some(again)) } else { Next::Do(Effect::Resolve(id)) })
 }
 
-fn gone_without(state: &Workload, awaited: &Awaited, kind: ReasonKind, said: &str) -> DeploymentFailed {
+fn gone_without(state: &Workload, awaited: &Waiting, kind: ReasonKind, said: &str) -> DeploymentFailed {
     let waited = awaited.wait_ms / 1_000;
     let text = format!(
         "{said}; it was waited for, at most {waited} s (policy.wait_for_image): push it and deliver the change again, or \
@@ -55,17 +55,17 @@ pub(super) fn waits(state: &Workload, deployment: DeploymentId, wait_ms: u64) ->
 /// The fold of ImageAwaited: the lane is free again.
 pub(super) fn awaited(state: &mut Workload, event: &Event, e: &ImageAwaited, at: Mark) -> Evolved {
     let waits = |open: &mut Open| open.id() == e.deployment && open.plan.is_none() && is_automatic(&open.intent);
-    if state.awaited.is_some() {
+    if state.waiting.is_some() {
         return corrupt(event, "while another wish waits for its image");
     }
     let Some(open) = state.open.take_if(waits) else {
         return corrupt(event, format!("is about {}, which does not look for its image", e.deployment));
     };
-    state.awaited = Some(Awaited { intent: open.intent, since: at, wait_ms: e.wait_ms });
+    state.waiting = Some(Waiting { intent: open.intent, since: at, wait_ms: e.wait_ms });
     Ok(())
 }
 
 /// The fold of the end of a wish that waited for its image; false when it is about another one.
 pub(super) fn over(state: &mut Workload, id: DeploymentId) -> bool {
-    state.awaited.take_if(|awaited| awaited.intent.deployment == id).is_some()
+    state.waiting.take_if(|awaited| awaited.intent.deployment == id).is_some()
 }

@@ -14,6 +14,8 @@ pub struct Ruling {
     pub reference: Option<String>,
     /// One line for a person: why, or why not.
     pub why: String,
+    /// Whether the change is one that the rule wants: what keeps it from being deployed then is the workload.
+    pub fits: bool,
 }
 
 /// Whether the registry must be asked what `reference` means now: it holds neither a digest nor the commit of `change`.
@@ -30,10 +32,14 @@ pub fn moves(change: &Change, reference: &str) -> bool {
 /// What rule `trigger` of `workload` says to `change`, which came as the sender's event `event`.
 #[must_use]
 pub fn rule(workload: &WorkloadRules, trigger: &Trigger, event: &str, change: &Change) -> Ruling {
-    let ruled = matched(trigger, event, change).and_then(|seen| Ok((seen, reference(workload, change)?)));
-    match ruled.and_then(|(seen, reference)| accepted(workload, change, reference).map(|reference| (seen, reference))) {
-        Ok((seen, reference)) => Ruling { why: format!("{seen}: deploys {reference}"), reference: Some(reference) },
-        Err(why) => Ruling { reference: None, why },
+    let seen = match matched(trigger, event, change) {
+        Ok(seen) => seen,
+        Err(why) => return Ruling { reference: None, why, fits: false },
+    };
+    let named = reference(workload, change).and_then(|reference| accepted(workload, change, reference));
+    match named {
+        Ok(reference) => Ruling { why: format!("{seen}: deploys {reference}"), reference: Some(reference), fits: true },
+        Err(why) => Ruling { reference: None, why, fits: true },
     }
 }
 

@@ -12,13 +12,13 @@ fn waiting() -> Story {
     let mut story = Story::live(1);
     story.image = None;
     story.wish(2, deploy(), By::Push(2));
-    story.go_until(|story| story.state.awaited.is_some());
+    story.go_until(|story| story.state.waiting.is_some());
     assert!(story.state.open.is_none(), "the lane is free");
     story
 }
 
 fn waits(story: &Story) -> Option<cutover_events::DeploymentId> {
-    story.state.awaited.as_ref().map(|awaited| awaited.intent.deployment)
+    story.state.waiting.as_ref().map(|awaited| awaited.intent.deployment)
 }
 
 #[test]
