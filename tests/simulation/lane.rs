@@ -42,7 +42,8 @@ impl Sim {
         self.act(lane, held);
     }
 
-    fn look(&mut self, lane: usize) -> Option<Held> {
+    /// One look, and what comes of it.
+    pub(crate) fn look(&mut self, lane: usize) -> Option<Held> {
         let now = self.now();
         if self.host.docker_back_ms > self.world.now_ms() {
             self.engine.lanes[lane].wake_ms = now.mono_ms + OPEN_TICK_MS;

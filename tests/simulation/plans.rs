@@ -10,8 +10,8 @@ use crate::watch::End;
 use crate::wishes::By;
 
 /// What is done before the drill, and what is wished in it.
-#[derive(Clone, Copy, Debug)]
-enum Scenario {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Scenario {
     DeployFirst,
     DeployAgain,
     DeployReplicas,
@@ -96,7 +96,7 @@ impl Scenario {
     }
 
     /// A world at rest, just before the wish of the scenario.
-    fn prepared(self) -> Sim {
+    pub(crate) fn prepared(self) -> Sim {
         let mut sim = Sim::new(7, &[self.spec()]);
         sim.calm = true;
         let deployments = match self {
@@ -126,7 +126,7 @@ impl Scenario {
         sim
     }
 
-    fn wish(self, sim: &mut Sim) -> Option<DeploymentId> {
+    pub(crate) fn wish(self, sim: &mut Sim, by: By) -> Option<DeploymentId> {
         let wish = match self {
             DeployFirst | DeployAgain | DeployReplicas | AloneFirst | AloneAgain | AloneFromStandby => {
                 sim.deploy_of(Program::GOOD)
@@ -140,7 +140,7 @@ impl Scenario {
             Start | AloneStart => Wish::Start,
             HealOne | HealAll | AloneHeal => return self.break_down(sim),
         };
-        Some(sim.wish(0, wish, By::Person).expect("the wish of a scenario is accepted"))
+        Some(sim.wish(0, wish, by).expect("the wish of a scenario is accepted"))
     }
 
     fn break_down(self, sim: &mut Sim) -> Option<DeploymentId> {
@@ -157,7 +157,7 @@ impl Scenario {
         let mut sim = self.prepared();
         sim.trace = Some(Vec::new());
         let base = sim.journal.commits().len();
-        let id = self.wish(&mut sim);
+        let id = self.wish(&mut sim, By::Person);
         sim.drill = Drill::new(kind, base + usize::from(id.is_some()));
         sim.settle();
         while !sim.world.pending().is_empty() {
