@@ -53,11 +53,14 @@ impl Registry {
         let (status, kind, body) = match held {
             Some((kind, body)) => ("200 OK", kind, body),
             None if path.is_empty() => ("200 OK", "application/json", b"{}".to_vec()),
-            None => (
-                *self.refusal.lock(),
-                "application/json",
-                b"{\"errors\":[{\"code\":\"MANIFEST_UNKNOWN\",\"message\":\"manifest unknown\"}]}".to_vec(),
-            ),
+            None => {
+                let refusal = *self.refusal.lock();
+                let errors = match refusal.split(' ').next() {
+                    Some("401") => json!([{"code": "UNAUTHORIZED", "message": "authentication required"}]),
+                    _ => json!([{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]),
+                };
+                (refusal, "application/json", json!({"errors": errors}).to_string().into_bytes())
+            }
         };
         let digest = Digest::of(&body);
         let head = format!(
