@@ -10,7 +10,7 @@ use crate::api::time::rfc3339;
 use crate::api::told::wish;
 use crate::api::told::words::count;
 use crate::api::views::{WaitKind, WaitView};
-use crate::projections::{Rows, World};
+use crate::projections::{ContainerRow, Rows, World};
 
 /// Everything that waits, what needs a person first; `at` is now and when the engine began to look.
 pub(super) fn waits(state: &Workload, seen: &Rows, at: (Stamp, u64)) -> Vec<WaitView> {
@@ -85,6 +85,11 @@ impl Look<'_> {
         let at = open.recorded.min(all.saturating_sub(1));
         let Some(planned) = plan.steps.get(at) else { return wait(WaitKind::Step, "begins".into()) };
         let number = at + 1;
+        if let Some(stranger) = self.stranger(planned.step) {
+            let hint = format!("when nobody needs it: docker rm -f {stranger}");
+            let text = format!("the container {stranger} is in the way, and the log does not know it");
+            return WaitView { hint, ..wait(WaitKind::Person, text) };
+        }
         if planned.step != Step::Gate {
             return wait(WaitKind::Step, format!("{} (step {number} of {all})", doing(planned.step)));
         }
@@ -100,6 +105,12 @@ impl Look<'_> {
             then: then.into(),
             ..wait(WaitKind::Gate, format!("{gated} ready (step {number} of {all})"))
         }
+    }
+
+    /// What nothing may start beside, and is not touched because the log does not know it.
+    fn stranger(&self, step: Step) -> Option<&str> {
+        let unknown = |row: &&ContainerRow| !self.state.knows(row.unit);
+        self.seen.0.iter().filter(|_| step == Step::Clear).find(unknown).map(|row| row.name.as_str())
     }
 
     fn settling(
