@@ -207,13 +207,12 @@ impl Whole {
         let id: DeploymentId = id.parse().unwrap();
         let mut head = self.backend.commands.log().subscribe();
         let wait = async {
-            loop {
-                let view = self.backend.deployment(id).await.unwrap();
-                if view.outcome.is_some() {
-                    return view;
-                }
+            let mut view = self.backend.deployment(id).await.unwrap();
+            while view.outcome.is_none() {
                 head.changed().await.unwrap();
+                view = self.backend.deployment(id).await.unwrap();
             }
+            view
         };
         tokio::time::timeout(DEADLINE, wait).await.unwrap()
     }
