@@ -6,6 +6,7 @@ mod kill;
 mod names;
 mod neighbours;
 mod postgres;
+mod pushes;
 mod scene;
 mod swap;
 
@@ -50,6 +51,8 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 10)]
         n: u32,
     },
+    /// Fifty pushes in ten seconds beside a running deployment: one more comes of them, of the newest.
+    Pushes,
     /// Two engines and strangers on one daemon: none notices the others.
     Neighbours,
 }
@@ -72,6 +75,7 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::Names { n } => {
             (format!("prove names --n {n}"), on_stand(async |stand| names::prove(&stand, n).await).await?)
         }
+        Command::Pushes => ("prove pushes".into(), on_stand(async |stand| pushes::prove(&stand).await).await?),
         Command::Neighbours => {
             let both = on_stand(async |one| on_stand(async |two| neighbours::prove(&one, &two).await).await);
             let ((mut verdict, left), outer) = both.await?;
