@@ -60,6 +60,8 @@ fn spec(reference: &str, replicas: u16) -> Spec {
         replicas,
         triggers: Vec::new(),
         policy,
+        processes: Vec::new(),
+        after: Vec::new(),
     }
 }
 

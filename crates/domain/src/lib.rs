@@ -9,6 +9,7 @@ pub mod engine;
 pub mod file;
 pub mod invariants;
 pub mod observed;
+pub mod order;
 pub mod plan;
 pub mod protocol;
 pub mod reference;

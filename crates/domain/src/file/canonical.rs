@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use cutover_events::workload::{
-    Access, Check, Hardening, Health, ImageSource, Limits, Mount, MountFrom, Policy, PublishedPort, Pull, Route,
-    Source, Spec, Transport, Trigger,
+    Access, Check, Hardening, Health, ImageSource, Limits, Mount, MountFrom, Policy, Process, PublishedPort, Pull,
+    Route, Source, Spec, Transport, Trigger,
 };
 use serde::{Deserialize, Serialize};
 
 use super::strict::Fault;
-use super::{DEFAULT_PROJECT, Declared, check, health, image, limits, policy, ports};
+use super::{DEFAULT_PROJECT, Declared, after, check, health, image, limits, policy, ports, processes};
 use super::{routes, triggers, volumes, whole, workload};
 
 /// One workload. A key that is missing has its default; an unknown one is an error.
@@ -56,6 +56,29 @@ pub struct Canonical {
     /// Times and counts.
     #[serde(default)]
     pub policy: CanonicalPolicy,
+    /// Other commands of the same release, by name.
+    #[serde(default)]
+    pub processes: BTreeMap<String, CanonicalProcess>,
+    /// Names of workloads of the same project that must be ready first.
+    #[serde(default)]
+    pub after: Vec<String>,
+}
+
+/// Another command of the same release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanonicalProcess {
+    /// Replaces the command of the image.
+    pub command: Vec<String>,
+    /// Its containers of one release.
+    #[serde(default = "default_replicas")]
+    pub replicas: i64,
+    /// What each of its containers may use.
+    #[serde(default)]
+    pub limits: CanonicalLimits,
+    /// How readiness is probed.
+    #[serde(default)]
+    pub health: Option<CanonicalHealth>,
 }
 
 /// Where a workload comes from.
@@ -310,16 +333,31 @@ impl Canonical {
             command: spec.command.clone(),
             volumes: spec.mounts.iter().map(CanonicalVolume::from).collect(),
             ports: spec.ports.iter().map(CanonicalPort::from).collect(),
-            limits: CanonicalLimits {
-                memory_bytes: spec.limits.memory_bytes,
-                cpu_milli: spec.limits.cpu_milli.map(u64::from),
-                pids: spec.limits.pids,
-            },
+            limits: CanonicalLimits::from(spec.limits),
             hardening: name_of(workload::HARDENINGS, spec.hardening),
             health: spec.health.as_ref().map(CanonicalHealth::from),
             replicas: spec.replicas.into(),
             triggers: spec.triggers.iter().map(CanonicalTrigger::from).collect(),
             policy: CanonicalPolicy::from(&spec.policy),
+            processes: spec.processes.iter().map(|one| (one.name.clone(), CanonicalProcess::from(one))).collect(),
+            after: spec.after.clone(),
+        }
+    }
+}
+
+impl From<Limits> for CanonicalLimits {
+    fn from(limits: Limits) -> Self {
+        Self { memory_bytes: limits.memory_bytes, cpu_milli: limits.cpu_milli.map(u64::from), pids: limits.pids }
+    }
+}
+
+impl From<&Process> for CanonicalProcess {
+    fn from(process: &Process) -> Self {
+        Self {
+            command: process.command.clone(),
+            replicas: process.replicas.into(),
+            limits: CanonicalLimits::from(process.limits),
+            health: process.health.as_ref().map(CanonicalHealth::from),
         }
     }
 }
@@ -415,6 +453,8 @@ impl TryFrom<Canonical> for Declared {
             replicas: replicas(given.replicas)?,
             triggers: triggers_of(given.triggers)?,
             policy: policy_of(&given.policy)?,
+            processes: processes_of(given.processes, &name)?,
+            after: after_of(&given.after, &name)?,
         };
         let env = given.env.into_iter().map(variable).collect::<Result<_, _>>()?;
         whole::check(&spec, &env)?;
@@ -526,6 +566,37 @@ fn replicas(given: i64) -> Result<u16, Fault> {
     good.ok_or_else(|| {
         Fault::new("replicas", format!("{given} is out of range; allowed is 1 to {}", workload::MAX_REPLICAS))
     })
+}
+
+fn processes_of(given: BTreeMap<String, CanonicalProcess>, own: &str) -> Result<Vec<Process>, Fault> {
+    if given.len() > processes::MAX_PROCESSES {
+        let text = format!("{} processes; at most {} are allowed", given.len(), processes::MAX_PROCESSES);
+        return Err(Fault::new("processes", text));
+    }
+    given.into_iter().map(|one| process_of(one, own)).collect()
+}
+
+fn process_of((name, given): (String, CanonicalProcess), own: &str) -> Result<Process, Fault> {
+    let key = format!("processes.{name}");
+    let below = |fault: Fault| Fault::new(format!("{key}.{}", fault.key), fault.text);
+    Ok(Process {
+        name: processes::name(&name, own).map_err(of_key(&key))?,
+        command: command(given.command).map_err(below)?,
+        replicas: replicas(given.replicas).map_err(below)?,
+        limits: limits_of(given.limits).map_err(below)?,
+        health: given.health.map(health_of).transpose().map_err(below)?,
+    })
+}
+
+fn after_of(given: &[String], own: &str) -> Result<Vec<String>, Fault> {
+    if given.len() > after::MAX_AFTER {
+        return Err(Fault::new("after", format!("{} names; at most {} are allowed", given.len(), after::MAX_AFTER)));
+    }
+    let mut names = Vec::with_capacity(given.len());
+    for (index, text) in given.iter().enumerate() {
+        after::add(&mut names, text, own).map_err(of_key(&format!("after[{index}]")))?;
+    }
+    Ok(names)
 }
 
 fn triggers_of(given: Vec<CanonicalTrigger>) -> Result<Vec<Trigger>, Fault> {
