@@ -435,6 +435,25 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_after_another_finds_it_and_never_itself() {
+        let registry = held("after = [\"b\"]");
+        let told = |applied: &[Apply]| registry.in_order(applied).map_err(|why| why.to_string());
+        assert_eq!(told(&[apply(B, "shop/b", "")]), Ok(()));
+        let circle = told(&[apply(B, "shop/b", "after = [\"a\"]")]).unwrap_err();
+        assert!(circle.contains("shop/a comes after shop/b comes after shop/a"), "{circle}");
+        let unknown = told(&[apply(B, "shop/b", "after = [\"db\"]")]).unwrap_err();
+        assert!(unknown.starts_with("shop/b comes after shop/db, which does not exist"), "{unknown}");
+        let elsewhere = told(&[apply(B, "else/b", "after = [\"a\"]")]).unwrap_err();
+        assert!(elsewhere.contains("else/a"), "{elsewhere}");
+        let (x, y) = (WorkloadId([3; 16]), WorkloadId([4; 16]));
+        let both = [apply(x, "shop/x", "after = [\"y\", \"a\"]"), apply(y, "shop/y", "")];
+        assert_eq!(told(&both), Ok(()), "the order within one apply does not matter");
+        let mut gone = registry.clone();
+        gone.claims.clear();
+        assert!(gone.in_order(&[apply(B, "shop/b", "after = [\"a\"]")]).is_err(), "what is torn down is not there");
+    }
+
+    #[test]
     fn a_workload_is_never_in_its_own_way() {
         let registry = held("volumes = [\"v:/v\"]\nports = [\"1:1\"]");
         let wider = apply(A, "shop/a", "volumes = [\"v:/v:shared\"]\nports = [\"0.0.0.0:1:1\"]");

@@ -48,7 +48,7 @@ pub(super) struct Story {
     pub(super) wanted: Option<Strategy>,
     pub(super) processes: Vec<Process>,
     pub(super) after: Vec<String>,
-    units: u8,
+    pub(super) units: u8,
 }
 
 struct Units<'a>(&'a mut u8);
