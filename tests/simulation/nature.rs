@@ -5,7 +5,7 @@ use cutover_events::UnitId;
 use cutover_world::{Body, Serving};
 
 use crate::shop::{Fate, Kind, Program};
-use crate::sim::Sim;
+use crate::sim::{Process, Sim};
 
 /// Docker's pause before its first revival, ms; doubled each time, at most a minute.
 const REVIVE_MS: u64 = 100;
@@ -56,7 +56,8 @@ impl Sim {
         let runs = self.runs.get(&body.unit);
         let program = runs.and_then(|runs| self.programs.get(runs.program)).copied().unwrap_or(Program::GOOD);
         let ready_ms = program.ready_ms;
-        let mut fate = if runs.is_some_and(|runs| runs.works) { program.worker } else { program.fate };
+        let works = runs.is_some_and(|runs| runs.process == Process::Worker);
+        let mut fate = if works { program.worker } else { program.fate };
         let spoilt = self.lane_of(body.workload).is_some_and(|lane| self.shops[lane].spoilt);
         if spoilt && !self.calm && fate != Fate::Spoils {
             fate = Fate::Exits;

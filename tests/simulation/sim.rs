@@ -15,13 +15,22 @@ use crate::shop::{Program, Shop, Spec};
 use crate::swarm::Swarm;
 use crate::watch::Watch;
 
+/// A process of a simulated workload.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Process {
+    /// The workload itself.
+    Itself,
+    /// The other one.
+    Worker,
+}
+
 /// What a unit runs.
 #[derive(Clone, Copy)]
 pub(crate) struct Runs {
     /// Index of the program.
     pub(crate) program: usize,
-    /// Whether it is of the other process.
-    pub(crate) works: bool,
+    /// Of which process it is.
+    pub(crate) process: Process,
     /// Whether it is ready when it is up for long enough, whatever it answers.
     pub(crate) unprobed: bool,
 }
@@ -244,8 +253,9 @@ impl Sim {
             let program = plan.template.image.parse().unwrap_or(usize::MAX);
             let runs = |unit: UnitId| {
                 let part = plan.part(unit);
+                let process = if part.process.is_empty() { Process::Itself } else { Process::Worker };
                 let unprobed = part.health.is_none() && part.port.is_none();
-                (unit, Runs { program, works: !part.process.is_empty(), unprobed })
+                (unit, Runs { program, process, unprobed })
             };
             self.runs.extend(plan.units.iter().map(|unit| runs(unit.unit)));
             for broken in cutover_domain::plan::lint(plan) {

@@ -58,7 +58,7 @@ pub fn lint(plan: &Plan) -> Vec<Violation> {
 /// Every unit belongs to one process, in the order of the slot, and something is left for the routes.
 fn parts(plan: &Plan, must: &mut impl FnMut(bool, String)) {
     let routed = plan.routed();
-    must(plan.slot.is_empty() != !routed.is_empty(), "no unit is left for routes and name".into());
+    must(plan.slot.is_empty() == routed.is_empty(), "no unit is left for routes and name".into());
     let others = plan.processes.iter().flat_map(|process| &process.units);
     let ordered = routed.iter().chain(others).eq(&plan.slot);
     must(ordered, "the slot is not in the order of its processes".into());

@@ -170,9 +170,9 @@ fn a_standby_with_a_worker_is_adopted_as_a_whole() {
 }
 
 /// Dep 1 comes after `shop/db`, which is not ready.
-fn after(coming: bool) -> Story {
+fn after(behind: Behind) -> Story {
     let mut story = Story { after: vec!["shop/db".into()], ..Story::new() };
-    story.seen.behind = vec![Behind { name: "shop/db".into(), coming }];
+    story.seen.behind = vec![behind];
     story.wish(1, deploy(), By::Person);
     story.go_until(|story| matches!(story.next(), Next::Wait(_)));
     assert!(story.seen.containers.is_empty());
@@ -181,7 +181,7 @@ fn after(coming: bool) -> Story {
 
 #[test]
 fn nothing_starts_before_what_it_comes_after() {
-    let mut story = after(true);
+    let mut story = after(Behind { name: "shop/db".into(), coming: true });
     story.now.mono_ms += 10 * GATE_MS;
     assert_eq!(story.next(), Next::Wait(None), "no deadline passes while a deployment of it is under way");
     story.seen.behind.clear();
@@ -195,7 +195,7 @@ fn nothing_starts_before_what_it_comes_after() {
 
 #[test]
 fn what_does_not_come_fails_it_at_the_deadline() {
-    let mut story = after(false);
+    let mut story = after(Behind { name: "shop/db".into(), coming: false });
     assert!(matches!(story.next(), Next::Wait(Some(_))));
     story.now.mono_ms += GATE_MS;
     let Next::Append(events) = story.next() else { panic!("{:?}", story.next()) };

@@ -71,9 +71,10 @@ async fn after_others(inputs: &mut Inputs<'_>) -> Result {
         Parts { name, host: "\"after.test\"", more: &after, ..Parts::default() }.file(&stand.project)
     };
     let nobody = stand.write("nobody.toml", &file("other", "nobody"))?;
-    let expected = Expected { codes: &[REFUSED], says: &["nobody", "does not exist", &stand.full_name("other")] };
+    let other = stand.full_name("other");
     for command in ["plan", "apply"] {
         let what = format!("{command}, after a workload that does not exist");
+        let expected = Expected { codes: &[REFUSED], says: &["nobody", "does not exist", &other] };
         inputs.command(&what, &[command, &nobody], expected).await?;
     }
     Ok(())
