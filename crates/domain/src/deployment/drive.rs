@@ -9,7 +9,7 @@ use cutover_events::deployment::{
 };
 use cutover_events::plan::{Plan, Step};
 
-use super::gate::{broken, failing, fresh, not_ready, ready, reason, serves};
+use super::gate::{behind, broken, failing, fresh, named, not_ready, ready, reason, serves};
 use super::lists;
 use super::next::{Decision, Next};
 use crate::observed::{Class, Effect, Mark, Now, Observed, Phase as Doing, Restart, Seen, Targets, Trouble};
@@ -173,18 +173,18 @@ impl Look<'_> {
         if index < self.open.recorded {
             return Ok(None);
         }
-        let behind = &self.observed.behind;
-        if behind.is_empty() {
+        let others = &self.observed.behind;
+        if others.is_empty() {
             return Ok(Some(Next::Append(self.done_until(plan, index + 1))));
         }
         let wait_ms = plan.steps.get(index).map_or(plan.policy.gate_timeout_ms, |planned| planned.timeout_ms);
         let deadline = self.now.deadline(self.open.step_since, wait_ms);
         let deadline = deadline.max(self.now.engine_start_ms.saturating_add(FIRST_PROBES_MS));
-        if behind.iter().any(|one| one.coming) {
+        if others.iter().any(|one| one.coming) {
             return Ok(Some(Next::Wait(None)));
         }
         if self.now.mono_ms >= deadline {
-            return Err((None, super::gate::behind(behind, wait_ms)));
+            return Err((None, behind(others, wait_ms)));
         }
         Ok(Some(Next::Wait(Some(deadline))))
     }
@@ -203,7 +203,7 @@ impl Look<'_> {
         let deadline = self.now.deadline(self.open.step_since, wait_ms);
         let deadline = deadline.max(self.now.engine_start_ms.saturating_add(FIRST_PROBES_MS));
         if self.now.mono_ms >= deadline {
-            return Err((Some(*unit), not_ready((plan, self.observed), *unit, wait_ms)));
+            return Err((Some(*unit), not_ready(self.observed, *unit, wait_ms)));
         }
         Ok(Some(Next::Wait(Some(deadline))))
     }
@@ -262,6 +262,7 @@ impl Look<'_> {
         if let Some(next) = self.capture(unit) {
             return next;
         }
+        let why = named(self.open.plan.as_deref(), unit, why);
         self.fail(Some(StepFailed { deployment: self.open.id(), index: index as u16, step, reason: why.clone() }), why)
     }
 
@@ -431,7 +432,7 @@ impl Look<'_> {
             deployment: self.open.id(),
             generation: self.state.generation + 1,
             to: alive,
-            reason: why.clone(),
+            reason: named(Some(plan), Some(*unit), why.clone()),
         }))
     }
 

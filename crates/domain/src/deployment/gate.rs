@@ -70,13 +70,15 @@ pub(super) fn failing(plan: &Plan, observed: &Observed, unit: UnitId) -> Option<
 }
 
 /// The failure of a gate whose time is over.
-pub(super) fn not_ready((plan, observed): (&Plan, &Observed), unit: UnitId, waited: u64) -> Reason {
+pub(super) fn not_ready(observed: &Observed, unit: UnitId, waited: u64) -> Reason {
     let why = observed.seen(unit).map_or_else(|| "it is gone".into(), told);
-    let why = match plan.part(unit).process {
-        "" => why,
-        process => format!("{process}: {why}"),
-    };
     reason(ReasonKind::NotReady, format!("not ready within {} s: {why}", waited.div_ceil(1000)))
+}
+
+/// A reason that is about one container, with the name of its process when it is not the workload itself.
+pub(super) fn named(plan: Option<&Plan>, unit: Option<UnitId>, why: Reason) -> Reason {
+    let process = plan.zip(unit).map_or("", |(plan, unit)| plan.part(unit).process);
+    if process.is_empty() { why } else { reason(why.kind, format!("{process}: {}", why.text)) }
 }
 
 /// The failure to wait for others any longer.

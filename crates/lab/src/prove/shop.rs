@@ -166,11 +166,22 @@ impl<'a> Shop<'a> {
         verdict.same("what is active after a worker failed its gate", &after, &before);
         verdict.same("containers that are active", after.len(), 3);
         self.serves(verdict, version).await;
+        let reason = self.reason(&id).await?;
+        if !reason.contains(WORKER) {
+            verdict.short(format!("the reason does not name the worker: {reason}"));
+        }
         line(&json!({
-            "prove": "shop", "scenario": SCENARIO, "code": said.code, "as_before": after == before,
-            "reason": said.json()?["reason"],
+            "prove": "shop", "scenario": SCENARIO, "code": said.code, "as_before": after == before, "reason": reason,
         }));
         Ok(())
+    }
+
+    /// Why a deployment has failed.
+    async fn reason(&self, id: &str) -> Result<String> {
+        let events = self.stand.timeline(WEB).await?;
+        let failed = events.iter().find(|event| event["event"] == "DeploymentFailed" && event["deployment_id"] == id);
+        let text = failed.and_then(|event| field(event, "reason")).and_then(|reason| field(reason, "text"));
+        Ok(text.and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 
     /// The workers of both versions have written into the database, and the one that failed has not.

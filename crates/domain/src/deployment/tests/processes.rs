@@ -42,6 +42,16 @@ fn at_the_gate() -> Story {
     story
 }
 
+/// Why the open deployment fails, once the last words of its container are kept.
+fn failure(story: &mut Story) -> Option<String> {
+    story.go_until(|story| matches!(story.next(), Next::Append(_)));
+    let Next::Append(events) = story.next() else { return None };
+    events.into_iter().find_map(|event| match event {
+        Event::DeploymentFailed(e) => Some(e.reason.text),
+        _ => None,
+    })
+}
+
 #[test]
 fn all_are_gated_one_is_routed_then_all_of_blue_goes() {
     let mut story = at_the_gate();
@@ -62,6 +72,7 @@ fn a_worker_that_fails_its_gate_leaves_everything_as_it_was() {
     let mut story = at_the_gate();
     let generation = story.state.generation;
     story.ends(4);
+    assert_eq!(failure(&mut story).as_deref(), Some("worker: the container ended with exit code 1"));
     story.go_on();
     assert_eq!((active(&story), story.router_targets()), (vec![unit(1), unit(2)], &[unit(1)][..]));
     assert_eq!(story.state.generation, generation);
@@ -72,11 +83,8 @@ fn a_worker_that_fails_its_gate_leaves_everything_as_it_was() {
 fn a_worker_that_is_not_ready_in_time_is_named() {
     let mut story = at_the_gate();
     story.now.mono_ms += GATE_MS;
-    story.step();
-    let Next::Append(events) = story.next() else { panic!("{:?}", story.next()) };
-    let told =
-        events.iter().any(|event| matches!(event, Event::DeploymentFailed(e) if e.reason.text.contains("worker: ")));
-    assert!(told, "{events:?}");
+    let told = failure(&mut story).unwrap_or_default();
+    assert!(told.starts_with("worker: not ready within 60 s"), "{told}");
 }
 
 #[test]
