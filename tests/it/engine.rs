@@ -81,8 +81,9 @@ impl Engine {
         let deploy = !recovery::waits_for_a_change(&spec, &Workload::default());
         let apply = Apply { workload, project, name, spec, deploy };
         // What it comes after is registered with it.
+        let other = Spec { after: Vec::new(), routes: Vec::new(), ..apply.spec.clone() };
         let others = apply.spec.after.iter().map(|name| {
-            let spec = Spec { after: Vec::new(), routes: Vec::new(), ..spec("app:2", 1) };
+            let spec = other.clone();
             let workload = WorkloadId::from_ulid(clock.ulid());
             Apply { workload, project: "default".into(), name: name.clone(), spec, deploy: false }
         });
@@ -314,7 +315,7 @@ async fn a_worker_is_of_the_same_release_with_a_command_of_its_own_and_no_route(
     engine.until("it runs", |state| state.active.is_some()).await;
     engine.settled().await;
     let units = engine.state().active.as_ref().unwrap().units.clone();
-    let of = |at: usize| engine.twin.lock().details[&units[at]].create.clone();
+    let of = |at: usize| engine.twin.lock().created(units[at]).unwrap();
     let (itself, worker) = (of(0), of(1));
     assert_eq!((itself.command, itself.limits.pids), (None, None));
     assert_eq!((worker.command, worker.limits.pids), (Some(vec!["work".to_owned()]), Some(7)));

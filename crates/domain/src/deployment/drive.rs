@@ -126,7 +126,7 @@ impl Look<'_> {
                 Step::Create(unit) => self.create(plan, unit, index),
                 Step::Start(unit) => self.start(plan, unit),
                 Step::Clear => self.clear(plan, index),
-                Step::Await => self.awaited(plan, index),
+                Step::Await => self.others(plan, index),
                 Step::Gate => self.gate(plan, index),
                 Step::Keep => self.keep(plan),
                 Step::Swap => Ok(Some(self.pivot(plan, index))),
@@ -169,7 +169,7 @@ impl Look<'_> {
 
     /// Those that it comes after are ready, once: what becomes of them later is theirs. While a deployment of one of them
     /// is under way, no deadline passes.
-    fn awaited(self, plan: &Plan, index: usize) -> Stepped {
+    fn others(self, plan: &Plan, index: usize) -> Stepped {
         if index < self.open.recorded {
             return Ok(None);
         }

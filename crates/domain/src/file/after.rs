@@ -17,6 +17,18 @@ pub(super) fn read(entry: &Entry<'_>, own: &str) -> Result<Vec<String>, Fault> {
     Ok(names)
 }
 
+/// All names of the canonical form.
+pub(super) fn judged(given: &[String], own: &str) -> Result<Vec<String>, Fault> {
+    if given.len() > MAX_AFTER {
+        return Err(Fault::new("after", format!("{} names; at most {} are allowed", given.len(), MAX_AFTER)));
+    }
+    let mut names = Vec::with_capacity(given.len());
+    for (index, text) in given.iter().enumerate() {
+        add(&mut names, text, own).map_err(super::canonical::of_key(&format!("after[{index}]")))?;
+    }
+    Ok(names)
+}
+
 /// Adds one name; refuses the workload itself, one of another project, and one that is there already.
 pub(super) fn add(names: &mut Vec<String>, text: &str, own: &str) -> Result<(), String> {
     if text.contains('/') {

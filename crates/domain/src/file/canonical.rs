@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use cutover_events::workload::{
-    Access, Check, Hardening, Health, ImageSource, Limits, Mount, MountFrom, Policy, Process, PublishedPort, Pull,
-    Route, Source, Spec, Transport, Trigger,
+    Access, Check, Hardening, Health, ImageSource, Limits, Mount, MountFrom, Policy, PublishedPort, Pull, Route,
+    Source, Spec, Transport, Trigger,
 };
 use serde::{Deserialize, Serialize};
 
@@ -351,17 +351,6 @@ impl From<Limits> for CanonicalLimits {
     }
 }
 
-impl From<&Process> for CanonicalProcess {
-    fn from(process: &Process) -> Self {
-        Self {
-            command: process.command.clone(),
-            replicas: process.replicas.into(),
-            limits: CanonicalLimits::from(process.limits),
-            health: process.health.as_ref().map(CanonicalHealth::from),
-        }
-    }
-}
-
 impl From<&Route> for CanonicalRoute {
     fn from(route: &Route) -> Self {
         Self { host: route.host.clone(), path: route.path.clone(), port: route.port.into(), strip: route.strip }
@@ -430,7 +419,7 @@ impl From<&Policy> for CanonicalPolicy {
 }
 
 /// Turns "what is wrong" into a fault of a key.
-fn of_key<'a>(key: &'a str) -> impl Fn(String) -> Fault + 'a {
+pub(super) fn of_key<'a>(key: &'a str) -> impl Fn(String) -> Fault + 'a {
     move |text| Fault::new(key, text)
 }
 
@@ -453,8 +442,8 @@ impl TryFrom<Canonical> for Declared {
             replicas: replicas(given.replicas)?,
             triggers: triggers_of(given.triggers)?,
             policy: policy_of(&given.policy)?,
-            processes: processes_of(given.processes, &name)?,
-            after: after_of(&given.after, &name)?,
+            processes: processes::judged(given.processes, &name)?,
+            after: after::judged(&given.after, &name)?,
         };
         let env = given.env.into_iter().map(variable).collect::<Result<_, _>>()?;
         whole::check(&spec, &env)?;
@@ -522,7 +511,7 @@ fn ports_of(given: Vec<CanonicalPort>) -> Result<Vec<PublishedPort>, Fault> {
     Ok(out)
 }
 
-fn command(given: Vec<String>) -> Result<Vec<String>, Fault> {
+pub(super) fn command(given: Vec<String>) -> Result<Vec<String>, Fault> {
     let count = given.len();
     if count == 0 || count > workload::MAX_ARGUMENTS {
         return Err(Fault::new("command", format!("{count} arguments; allowed is 1 to {}", workload::MAX_ARGUMENTS)));
@@ -530,7 +519,7 @@ fn command(given: Vec<String>) -> Result<Vec<String>, Fault> {
     given.iter().map(|argument| check::value(argument).map_err(of_key("command"))).collect()
 }
 
-fn limits_of(given: CanonicalLimits) -> Result<Limits, Fault> {
+pub(super) fn limits_of(given: CanonicalLimits) -> Result<Limits, Fault> {
     Ok(Limits {
         memory_bytes: given.memory_bytes.map(limits::memory).transpose().map_err(of_key("limits.memory_bytes"))?,
         cpu_milli: given.cpu_milli.map(limits::cpu).transpose().map_err(of_key("limits.cpu_milli"))?,
@@ -538,7 +527,7 @@ fn limits_of(given: CanonicalLimits) -> Result<Limits, Fault> {
     })
 }
 
-fn health_of(given: CanonicalHealth) -> Result<Health, Fault> {
+pub(super) fn health_of(given: CanonicalHealth) -> Result<Health, Fault> {
     let check = match given.check {
         CanonicalCheck::Tcp => Check::Tcp,
         CanonicalCheck::Http { path, host, low, high } => {
@@ -561,42 +550,11 @@ fn health_of(given: CanonicalHealth) -> Result<Health, Fault> {
     })
 }
 
-fn replicas(given: i64) -> Result<u16, Fault> {
+pub(super) fn replicas(given: i64) -> Result<u16, Fault> {
     let good = (1..=workload::MAX_REPLICAS).contains(&given).then(|| u16::try_from(given).ok()).flatten();
     good.ok_or_else(|| {
         Fault::new("replicas", format!("{given} is out of range; allowed is 1 to {}", workload::MAX_REPLICAS))
     })
-}
-
-fn processes_of(given: BTreeMap<String, CanonicalProcess>, own: &str) -> Result<Vec<Process>, Fault> {
-    if given.len() > processes::MAX_PROCESSES {
-        let text = format!("{} processes; at most {} are allowed", given.len(), processes::MAX_PROCESSES);
-        return Err(Fault::new("processes", text));
-    }
-    given.into_iter().map(|one| process_of(one, own)).collect()
-}
-
-fn process_of((name, given): (String, CanonicalProcess), own: &str) -> Result<Process, Fault> {
-    let key = format!("processes.{name}");
-    let below = |fault: Fault| Fault::new(format!("{key}.{}", fault.key), fault.text);
-    Ok(Process {
-        name: processes::name(&name, own).map_err(of_key(&key))?,
-        command: command(given.command).map_err(below)?,
-        replicas: replicas(given.replicas).map_err(below)?,
-        limits: limits_of(given.limits).map_err(below)?,
-        health: given.health.map(health_of).transpose().map_err(below)?,
-    })
-}
-
-fn after_of(given: &[String], own: &str) -> Result<Vec<String>, Fault> {
-    if given.len() > after::MAX_AFTER {
-        return Err(Fault::new("after", format!("{} names; at most {} are allowed", given.len(), after::MAX_AFTER)));
-    }
-    let mut names = Vec::with_capacity(given.len());
-    for (index, text) in given.iter().enumerate() {
-        after::add(&mut names, text, own).map_err(of_key(&format!("after[{index}]")))?;
-    }
-    Ok(names)
 }
 
 fn triggers_of(given: Vec<CanonicalTrigger>) -> Result<Vec<Trigger>, Fault> {

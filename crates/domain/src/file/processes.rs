@@ -1,6 +1,10 @@
 //! `[workloads.NAME.processes.PROCESS]`: other commands of the same release.
 
+use std::collections::BTreeMap;
+
 use cutover_events::workload::{Limits, Process};
+
+use super::canonical::{self, CanonicalHealth, CanonicalLimits, CanonicalProcess, of_key};
 
 use super::strict::{Entry, Fault, Words, quoted};
 use super::{check, health, limits, workload};
@@ -57,4 +61,36 @@ pub(super) fn name(text: &str, own: &str) -> Result<String, String> {
         ));
     }
     Ok(name)
+}
+
+impl From<&Process> for CanonicalProcess {
+    fn from(process: &Process) -> Self {
+        Self {
+            command: process.command.clone(),
+            replicas: process.replicas.into(),
+            limits: CanonicalLimits::from(process.limits),
+            health: process.health.as_ref().map(CanonicalHealth::from),
+        }
+    }
+}
+
+/// All processes of the canonical form.
+pub(super) fn judged(given: BTreeMap<String, CanonicalProcess>, own: &str) -> Result<Vec<Process>, Fault> {
+    if given.len() > MAX_PROCESSES {
+        let text = format!("{} processes; at most {} are allowed", given.len(), MAX_PROCESSES);
+        return Err(Fault::new("processes", text));
+    }
+    given.into_iter().map(|one| process_of(one, own)).collect()
+}
+
+fn process_of((text, given): (String, CanonicalProcess), own: &str) -> Result<Process, Fault> {
+    let key = format!("processes.{text}");
+    let below = |fault: Fault| Fault::new(format!("{key}.{}", fault.key), fault.text);
+    Ok(Process {
+        name: name(&text, own).map_err(of_key(&key))?,
+        command: canonical::command(given.command).map_err(below)?,
+        replicas: canonical::replicas(given.replicas).map_err(below)?,
+        limits: canonical::limits_of(given.limits).map_err(below)?,
+        health: given.health.map(canonical::health_of).transpose().map_err(below)?,
+    })
 }
