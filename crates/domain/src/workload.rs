@@ -30,6 +30,9 @@ pub struct Workload {
     pub down: Option<ReleaseId>,
     /// The highest route generation that the log has given out.
     pub generation: u64,
+    /// The generation that the router must have taken before anything on the removal list is touched: given out when the
+    /// list last grew. A log that has lost that commit meets a router which is ahead of it, and touches nothing.
+    pub sealed: u64,
     /// What the router must show.
     pub routed: Routed,
     /// Releases that were resolved, oldest first, at most `keep_releases` and those in use.
@@ -307,6 +310,18 @@ impl Open {
     #[must_use]
     pub fn before_pivot(&self) -> bool {
         matches!(self.phase, Phase::Preparing)
+    }
+
+    /// The generation of the route write that is committed and was not seen yet.
+    #[must_use]
+    pub fn committed(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Opened(generation)
+            | Phase::Committed(generation)
+            | Phase::Fencing(generation, ..)
+            | Phase::RoutingBack(generation, ..) => Some(generation),
+            Phase::Preparing | Phase::Unrouted | Phase::Down | Phase::Swapped { .. } => None,
+        }
     }
 
     /// Whether blue is still served or drained although the downtime is open: until then nothing of it is removed.

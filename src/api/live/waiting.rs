@@ -10,7 +10,7 @@ use crate::api::time::rfc3339;
 use crate::api::told::wish;
 use crate::api::told::words::count;
 use crate::api::views::{WaitKind, WaitView};
-use crate::projections::{Rows, World};
+use crate::projections::{ContainerRow, Rows, World};
 
 /// Everything that waits, what needs a person first; `behind` is what the open deployment comes after and is not ready,
 /// `at` is now and when the engine began to look.
@@ -100,6 +100,11 @@ impl Look<'_> {
                 ..wait(WaitKind::Gate, format!("waits for {} (step {number} of {all})", names.join(" and ")))
             };
         }
+        if let Some(stranger) = self.stranger(planned.step) {
+            let hint = format!("when nobody needs it: docker rm -f {stranger}");
+            let text = format!("the container {stranger} is in the way, and the log does not know it");
+            return WaitView { hint, ..wait(WaitKind::Person, text) };
+        }
         if planned.step != Step::Gate {
             return wait(WaitKind::Step, format!("{} (step {number} of {all})", doing(planned.step)));
         }
@@ -115,6 +120,12 @@ impl Look<'_> {
             then: then.into(),
             ..wait(WaitKind::Gate, format!("{gated} ready (step {number} of {all})"))
         }
+    }
+
+    /// What nothing may start beside, and is not touched because the log does not know it.
+    fn stranger(&self, step: Step) -> Option<&str> {
+        let unknown = |row: &&ContainerRow| !self.state.knows(row.unit);
+        self.seen.0.iter().filter(|_| step == Step::Clear).find(unknown).map(|row| row.name.as_str())
     }
 
     fn settling(

@@ -15,6 +15,7 @@ pub use lint::{Violation, lint};
 pub use recreate::restore;
 
 use crate::observed::{Observed, Phase, Restart};
+use crate::protocol::{Rule, on};
 use crate::workload::Workload;
 
 /// How long Docker may take to create or start one container before the deployment fails, ms.
@@ -160,5 +161,5 @@ fn dead(blue: &[UnitId], observed: &Observed) -> Vec<UnitId> {
     let revivable = |unit: &&UnitId| {
         observed.seen(**unit).is_some_and(|seen| seen.phase != Phase::Running && seen.restart == Restart::Always)
     };
-    blue.iter().filter(revivable).copied().collect()
+    blue.iter().filter(|unit| on(Rule::Retire) && revivable(unit)).copied().collect()
 }

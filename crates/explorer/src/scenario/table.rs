@@ -81,6 +81,12 @@ pub(crate) const ALL: &[Scenario] = &[
         .with(Budget::of(&[(Fault::Router, 1)])),
     of("the daemon restarts during a swap", &[QUICK], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Daemon, 1)])),
     of("the tail of the log is gone", &[QUICK], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Tail, 1)])),
+    of("the tail of the log is gone, and a cancel with it", &[QUICK], &[GOOD, person(Cancel(1))])
+        .after(&[GOOD])
+        .with(Budget::of(&[(Fault::Tail, 1)])),
+    of("alone, the tail of the log is gone", &[ALONE], &[person(Deploy(Exits)), GOOD])
+        .after(&[GOOD])
+        .with(Budget::of(&[(Fault::Tail, 1)])),
     of("the host sleeps", &[PLAIN], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Stall, 1)])),
     of("alone, first deployment", &[ALONE], &[GOOD]).won_by(0),
     of("alone, first deployment ends at start", &[ALONE], &[person(Deploy(Exits))]),
