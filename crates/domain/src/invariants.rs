@@ -129,12 +129,13 @@ pub fn at_rest(state: &Workload, observed: &Observed) -> Vec<Breach> {
     match &observed.router {
         None => found.broken("the router answers"),
         Some(router) => {
+            let routed: &[UnitId] = state.active.as_ref().map_or(&[], |slot| slot.routed());
             found.each(
-                active.iter().filter(|unit| !router.targets.contains(unit)),
-                "the route leads to all active units",
+                routed.iter().filter(|unit| !router.targets.contains(unit)),
+                "the route leads to all active units that it should",
             );
             found.each(
-                router.targets.iter().filter(|unit| !active.contains(unit)),
+                router.targets.iter().filter(|unit| !routed.contains(unit)),
                 "the route leads to active units only",
             );
             let behind = state.active.is_some() && router.generation < state.routed.generation;

@@ -132,7 +132,7 @@ pub struct Slot {
     pub deployment: DeploymentId,
     /// Routes, gate and policy.
     pub plan: Arc<Plan>,
-    /// Its units, in the order of replicas.
+    /// Its units: those of the workload itself first, then those of its processes.
     pub units: Arc<[UnitId]>,
 }
 
@@ -203,6 +203,18 @@ impl Workload {
         self.release(self.active.as_ref().map(|slot| slot.release).or(self.down)?)
     }
 
+    /// Whether others may come after it: it is active, and routed where it can be.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        self.active.is_some() && !self.routed.units.is_empty()
+    }
+
+    /// Whether a deployment of it waits or is under way, so that it may come to stand by itself.
+    #[must_use]
+    pub fn is_coming(&self) -> bool {
+        !self.queue.is_empty() || self.open.as_ref().is_some_and(|open| !open.parked && !open.is_teardown())
+    }
+
     /// How long a unit that goes may take to end, ms.
     #[must_use]
     pub fn grace(&self, unit: UnitId) -> Option<u64> {
@@ -254,6 +266,12 @@ impl Workload {
 }
 
 impl Slot {
+    /// The units that routes and the name lead to.
+    #[must_use]
+    pub fn routed(&self) -> &[UnitId] {
+        self.plan.routed()
+    }
+
     /// As events name it.
     #[must_use]
     pub fn reference(&self) -> SlotRef {

@@ -128,12 +128,12 @@ fn heal(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
     Some(Next::Decide(Decision::Heal(unit, drift)))
 }
 
-/// The units of the active slot that the route should lead to and does not, or leads to anything else.
+/// Whether the route leads to anything else than the units of the active slot that run and that it should lead to.
 pub(super) fn astray(state: &Workload, observed: &Observed) -> bool {
     let (Some(slot), Some(router)) = (&state.active, &observed.router) else { return false };
     let before_pivot = state.open.as_ref().is_none_or(Open::before_pivot);
-    let missing = slot.units.iter().any(|unit| serves(observed, *unit) && !router.targets.contains(unit));
-    let foreign = router.targets.iter().any(|unit| !slot.units.contains(unit));
+    let missing = slot.routed().iter().any(|unit| serves(observed, *unit) && !router.targets.contains(unit));
+    let foreign = router.targets.iter().any(|unit| !slot.routed().contains(unit));
     before_pivot && (missing || foreign || router.generation < state.routed.generation)
 }
 
@@ -148,7 +148,7 @@ fn reassert(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
     let routed = |unit: &UnitId| router.targets.contains(unit) && serves(observed, *unit);
     let is_ready = |unit: &UnitId| observed.seen(*unit).is_some_and(|seen| ready(&slot.plan, seen));
     let wanted = |unit: &UnitId| routed(unit) || is_ready(unit) || !on(Rule::HealFirst);
-    let to: Vec<_> = slot.units.iter().copied().filter(wanted).collect();
+    let to: Vec<_> = slot.routed().iter().copied().filter(wanted).collect();
     let better = behind || router.targets.len() != to.len() || to.iter().any(|unit| !router.targets.contains(unit));
     if (on(Rule::HealFirst) && !to.iter().any(is_ready)) || !better {
         return None;
