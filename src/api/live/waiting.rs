@@ -91,6 +91,11 @@ impl Look<'_> {
         let at = open.recorded.min(all.saturating_sub(1));
         let Some(planned) = plan.steps.get(at) else { return wait(WaitKind::Step, "begins".into()) };
         let number = at + 1;
+        if let Some(stranger) = self.stranger(planned.step) {
+            let hint = format!("when nobody needs it: docker rm -f {stranger}");
+            let text = format!("the container {stranger} is in the way, and the log does not know it");
+            return WaitView { hint, ..wait(WaitKind::Person, text) };
+        }
         if planned.step == Step::Await && !self.behind.is_empty() {
             let names: Vec<&str> = self.behind.iter().map(|one| &*one.name).collect();
             let comes = self.behind.iter().any(|one| one.coming);
@@ -99,11 +104,6 @@ impl Look<'_> {
                 then: if comes { String::new() } else { "it fails and nothing changes".into() },
                 ..wait(WaitKind::Gate, format!("waits for {} (step {number} of {all})", names.join(" and ")))
             };
-        }
-        if let Some(stranger) = self.stranger(planned.step) {
-            let hint = format!("when nobody needs it: docker rm -f {stranger}");
-            let text = format!("the container {stranger} is in the way, and the log does not know it");
-            return WaitView { hint, ..wait(WaitKind::Person, text) };
         }
         if planned.step != Step::Gate {
             return wait(WaitKind::Step, format!("{} (step {number} of {all})", doing(planned.step)));
