@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use cutover_domain::deployment::probed;
 use cutover_domain::observed::{Answers, DockerId, Effect, Observed, Phase, Probe, RouterSeen, Seen};
+use cutover_domain::plan::container_name;
 use cutover_domain::workload::Workload;
 use cutover_events::deployment::Cut;
 use cutover_events::{DeploymentId, UnitId};
@@ -29,6 +30,10 @@ pub(super) struct Sight {
     /// Removals that have ended and were not taken in yet.
     pub(super) removed: Vec<(Effect, Result<(), super::perform::Failed>)>,
     down_since: BTreeMap<DockerId, u64>,
+    paused_since: BTreeMap<DockerId, u64>,
+    apart_since: BTreeMap<DockerId, u64>,
+    /// Start of the newest run that was seen, and how often it was another one before.
+    runs: BTreeMap<DockerId, (String, u32)>,
     witnessed: BTreeMap<DockerId, bool>,
 }
 
@@ -89,10 +94,19 @@ impl Execution {
         let mut seen = Vec::with_capacity(containers.len());
         for container in &containers {
             let witnessed = self.witnessed(sight, container).await;
-            seen.push(Seen { witnessed, ..sight.seen(container, now_ms) });
+            let limits = state.plan_with(container.unit).map_or(container.limits, |plan| plan.template.limits);
+            let routed = table.as_ref().and_then(|table| routed_at(table, container));
+            let apart = !container.connected || routed.is_some_and(|at| Some(at) != container.address);
+            seen.push(Seen {
+                witnessed,
+                resized: limits != container.limits,
+                apart_ms: sight.apart_ms(container, apart, now_ms),
+                ..sight.seen(container, now_ms)
+            });
         }
         seen.sort_by_key(|seen| seen.unit);
         sight.observed.containers = seen;
+        sight.observed.frozen = self.commands.live().engine().freeze_of(lane.id).is_some();
         let entry =
             table.as_ref().map(|table| table.entries.iter().find(|entry| entry.workload == lane.id.to_string()));
         sight.observed.router = entry.map(|entry| entry.map(router_seen).unwrap_or_default());
@@ -150,6 +164,9 @@ impl Sight {
         let here = |id: &DockerId| containers.iter().any(|container| container.id == *id);
         self.down_since.retain(|id, _| here(id));
         self.witnessed.retain(|id, _| here(id));
+        self.paused_since.retain(|id, _| here(id));
+        self.apart_since.retain(|id, _| here(id));
+        self.runs.retain(|id, _| here(id));
         let Answers { resolved, captured, .. } = &mut self.observed.answers;
         *resolved = self.resolved.as_ref().map(|resolved| resolved.deployment);
         captured.retain(|unit| containers.iter().any(|container| container.unit == *unit));
@@ -162,20 +179,64 @@ impl Sight {
         } else {
             now_ms - *self.down_since.entry(container.id).or_insert(now_ms) + 1
         };
+        let paused_ms = lasted(&mut self.paused_since, container.id, container.paused, now_ms);
         let probe: Probe = self.probes.newest(container);
         Seen {
             unit: container.unit,
             id: container.id,
             phase: container.phase,
             restart: container.restart,
-            restarts: container.restarts,
+            restarts: container.restarts.saturating_add(self.started_anew(container)),
             exit_code: container.exit_code,
             up_ms: container.up_ms,
             down_ms,
             health: container.health,
             probe,
             witnessed: false,
+            paused_ms,
+            apart_ms: 0,
+            renamed: container.name != container_name(&container.full_name, container.unit),
+            resized: false,
         }
+    }
+
+    /// How long a running container has been seen off its network, ms.
+    fn apart_ms(&mut self, container: &Container, apart: bool, now_ms: u64) -> u64 {
+        lasted(&mut self.apart_since, container.id, apart && container.phase == Phase::Running, now_ms)
+    }
+
+    /// How often a person has started it anew since the engine looks: Docker counts its own restarts only.
+    fn started_anew(&mut self, container: &Container) -> u32 {
+        if container.started_at.is_empty() {
+            return 0;
+        }
+        let (start, restarts) = (container.started_at.clone(), container.restarts);
+        let (known, anew) = self.runs.entry(container.id).or_insert((start.clone(), 0));
+        if *known != start {
+            *known = start;
+            *anew += u32::from(restarts == 0);
+        }
+        *anew
+    }
+}
+
+/// How long something has been seen so, counted from one, ms; 0 when it is not.
+fn lasted(since: &mut BTreeMap<DockerId, u64>, id: DockerId, is: bool, now_ms: u64) -> u64 {
+    if !is {
+        since.remove(&id);
+        return 0;
+    }
+    now_ms - *since.entry(id).or_insert(now_ms) + 1
+}
+
+/// The address that the router has for a container.
+fn routed_at(table: &Table, container: &Container) -> Option<Ipv4Addr> {
+    let (workload, unit) = (container.workload.to_string(), container.unit.to_string());
+    let entry = table.entries.iter().find(|entry| entry.workload == workload)?;
+    let target = entry.targets.iter().find(|target| target.unit == unit)?;
+    match target.address {
+        std::net::IpAddr::V4(address) => Some(address),
+        std::net::IpAddr::V6(_) => None,
     }
 }
 

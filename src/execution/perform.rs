@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use cutover_domain::deployment;
 use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
+use cutover_domain::plan::container_name;
 use cutover_domain::workload::Workload;
 use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
 use cutover_events::plan::Plan;
@@ -83,11 +84,23 @@ impl Execution {
             Effect::Create(unit) => self.create(lane, state, unit).await,
             Effect::Start(_, id) => Ok(self.runtime.start(id).await?),
             Effect::SetRestart(_, id, restart) => Ok(self.runtime.set_restart(id, restart).await?),
+            Effect::Unpause(_, id) => Ok(self.runtime.unpause(id).await?),
+            Effect::Rename(unit, id) => self.rename(lane, unit, id).await,
+            Effect::SetLimits(unit, id) => match state.plan_with(unit) {
+                Some(plan) => Ok(self.runtime.set_limits(id, plan.template.limits).await?),
+                None => Ok(()),
+            },
             Effect::Capture(unit, id) => self.capture(lane, unit, id).await,
             Effect::Put { to, generation } => self.put(lane, state, (to, generation)).await,
             Effect::Fence { generation } => self.fence(lane, generation).await,
             Effect::Remove(..) | Effect::Plan(_) => Ok(()),
         }
+    }
+
+    /// The name that it was created with, from its own label.
+    async fn rename(&self, lane: &Lane, unit: UnitId, id: DockerId) -> Result<(), Failed> {
+        let Some(container) = lane.sight.containers.iter().find(|container| container.id == id) else { return Ok(()) };
+        Ok(self.runtime.rename(id, &container_name(&container.full_name, unit)).await?)
     }
 
     async fn resolve(&self, lane: &mut Lane, state: &Workload) -> Result<(), Failed> {

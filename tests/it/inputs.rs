@@ -72,7 +72,6 @@ fn every_key_that_comes_later_is_named_as_not_yet_supported() {
         "after_deploy",
         "processes",
         "policy.wait_for_image",
-        "policy.drift",
     ];
     for key in keys {
         let bad = refused(&web(&format!("{key} = \"x\"")));

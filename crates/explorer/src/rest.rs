@@ -1,7 +1,9 @@
 //! What holds when nothing can happen any more but a new fault: everything that was promised.
 
+use cutover_domain::deployment::handling;
 use cutover_domain::invariants::{at_rest, rests};
 use cutover_events::UnitId;
+use cutover_events::deployment::Handling;
 
 use crate::budget::Fault;
 use crate::ids;
@@ -10,7 +12,8 @@ use crate::scene::{Case, HEAD, Lie, Scene, WORKLOAD};
 use crate::watch::End;
 
 /// Faults that end or harm containers: after one of them a good wish may fail.
-const HARM: &[Fault] = &[Fault::Flap, Fault::Remove, Fault::Exit, Fault::Daemon, Fault::Reboot, Fault::Tail];
+const HARM: &[Fault] =
+    &[Fault::Flap, Fault::Remove, Fault::Exit, Fault::Daemon, Fault::Reboot, Fault::Tail, Fault::Hand];
 
 impl Scene {
     /// Every sentence about a state of rest.
@@ -39,7 +42,8 @@ impl Scene {
 
     /// Nothing is left to do, the world is as the log says, and what is active is ready.
     fn tidy(&self, active: &[UnitId]) -> Result<(), Lie> {
-        let observed = self.world.observed(WORKLOAD, HEAD);
+        let mut observed = self.world.observed(WORKLOAD, HEAD);
+        observed.frozen = self.course.frozen;
         if !rests(&self.work, &observed) {
             return Err("stuck: something is left to do, and nothing does it".into());
         }
@@ -47,7 +51,9 @@ impl Scene {
         if let Some(breach) = at_rest(&self.work, &observed).first().filter(|_| !unknown) {
             return Err(breach.to_string());
         }
-        let ready = |unit: &UnitId| self.world.unit(*unit).is_some_and(|body| body.ready());
+        let left = handling(&self.work, &observed) != Handling::Repair;
+        let noted = |unit: &UnitId| left && self.work.drifts.iter().any(|(known, _)| known == unit);
+        let ready = |unit: &UnitId| self.world.unit(*unit).is_some_and(|body| body.ready()) || noted(unit);
         if active.iter().all(ready) { Ok(()) } else { Err("an active container is not ready at rest".into()) }
     }
 

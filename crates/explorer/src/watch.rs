@@ -44,6 +44,8 @@ pub(crate) struct Course {
     superseded: bool,
     /// The number of the commit that the newest write to the proxy witnesses.
     pub(crate) witnessed: u32,
+    /// Whether a person is at work.
+    pub(crate) frozen: bool,
     /// How often the tail of the log went.
     pub(crate) tails: u8,
 }

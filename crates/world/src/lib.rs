@@ -12,7 +12,7 @@ mod look;
 mod request;
 mod router;
 
-pub use containers::{Body, LiveRestore, Serving};
+pub use containers::{Body, Hand, LiveRestore, Serving};
 pub use request::{AWAY, Answer, Failed, Refusal, Request, TooManyUnits, Units};
 pub use router::{DrainBody, Route, TableFate};
 
@@ -59,6 +59,9 @@ impl World {
             Request::Create { workload, unit, position, address } => self.create(workload, unit, position, address),
             Request::Start(id) => self.start(id),
             Request::SetRestart(id, restart) => self.set_restart(id, restart),
+            Request::Unpause(id) => self.unpause(id),
+            Request::Rename(id) => self.rename(id),
+            Request::SetLimits(id) => self.set_limits(id),
             Request::Stop(id) => self.stop(id),
             Request::Remove(id) => self.remove(id),
             Request::Put { .. } | Request::Fence { .. } => self.route(request, router::Probing::Asked),

@@ -81,10 +81,16 @@ fn mint(full_name: &str, count: usize, ids: &mut dyn Ids) -> Vec<UnitPlan> {
     let mut units = Vec::with_capacity(count);
     for replica in 0..count {
         let unit = ids.unit();
-        let name = format!("cutover-{}-{}", full_name.replace('/', "-"), unit.suffix());
+        let name = container_name(full_name, unit);
         units.push(UnitPlan { unit, name, replica: replica as u16, address: ids.address() });
     }
     units
+}
+
+/// The name of a unit's container, reserved for it for ever.
+#[must_use]
+pub fn container_name(full_name: &str, unit: UnitId) -> String {
+    format!("cutover-{}-{}", full_name.replace('/', "-"), unit.suffix())
 }
 
 /// Containers that do not run and that Docker may still revive.

@@ -5,7 +5,7 @@ use cutover_domain::workload::Release;
 use cutover_events::plan::Template;
 use std::net::{IpAddr, Ipv4Addr};
 
-use cutover_events::workload::{Check, Health, Policy, PublishedPort, Route, Transport};
+use cutover_events::workload::{Check, Health, OnDrift, Policy, PublishedPort, Route, Transport};
 
 use crate::budget::Budget;
 
@@ -59,6 +59,10 @@ pub(crate) enum Say {
     Teardown,
     /// An end of the n-th wish, by a person.
     Cancel(u8),
+    /// A person is at work: nothing is done by itself.
+    Freeze,
+    /// It goes on by itself.
+    Thaw,
 }
 
 /// Who asks.
@@ -98,6 +102,7 @@ pub(crate) struct Settings {
     pub(crate) bake_ms: u64,
     pub(crate) standby_ms: u64,
     pub(crate) keep_releases: u16,
+    pub(crate) drift: OnDrift,
 }
 
 /// What makes a workload exclusive.
@@ -105,8 +110,15 @@ pub(crate) const HOST_PORT: PublishedPort =
     PublishedPort { address: IpAddr::V4(Ipv4Addr::LOCALHOST), host: 5432, container: 80, transport: Transport::Tcp };
 
 /// One container with a health check, a bake, no standby.
-pub(crate) const PLAIN: Settings =
-    Settings { replicas: 1, health: true, port: None, bake_ms: 10_000, standby_ms: 0, keep_releases: 10 };
+pub(crate) const PLAIN: Settings = Settings {
+    replicas: 1,
+    health: true,
+    port: None,
+    bake_ms: 10_000,
+    standby_ms: 0,
+    keep_releases: 10,
+    drift: OnDrift::Repair,
+};
 
 impl Settings {
     /// With what blue-green deployments come with by default, shorter.
@@ -121,6 +133,7 @@ impl Settings {
             stop_signal: 0,
             keep_releases: self.keep_releases,
             restore_timeout_ms: 40_000,
+            drift: self.drift,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod course;
 mod downtime;
+mod people;
 mod queue;
 mod repair;
 mod story;
