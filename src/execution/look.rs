@@ -96,11 +96,10 @@ impl Execution {
             let witnessed = self.witnessed(sight, container).await;
             let limits = state.plan_with(container.unit).map_or(container.limits, |plan| plan.template.limits);
             let routed = table.as_ref().and_then(|table| routed_at(table, container));
-            let apart = !container.connected || routed.is_some_and(|at| Some(at) != container.address);
             seen.push(Seen {
                 witnessed,
                 resized: limits != container.limits,
-                apart_ms: sight.apart_ms(container, apart, now_ms),
+                apart_ms: sight.apart_ms(container, routed, now_ms),
                 ..sight.seen(container, now_ms)
             });
         }
@@ -141,7 +140,7 @@ impl Execution {
             id: hex::encode(c.id.0),
             name: c.name.clone(),
             unit: c.unit,
-            phase: phase_word(c.phase),
+            phase: if c.paused { "paused" } else { phase_word(c.phase) },
             restarts: c.restarts,
             address: c.address,
         });
@@ -179,7 +178,7 @@ impl Sight {
         } else {
             now_ms - *self.down_since.entry(container.id).or_insert(now_ms) + 1
         };
-        let paused_ms = lasted(&mut self.paused_since, container.id, container.paused, now_ms);
+        let paused_ms = self.paused_ms(container, now_ms);
         let probe: Probe = self.probes.newest(container);
         Seen {
             unit: container.unit,
@@ -200,9 +199,23 @@ impl Sight {
         }
     }
 
-    /// How long a running container has been seen off its network, ms.
-    fn apart_ms(&mut self, container: &Container, apart: bool, now_ms: u64) -> u64 {
-        lasted(&mut self.apart_since, container.id, apart && container.phase == Phase::Running, now_ms)
+    /// How long a running container has been seen off its network, or at another address than it is routed at, ms.
+    fn apart_ms(&mut self, container: &Container, routed: Option<Ipv4Addr>, now_ms: u64) -> u64 {
+        let elsewhere = routed.is_some() && routed != container.address;
+        if container.phase == Phase::Running && (!container.connected || elsewhere) {
+            return lasted(&mut self.apart_since, container.id, now_ms);
+        }
+        self.apart_since.remove(&container.id);
+        0
+    }
+
+    /// How long a container has been seen paused, ms.
+    fn paused_ms(&mut self, container: &Container, now_ms: u64) -> u64 {
+        if container.paused {
+            return lasted(&mut self.paused_since, container.id, now_ms);
+        }
+        self.paused_since.remove(&container.id);
+        0
     }
 
     /// How often a person has started it anew since the engine looks: Docker counts its own restarts only.
@@ -220,12 +233,8 @@ impl Sight {
     }
 }
 
-/// How long something has been seen so, counted from one, ms; 0 when it is not.
-fn lasted(since: &mut BTreeMap<DockerId, u64>, id: DockerId, is: bool, now_ms: u64) -> u64 {
-    if !is {
-        since.remove(&id);
-        return 0;
-    }
+/// How long something has been seen so, counted from one, ms.
+fn lasted(since: &mut BTreeMap<DockerId, u64>, id: DockerId, now_ms: u64) -> u64 {
     now_ms - *since.entry(id).or_insert(now_ms) + 1
 }
 

@@ -158,7 +158,9 @@ pub fn at_rest(state: &Workload, observed: &Observed) -> Vec<Breach> {
                 router.targets.iter().filter(|unit| !active.contains(unit)),
                 "the route leads to active units only",
             );
-            let behind = state.active.is_some() && router.generation < state.routed.generation;
+            // What is left as it is may not be fit to be routed to.
+            let routable = active.iter().any(|unit| !left_alone(state, observed, *unit));
+            let behind = routable && router.generation < state.routed.generation;
             if behind {
                 found.broken("the router is not behind the log");
             }

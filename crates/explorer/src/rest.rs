@@ -22,7 +22,8 @@ impl Scene {
             return Ok(());
         }
         self.replays()?;
-        if self.work.open.is_some() || !self.work.queue.is_empty() {
+        let waits = self.work.queue.iter().any(|intent| intent.person || !self.course.frozen);
+        if self.work.open.is_some() || waits {
             return Err("stuck: a deployment has no end, and nothing moves it on".into());
         }
         if let Some(n) = (0..case.scenario.wishes()).find(|n| self.course.ends[*n] == End::None) {

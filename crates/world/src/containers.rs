@@ -18,6 +18,7 @@ const UNPROBED: Probe = Probe { answer: ProbeAnswer::Unknown, failures: 0 };
 
 /// A container.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that can be seen, and they are never arguments")]
 pub struct Body {
     /// From its label; its name is made of it.
     pub unit: UnitId,

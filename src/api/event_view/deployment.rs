@@ -96,7 +96,7 @@ pub(super) const fn handling(handling: Handling) -> &'static str {
 }
 
 /// The stable word of a difference.
-pub(in crate::api) const fn drift(drift: Drift) -> &'static str {
+pub(super) const fn drift(drift: Drift) -> &'static str {
     match drift {
         Drift::Gone => "gone",
         Drift::Dead => "dead",

@@ -7,7 +7,6 @@ mod deployment;
 mod plan;
 mod registry;
 
-pub(super) use deployment::drift as drift_word;
 pub(super) use registry::claims;
 
 use cutover_events::{Actor, Cause, Commit, DeploymentId, Event, StreamId, WorkloadId};

@@ -49,7 +49,8 @@ impl LiveBackend {
             .iter()
             .map(|(cause, text)| HeldView { cause: held_word(*cause), text: text.clone() })
             .collect();
-        Ok(StatusView { position, held, workloads })
+        let frozen = self.freezes(wanted).await;
+        Ok(StatusView { position, held, frozen, workloads })
     }
 
     async fn workload(&self, id: WorkloadId) -> Result<WorkloadView, Refusal> {
@@ -89,7 +90,12 @@ impl LiveBackend {
             containers: rows.iter().map(|row| container(&state, row)).collect(),
             deployment,
             queued: state.queue.iter().map(|intent| intent.deployment.to_string()).collect(),
-            waits: super::waiting::waits(&state, &(rows, route), (self.clock.stamp(), self.execution.started_ms)),
+            waits: super::waiting::waits(
+                &state,
+                &(rows, route),
+                (self.clock.stamp(), self.execution.started_ms),
+                self.freeze_of(id).await.as_ref(),
+            ),
             last,
         })
     }

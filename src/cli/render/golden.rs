@@ -142,7 +142,7 @@ fn statuses() {
     let view: StatusView = serde_json::from_str(&json).unwrap();
     every_width("status", |screen| status::overview(&view, screen));
     every_width("status-one", |screen| status::detail(&view, screen));
-    let empty = StatusView { position: 0, held: Vec::new(), workloads: Vec::new() };
+    let empty = StatusView { position: 0, held: Vec::new(), frozen: Vec::new(), workloads: Vec::new() };
     assert!(status::overview(&empty, &screen(80)).starts_with("no workloads; `cutover apply"));
 }
 
