@@ -45,6 +45,11 @@ impl Scene {
     fn tidy(&self, active: &[UnitId]) -> Result<(), Lie> {
         let mut observed = self.world.observed(WORKLOAD, HEAD);
         observed.frozen = self.course.frozen;
+        // A green that failed stays routed, and so is not removed, until a repair may move the route again.
+        let routed = |unit: &UnitId| self.world.targets(WORKLOAD).contains(*unit);
+        if observed.frozen && self.work.removal.iter().any(routed) {
+            return Ok(());
+        }
         if !rests(&self.work, &observed) {
             return Err("stuck: something is left to do, and nothing does it".into());
         }
