@@ -188,6 +188,7 @@ impl Sight {
             restarts: container.restarts.saturating_add(self.started_anew(container)),
             exit_code: container.exit_code,
             up_ms: container.up_ms,
+            age_ms: container.age_ms,
             down_ms,
             health: container.health,
             probe,

@@ -164,6 +164,7 @@ mod tests {
             oom_killed: false,
             started_at: "2026-01-01T00:00:00Z".into(),
             up_ms: 1,
+            age_ms: 1,
             health: ImageHealth::None,
             address: Some([127, 0, 0, 1].into()),
             mounts: Vec::new(),

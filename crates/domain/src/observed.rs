@@ -93,6 +93,8 @@ pub struct Seen {
     pub exit_code: i32,
     /// How long it has been running, ms; 0 when it does not run.
     pub up_ms: u64,
+    /// How long ago its present run was begun, by a clock that never jumps, ms: at least `up_ms`.
+    pub age_ms: u64,
     /// How long it has been seen not running, ms; 0 while it runs.
     pub down_ms: u64,
     /// The image's own health check.

@@ -44,6 +44,7 @@ impl World {
             restarts: body.restarts,
             exit_code: body.exit_code,
             up_ms,
+            age_ms: up_ms,
             down_ms,
             health: body.health,
             probe: body.probe,

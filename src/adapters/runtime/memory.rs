@@ -116,6 +116,7 @@ fn container(twin: &Twin, body: &Body) -> Option<(LogId, Container)> {
         exit_code: body.exit_code,
         oom_killed: false,
         started_at: started,
+        age_ms: if body.runs() { twin.world.now_ms().saturating_sub(body.since_ms) } else { 0 },
         up_ms: if body.runs() { twin.world.now_ms().saturating_sub(body.since_ms) } else { 0 },
         health: body.health,
         address: Some(create.address).filter(|address| !address.is_unspecified() && body.apart_since.is_none()),

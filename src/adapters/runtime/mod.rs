@@ -65,6 +65,8 @@ pub struct Container {
     pub started_at: String,
     /// How long the present run has lasted by Docker's clock, ms; 0 when it does not run.
     pub up_ms: u64,
+    /// How long ago the process of the present run was made, by the kernel's clock, ms: a little more than `up_ms`.
+    pub age_ms: u64,
     /// The image's own health check.
     pub health: ImageHealth,
     /// Its address on our network.

@@ -23,9 +23,8 @@ const PAUSED_MS: u64 = 3_000;
 /// How long a container that was started anew must run before the next such start is another occurrence, ms: one that
 /// ends again and again is told once.
 const SETTLED_MS: u64 = 60_000;
-/// By how much the start of a container may seem later than it was, ms: Docker tells it by the wall clock, which is
-/// believed while it agrees with the kernel within 3 s.
-const START_SLACK_MS: u64 = 3_500;
+/// By how much the start of a container may seem later than it was, ms: the kernel counts in hundredths of a second.
+const START_SLACK_MS: u64 = 100;
 
 /// Whether a wish may take the lane now: while it is frozen only those of persons may.
 #[must_use]
@@ -107,7 +106,7 @@ fn found(state: &Workload, observed: &Observed, now: &Now) -> Vec<(UnitId, Drift
 fn ran_anew(state: &Workload, seen: &Seen, now: &Now) -> bool {
     let noted = state.drifts.contains(&(seen.unit, Drift::Restarted));
     if noted {
-        return seen.up_ms < SETTLED_MS;
+        return seen.age_ms < SETTLED_MS;
     }
     let since = state.runs.iter().find(|(unit, _)| *unit == seen.unit).map_or(state.runs_since, |(_, since)| *since);
     began_after(seen, since, now)
@@ -115,7 +114,7 @@ fn ran_anew(state: &Workload, seen: &Seen, now: &Now) -> bool {
 
 /// Whether the present run of a container began after an instant: surely so after a restart of the host.
 pub(super) fn began_after(seen: &Seen, since: Mark, now: &Now) -> bool {
-    let began = now.mono_ms.saturating_sub(seen.up_ms);
+    let began = now.mono_ms.saturating_sub(seen.age_ms);
     since.boot != now.boot || began > since.mono_ms.saturating_add(START_SLACK_MS)
 }
 
@@ -171,8 +170,8 @@ pub(super) fn due(state: &Workload, observed: &Observed, now: &Now) -> Option<u6
     let running = slot.units.iter().filter(|unit| serves(observed, **unit)).filter_map(|unit| observed.seen(*unit));
     let after = |ms: u64, limit: u64| (1..limit).contains(&ms).then(|| now.mono_ms + limit - ms);
     let settles = |seen: &Seen| {
-        let noted = state.drifts.contains(&(seen.unit, Drift::Restarted)) && seen.up_ms < SETTLED_MS;
-        noted.then(|| now.mono_ms + SETTLED_MS - seen.up_ms)
+        let noted = state.drifts.contains(&(seen.unit, Drift::Restarted)) && seen.age_ms < SETTLED_MS;
+        noted.then(|| now.mono_ms + SETTLED_MS - seen.age_ms)
     };
     let of = |seen: &Seen| [after(seen.paused_ms, PAUSED_MS), after(seen.apart_ms, DEAD_AFTER_MS), settles(seen)];
     running.flat_map(of).flatten().min()

@@ -99,6 +99,7 @@ impl DockerRuntime {
             exit_code: state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(0),
             oom_killed: state.oom_killed.unwrap_or(false),
             up_ms: if runs { age::up_ms(&started_at, state.pid.unwrap_or(0), self.clock.stamp()) } else { 0 },
+            age_ms: if runs { age::age_ms(&started_at, state.pid.unwrap_or(0), self.clock.stamp()) } else { 0 },
             started_at,
             health: health(&state),
             address,

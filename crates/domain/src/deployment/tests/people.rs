@@ -94,22 +94,22 @@ fn heal(story: &mut Story, n: u8, drift: Drift) {
 fn a_restart_outside_of_the_bake_is_recorded_once_and_replaces_nothing() {
     let mut story = Story::live(1);
     story.now.mono_ms += 20_000;
-    story.at(unit(1)).up_ms = 1_000;
+    story.at(unit(1)).age_ms = 1_000;
     assert_eq!(seen(&story), (unit(1), Drift::Restarted, Handling::Repair));
     story.step();
     let settles = story.now.mono_ms + 59_000;
     assert_eq!(story.next(), Next::Wait(Some(settles)));
     // It ends and starts again and again: that is the same occurrence.
     story.now.mono_ms += 30_000;
-    story.at(unit(1)).up_ms = 500;
+    story.at(unit(1)).age_ms = 500;
     assert!(quiet(&story));
     story.now.mono_ms += 60_000;
-    story.at(unit(1)).up_ms = 60_000;
+    story.at(unit(1)).age_ms = 60_000;
     assert_eq!(ended(&story), Drift::Restarted);
     story.step();
     assert!(quiet(&story));
     story.now.mono_ms += 10_000;
-    story.at(unit(1)).up_ms = 5_000;
+    story.at(unit(1)).age_ms = 5_000;
     assert_eq!(seen(&story).1, Drift::Restarted);
 }
 
@@ -127,7 +127,7 @@ fn a_restart_in_the_bake_is_a_failure_though_nobody_looked() {
     story.go_until(|story| story.router_targets() == [unit(2)]);
     story.step();
     story.now.mono_ms += 6_000;
-    story.at(unit(2)).up_ms = 1_000;
+    story.at(unit(2)).age_ms = 1_000;
     story.go_on();
     assert_eq!(story.router_targets(), [unit(1)]);
 }
@@ -146,11 +146,11 @@ fn what_is_only_reported_is_recorded_once_and_left() {
     assert_eq!(at_rest(&story.state, &story.seen), []);
     let container = story.at(unit(1));
     (container.phase, container.down_ms, container.restart) = (Phase::Running, 0, Restart::Always);
-    container.up_ms = 0;
+    container.age_ms = 0;
     assert_eq!(ended(&story), Drift::Dead);
     story.step();
     story.now.mono_ms += 1_000;
-    story.at(unit(1)).up_ms = 1_000;
+    story.at(unit(1)).age_ms = 1_000;
     assert!(quiet(&story), "the person who started it again is not told twice: {:?}", story.next());
 }
 

@@ -279,6 +279,7 @@ fn container(unit: UnitId, phase: Phase) -> Seen {
         restarts: 0,
         exit_code: 0,
         up_ms: u64::MAX,
+        age_ms: u64::MAX,
         down_ms: 0,
         health: ImageHealth::None,
         probe: Probe { answer: Answer::Passed, failures: 0 },

@@ -134,6 +134,7 @@ async fn play(scene: &Crowd<'_>, case: &Case, verdict: &mut Verdict) -> Result {
     };
     let members = scene.whole().await?;
     let took = began.elapsed();
+    scene.make_image().await?;
     let summary = load.stop().await;
     judge(case, verdict, (&target, &members), summary.failed);
     let seen = drifts(&scene.events(after).await?);

@@ -30,6 +30,7 @@ pub(super) struct Crowd<'a> {
     pub(super) print: String,
     /// Log id.
     pub(super) log: String,
+    version: Version,
 }
 
 /// A container as `status` tells it.
@@ -45,14 +46,20 @@ impl<'a> Crowd<'a> {
         // An image of its own: others on this daemon must not miss theirs when it is removed.
         let version = Version::good(&format!("people-{}", stand.project));
         let image = version.make(&stand.docker).await?;
+        let print = version.fingerprint();
         stand.start_proxy().await?;
         stand.start_engine().await?;
         let file = stand.write("web.toml", &Self::shape(WEB, &image).file(stand))?;
         stand.must(&["apply", &file]).await?;
         let log = stand.log_id().await?.ok_or("no log id after the first deployment")?;
-        let scene = Self { stand, image, print: version.fingerprint(), log };
+        let scene = Self { stand, image, print, log, version };
         scene.whole().await?;
         Ok(scene)
+    }
+
+    /// The image, where somebody has removed it.
+    pub(super) async fn make_image(&self) -> Result {
+        self.version.make(&self.stand.docker).await.map(drop)
     }
 
     pub(super) fn shape(name: &str, image: &str) -> Workload {
