@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use cutover_domain::deployment;
 use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
-use cutover_domain::plan::container_name;
 use cutover_domain::workload::Workload;
 use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
 use cutover_events::plan::Plan;
@@ -17,7 +16,7 @@ use cutover_proxy::wire;
 
 use super::Execution;
 use super::lane::Lane;
-use super::look::Resolved;
+use super::look::{Resolved, own_name};
 use crate::adapters::host::FolderRefused;
 use crate::adapters::router::RouterError;
 use crate::adapters::runtime::{CreateContainer, RuntimeError, Witness, gateway, host_resolvers};
@@ -85,9 +84,9 @@ impl Execution {
             Effect::Start(_, id) => Ok(self.runtime.start(id).await?),
             Effect::SetRestart(_, id, restart) => Ok(self.runtime.set_restart(id, restart).await?),
             Effect::Unpause(_, id) => Ok(self.runtime.unpause(id).await?),
-            Effect::Rename(unit, id) => self.rename(lane, unit, id).await,
+            Effect::Rename(unit, id) => self.rename(lane, state, (unit, id)).await,
             Effect::SetLimits(unit, id) => match state.plan_with(unit) {
-                Some(plan) => Ok(self.runtime.set_limits(id, plan.template.limits).await?),
+                Some(plan) => Ok(self.runtime.set_limits(id, plan.part(unit).limits).await?),
                 None => Ok(()),
             },
             Effect::Capture(unit, id) => self.capture(lane, unit, id).await,
@@ -97,10 +96,11 @@ impl Execution {
         }
     }
 
-    /// The name that it was created with, from its own label.
-    async fn rename(&self, lane: &Lane, unit: UnitId, id: DockerId) -> Result<(), Failed> {
-        let Some(container) = lane.sight.containers.iter().find(|container| container.id == id) else { return Ok(()) };
-        Ok(self.runtime.rename(id, &container_name(&container.full_name, unit)).await?)
+    /// Its own name back, which is reserved for it.
+    async fn rename(&self, lane: &Lane, state: &Workload, (unit, id): (UnitId, DockerId)) -> Result<(), Failed> {
+        let container = lane.sight.containers.iter().find(|container| container.id == id);
+        let (Some(container), Some(plan)) = (container, state.plan_with(unit)) else { return Ok(()) };
+        Ok(self.runtime.rename(id, &own_name(plan, container)).await?)
     }
 
     async fn resolve(&self, lane: &mut Lane, state: &Workload) -> Result<(), Failed> {
@@ -125,6 +125,7 @@ impl Execution {
         let witness = lane.cell.planned();
         let env = self.environment(lane.id, plan)?;
         let mounts = self.mounts(plan).await?;
+        let part = plan.part(unit);
         let container = CreateContainer {
             name: planned.name.clone(),
             unit,
@@ -136,13 +137,13 @@ impl Execution {
             image: plan.template.image.clone(),
             network: plan.template.network.clone(),
             address: planned.address,
-            alias: Some(plan.template.alias.clone()).filter(|alias| !alias.is_empty()),
+            alias: Some(part.alias.to_owned()).filter(|alias| !alias.is_empty()),
             mounts,
-            ports: plan.template.ports.clone(),
+            ports: part.ports.to_vec(),
             dns: self.dns(plan),
             env,
-            command: plan.template.command.clone(),
-            limits: plan.template.limits,
+            command: part.command.map(<[String]>::to_vec),
+            limits: part.limits,
             hardening: plan.template.hardening,
             stop_signal: plan.policy.stop_signal,
         };

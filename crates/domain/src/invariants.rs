@@ -10,7 +10,7 @@ use cutover_events::plan::Strategy;
 
 use crate::deployment::{handling, serves};
 use crate::observed::{Observed, Phase as Doing, Seen};
-use crate::workload::{Phase, Teardown, Workload};
+use crate::workload::{Open, Teardown, Workload};
 
 /// A sentence that does not hold, and for which unit.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,7 +65,7 @@ pub fn always(state: &Workload) -> Vec<Breach> {
     if state.routed.generation > state.generation {
         found.broken("no route is newer than the log");
     }
-    if committed(state) > state.generation {
+    if state.open.as_ref().and_then(Open::committed) > Some(state.generation) {
         found.broken("no commitment is newer than the log");
     }
     let current = state.active.as_ref().is_none_or(|slot| state.release(slot.release).is_some_and(|r| r.proven));
@@ -77,18 +77,6 @@ pub fn always(state: &Workload) -> Vec<Breach> {
         found.broken("what is torn down does not run");
     }
     found.0
-}
-
-fn committed(state: &Workload) -> u64 {
-    match state.open.as_ref().map(|open| &open.phase) {
-        Some(
-            Phase::Opened(generation)
-            | Phase::Committed(generation)
-            | Phase::Fencing(generation, ..)
-            | Phase::RoutingBack(generation, ..),
-        ) => *generation,
-        Some(Phase::Preparing | Phase::Unrouted | Phase::Down | Phase::Swapped { .. }) | None => 0,
-    }
 }
 
 /// What holds of the log and one look at any time while the log is whole.
@@ -150,12 +138,13 @@ pub fn at_rest(state: &Workload, observed: &Observed) -> Vec<Breach> {
     match &observed.router {
         None => found.broken("the router answers"),
         Some(router) => {
+            let routed: &[UnitId] = state.active.as_ref().map_or(&[], |slot| slot.routed());
             found.each(
-                active.iter().filter(|unit| !router.targets.contains(unit) && !left_alone(state, observed, **unit)),
-                "the route leads to all active units",
+                routed.iter().filter(|unit| !router.targets.contains(unit) && !left_alone(state, observed, **unit)),
+                "the route leads to all active units that it should",
             );
             found.each(
-                router.targets.iter().filter(|unit| !active.contains(unit)),
+                router.targets.iter().filter(|unit| !routed.contains(unit)),
                 "the route leads to active units only",
             );
             // What is left as it is may not be fit to be routed to.

@@ -8,6 +8,7 @@ mod neighbours;
 mod people;
 mod postgres;
 mod scene;
+mod shop;
 mod swap;
 
 use std::process::ExitCode;
@@ -63,6 +64,13 @@ pub(crate) enum Command {
         #[arg(long, hide = true)]
         inside: Option<std::path::PathBuf>,
     },
+    /// A project of a database, a web with a worker and a caller: nothing fails while the web is replaced, and a worker
+    /// that fails its gate leaves everything as it was.
+    Shop {
+        /// Redeployments of the web.
+        #[arg(long, default_value_t = 50)]
+        n: u32,
+    },
     /// Two engines and strangers on one daemon: none notices the others.
     Neighbours,
 }
@@ -89,6 +97,9 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
             ("prove people --only host".into(), people::inside(&folder).await?)
         }
         Command::People { only, short, inside: None } => people::run(only.as_deref(), short).await?,
+        Command::Shop { n } => {
+            (format!("prove shop --n {n}"), on_stand(async |stand| shop::prove(&stand, n).await).await?)
+        }
         Command::Neighbours => {
             let both = on_stand(async |one| on_stand(async |two| neighbours::prove(&one, &two).await).await);
             let ((mut verdict, left), outer) = both.await?;

@@ -3,6 +3,7 @@
 mod course;
 mod downtime;
 mod people;
+mod processes;
 mod queue;
 mod repair;
 mod story;
