@@ -30,6 +30,7 @@ pub(crate) enum End {
 
 /// What is remembered of a history, beside its fold.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that is remembered, and they are never arguments")]
 pub(crate) struct Course {
     /// How many wishes were asked and heard of.
     pub(crate) asked: u8,
