@@ -116,7 +116,8 @@ fn container(twin: &Twin, body: &Body) -> Option<(LogId, Container)> {
         exit_code: body.exit_code,
         oom_killed: false,
         started_at: started,
-        age_ms: if body.runs() { twin.world.now_ms().saturating_sub(body.since_ms) } else { 0 },
+        // The time of the twin stands still: what runs has run for ever.
+        age_ms: if body.runs() { u64::MAX } else { 0 },
         up_ms: if body.runs() { twin.world.now_ms().saturating_sub(body.since_ms) } else { 0 },
         health: body.health,
         address: Some(create.address).filter(|address| !address.is_unspecified() && body.apart_since.is_none()),

@@ -155,7 +155,9 @@ fn a_repair_of_the_route_is_not_given_up_for_a_worker() {
     let workload = WorkloadId([9; 16]);
     let intent =
         IntentQueued { deployment: dep(2), workload, wish: Wish::Heal, revision: 1, person: false, change: None };
-    story.asks(Command::Heal(DriftSeen { unit: unit(1), drift: Drift::Gone }, intent)).unwrap();
+    story
+        .asks(Command::Heal(DriftSeen { unit: unit(1), drift: Drift::Gone, handling: Handling::Repair }, intent))
+        .unwrap();
     story.go_until(|story| story.router_targets() == [unit(2), unit(4)] && matches!(story.next(), Next::Wait(_)));
     story.ends(5);
     assert!(matches!(story.next(), Next::Wait(_)), "{:?}", story.next());
