@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cutover_domain::deployment::{Command, Decision, Next, next};
 use cutover_domain::observed::{Class, Effect, Now, Trouble};
-use cutover_events::deployment::{DriftSeen, IntentQueued, ReasonKind, ReleaseResolved, Wish};
+use cutover_events::deployment::{DriftSeen, Handling, IntentQueued, ReasonKind, ReleaseResolved, Wish};
 use cutover_events::{Cause, DeploymentId, Event, WorkloadId};
 use tokio_util::sync::CancellationToken;
 
@@ -150,7 +150,9 @@ impl Execution {
     /// What a write came to: refused because something else came first means to look again.
     fn written(&self, result: Result<(), Error>) -> Result<Step, String> {
         match result {
-            Ok(()) | Err(Error::Rejected(_) | Error::Duplicate(_) | Error::Claimed(_)) => Ok(Step::Again),
+            Ok(()) | Err(Error::Rejected(_) | Error::Duplicate(_) | Error::Claimed(_) | Error::Disorder(_)) => {
+                Ok(Step::Again)
+            }
             Err(Error::Log(AppendError::NoRoom)) => Err("no room for the log".into()),
             Err(Error::Log(AppendError::Conflict { .. })) => Ok(Step::Again),
             Err(error @ (Error::Log(AppendError::Poisoned(_) | AppendError::Codec(_)) | Error::Corrupt(_))) => {
@@ -217,7 +219,9 @@ impl Execution {
                     }
                 }
             }
-            Decision::Heal(unit, drift) => Command::Heal(DriftSeen { unit, drift }, self.repair(lane.id)),
+            Decision::Heal(unit, drift) => {
+                Command::Heal(DriftSeen { unit, drift, handling: Handling::Repair }, self.repair(lane.id))
+            }
             Decision::Revive => Command::Queue(self.repair(lane.id)),
         };
         let cause = match (&decision, &state.open) {

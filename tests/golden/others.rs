@@ -5,12 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use cutover_events::delivery::{Change, ChangeKind, DeliveryDecided, DeliveryReceived, Verdict};
 use cutover_events::deployment::DeploymentBegun;
 use cutover_events::engine::{
-    Confirmed, EngineStarted, Held, HeldCause, LogBegun, NetworkMade, NetworkRemoved, TokenAdded, TokenRevoked,
+    Confirmed, EngineStarted, Frozen, Held, HeldCause, LogBegun, NetworkMade, NetworkRemoved, Thawed, TokenAdded,
+    TokenRevoked,
 };
 use cutover_events::workload::{
     Access, Check, Claim, ClaimsFreed, EnvVar, Hardening, Health, HookAdded, HookRemoved, HookRotated, ImageSource,
-    Limits, Mount, MountFrom, Policy, Provider, PublishedPort, Pull, Route, Source, Spec, SpecRevised, Transport,
-    Trigger, VolumesRemoved, VolumesUnwanted, WorkloadRegistered,
+    Limits, Mount, MountFrom, Policy, Process, Provider, PublishedPort, Pull, Route, Source, Spec, SpecRevised,
+    Transport, Trigger, VolumesRemoved, VolumesUnwanted, WorkloadRegistered,
 };
 use cutover_events::{
     Actor, BootId, Cause, Commit, DeliveryId, DeploymentId, Digest, Event, HookId, InstanceId, Key, LogId, RouterBoot,
@@ -56,6 +57,9 @@ fn engine() -> Vec<Event> {
         held(HeldCause::DaemonChanged),
         held(HeldCause::RouterAhead),
         Confirmed { cause: HeldCause::DaemonChanged }.into(),
+        Frozen { workload: None, reason: "backup".into() }.into(),
+        Frozen { workload: Some(WORKLOAD), reason: String::new() }.into(),
+        Thawed { workload: Some(WORKLOAD) }.into(),
     ]
 }
 
@@ -131,6 +135,14 @@ fn spec(pull: Pull, hardening: Hardening, check: Check) -> Spec {
             image: "ghcr.io/acme/shop".into(),
         }],
         policy: Policy::default(),
+        processes: vec![Process {
+            name: "worker".into(),
+            command: vec!["work".into()],
+            replicas: 1,
+            limits: limits(),
+            health: Some(health(Check::Tcp)),
+        }],
+        after: vec!["db".into()],
     }
 }
 

@@ -77,6 +77,8 @@ pub(crate) fn spec(name: &str, policy: Policy) -> Spec {
         health: None,
         replicas: 1,
         triggers: vec![trigger],
+        processes: Vec::new(),
+        after: Vec::new(),
         policy,
     }
 }

@@ -19,7 +19,10 @@ impl Sim {
     pub(crate) fn drawn(seed: u64, deployments: u64, trace: Option<Vec<String>>) -> Self {
         let mut random = crate::random::Random::new(seed);
         let lanes = 1 + random.index(3);
-        let specs: Vec<_> = (0..lanes).map(|_| Spec::drawn(&mut random)).collect();
+        let mut specs: Vec<_> = (0..lanes).map(|_| Spec::drawn(&mut random)).collect();
+        for (lane, spec) in specs.iter_mut().enumerate().skip(1) {
+            spec.after = random.chance(300).then_some(lane as u8 - 1);
+        }
         let mut sim = Self::new(random.next(), &specs);
         sim.trace = trace;
         sim.swarm = Swarm::drawn(&mut random);
@@ -185,8 +188,7 @@ impl Sim {
     /// At rest every active container is ready.
     fn served(&self, lane: usize) -> bool {
         let active = self.engine.lanes[lane].state.active.as_ref();
-        let ready = |unit: &cutover_events::UnitId| self.world.unit(*unit).is_some_and(|body| body.ready());
-        active.is_none_or(|slot| slot.units.iter().all(ready))
+        active.is_none_or(|slot| slot.units.iter().all(|unit| self.is_well(*unit)))
     }
 
     fn must_rest(&mut self) {
@@ -213,12 +215,16 @@ impl Sim {
         if self.violation.is_some() {
             return;
         }
-        for lane in 0..self.shops.len() {
+        for lane in (0..self.shops.len()).rev() {
             let teardown = self.random.chance(300);
             let wish = if teardown { Wish::Teardown } else { self.deploy_of(Program::GOOD) };
+            let after = self.shops[lane].specs.last().and_then(|spec| spec.after).filter(|_| !teardown);
+            let stands = after.is_none_or(|other| self.engine.lanes[usize::from(other)].state.stands());
             let Some(id) = self.wish(lane, wish, By::Person) else { continue };
             self.settle();
-            if self.violation.is_none() && self.watch.accepted[&id].end != Some(End::Succeeded) {
+            // What comes after something that is not there fails, and says so.
+            let end = if stands { End::Succeeded } else { End::Failed };
+            if self.violation.is_none() && self.watch.accepted[&id].end != Some(end) {
                 self.fail(format!("w{lane}: in calm times {id} ended {:?}", self.watch.accepted[&id].end));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cutover_events::deployment::{IntentQueued, Lists, Reason, SlotRef, Wish};
+use cutover_events::deployment::{Drift, IntentQueued, Lists, Reason, SlotRef, Wish};
 use cutover_events::plan::Plan;
 use cutover_events::{DeploymentId, ReleaseId, UnitId};
 
@@ -46,6 +46,12 @@ pub struct Workload {
     pub releases: Arc<Vec<Release>>,
     /// What has become of repairs.
     pub heals: Heals,
+    /// Differences that were recorded and are not over.
+    pub drifts: Vec<(UnitId, Drift)>,
+    /// Since when what is active is known to run.
+    pub runs_since: Mark,
+    /// Of those that were started anew since: when that was recorded.
+    pub runs: Vec<(UnitId, Mark)>,
     /// The running deployment before this one was superseded: this one is not, so that steady pushes end.
     pub shielded: bool,
     /// Whether it is being torn down.
@@ -170,7 +176,7 @@ pub struct Slot {
     pub deployment: DeploymentId,
     /// Routes, gate and policy.
     pub plan: Arc<Plan>,
-    /// Its units, in the order of replicas.
+    /// Its units: those of the workload itself first, then those of its processes.
     pub units: Arc<[UnitId]>,
 }
 
@@ -267,6 +273,18 @@ impl Workload {
         self.open.as_ref().map(|open| &open.intent).or(awaited)
     }
 
+    /// Whether others may come after it: it is active, and routed where it can be.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        self.active.is_some() && !self.routed.units.is_empty()
+    }
+
+    /// Whether a deployment of it waits or is under way, so that it may come to stand by itself.
+    #[must_use]
+    pub fn is_coming(&self) -> bool {
+        !self.queue.is_empty() || self.open.as_ref().is_some_and(|open| !open.parked && !open.is_teardown())
+    }
+
     /// How long a unit that goes may take to end, ms.
     #[must_use]
     pub fn grace(&self, unit: UnitId) -> Option<u64> {
@@ -307,6 +325,12 @@ impl Workload {
             || self.open.as_ref().and_then(|open| open.plan.as_ref()).is_some_and(|plan| plan.unit(unit).is_some())
     }
 
+    /// Whether a unit stands by.
+    #[must_use]
+    pub fn is_standby(&self, unit: UnitId) -> bool {
+        self.standby.as_ref().is_some_and(|(slot, _)| slot.units.contains(&unit))
+    }
+
     /// The lists as they are.
     #[must_use]
     pub fn lists(&self) -> Lists {
@@ -319,6 +343,12 @@ impl Workload {
 }
 
 impl Slot {
+    /// The units that routes and the name lead to.
+    #[must_use]
+    pub fn routed(&self) -> &[UnitId] {
+        self.plan.routed()
+    }
+
     /// As events name it.
     #[must_use]
     pub fn reference(&self) -> SlotRef {

@@ -9,7 +9,7 @@ use cutover_domain::plan::{plan, restore};
 use cutover_domain::protocol::{Rule, on};
 use cutover_domain::workload::{Open, Release};
 use cutover_events::UnitId;
-use cutover_events::deployment::{DriftSeen, ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
+use cutover_events::deployment::{DriftSeen, Handling, ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
 use cutover_world::{Request, Units};
 
 use crate::ids::{self, Minted};
@@ -26,6 +26,7 @@ impl Scene {
         self.mind.probing.clear();
         let mut observed = self.world.observed(WORKLOAD, HEAD);
         observed.answers.clone_from(&self.mind.answers);
+        observed.frozen = self.course.frozen;
         observed.containers.iter_mut().for_each(as_the_shell_sees);
         let asked = probed(&self.work, &observed);
         for seen in observed.containers.iter_mut().filter(|seen| !asked.contains(&seen.unit)) {
@@ -61,7 +62,9 @@ impl Scene {
         let command = match decision {
             Decision::Begin(deployment) => Some(Command::Begin(deployment, u32::from(self.course.revision))),
             Decision::Resolved => self.resolved().map(Command::Resolved),
-            Decision::Heal(unit, drift) => Some(Command::Heal(DriftSeen { unit, drift }, self.repair())),
+            Decision::Heal(unit, drift) => {
+                Some(Command::Heal(DriftSeen { unit, drift, handling: Handling::Repair }, self.repair()))
+            }
             Decision::Revive => Some(Command::Queue(self.repair())),
             Decision::Await => self.open().map(|id| Command::Await(id, self.patience(case))),
             Decision::Restore => self.restored(),
@@ -97,7 +100,8 @@ impl Scene {
     fn restored(&self) -> Option<Command> {
         let open = self.work.open.as_ref()?;
         let release = self.work.release(open.was.as_ref()?.release)?;
-        let mut minted = Minted::new(open.id(), &self.log, self.course.tails, program(open, release));
+        let own = open.was.as_ref()?.plan.routed().len() as u16;
+        let mut minted = Minted::new(open.id(), &self.log, self.course.tails, (program(open, release), own));
         let plan = restore(&self.work, "s/w", &mut minted)?;
         Some(Command::Restore(open.id(), Box::new(plan)))
     }
@@ -132,7 +136,7 @@ impl Scene {
                 (settings.ask(release), program(open, release))
             }
         };
-        let mut minted = Minted::new(open.id(), &self.log, self.course.tails, program);
+        let mut minted = Minted::new(open.id(), &self.log, self.course.tails, (program, ask.replicas));
         Ok(Command::Planned(open.id(), Box::new(plan(state, ask, observed, &mut minted))))
     }
 
@@ -163,6 +167,9 @@ impl Scene {
                 Sending::Request(Request::Start(id))
             }
             Effect::SetRestart(_, id, restart) => Sending::Request(Request::SetRestart(id, restart)),
+            Effect::Unpause(_, id) => Sending::Request(Request::Unpause(id)),
+            Effect::Rename(_, id) => Sending::Request(Request::Rename(id)),
+            Effect::SetLimits(_, id) => Sending::Request(Request::SetLimits(id)),
             Effect::Put { to, generation } => {
                 let units = targets(&self.work, to);
                 let runs = |unit: &UnitId| observed.seen(*unit).is_some_and(|seen| seen.phase == Phase::Running);
@@ -247,7 +254,7 @@ fn as_the_shell_sees(seen: &mut Seen) {
 /// What falls ill falls ill once: what a repair puts in its place stays well, or repairs would never end.
 fn program(open: &Open, release: &Release) -> Program {
     match Program::of(release.image.parse().unwrap_or_default()) {
-        Program::Dies | Program::Sickens if open.intent.wish == Wish::Heal => Program::Good,
+        Program::Dies | Program::Sickens | Program::WorkerDies if open.intent.wish == Wish::Heal => Program::Good,
         program => program,
     }
 }

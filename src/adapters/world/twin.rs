@@ -122,6 +122,12 @@ impl Twin {
         image
     }
 
+    /// What the container of a unit was created with.
+    #[must_use]
+    pub fn created(&self, unit: UnitId) -> Option<CreateContainer> {
+        self.details.get(&unit).map(|details| details.create.clone())
+    }
+
     /// A container of somebody else has this name.
     pub fn foreign_container(&mut self, name: &str) {
         self.foreign_names.insert(name.to_owned());
@@ -223,7 +229,13 @@ impl Twin {
         let by_id = |id: DockerId| self.world.container(id).map(|body| body.unit);
         match request {
             Request::Create { unit, .. } => Some(unit),
-            Request::Start(id) | Request::SetRestart(id, _) | Request::Stop(id) | Request::Remove(id) => by_id(id),
+            Request::Start(id)
+            | Request::SetRestart(id, _)
+            | Request::Unpause(id)
+            | Request::Rename(id)
+            | Request::SetLimits(id)
+            | Request::Stop(id)
+            | Request::Remove(id) => by_id(id),
             Request::Put { .. } | Request::Fence { .. } => None,
         }
     }

@@ -1,7 +1,7 @@
 //! Plans and their steps.
 
-use cutover_events::plan::{Plan, PlannedStep, Step, Strategy, Undo, Why};
-use cutover_events::workload::{Access, Limits, Mount, MountFrom, Policy, PublishedPort, Route, Transport};
+use cutover_events::plan::{Plan, PlannedStep, ProcessPlan, Step, Strategy, Undo, Why};
+use cutover_events::workload::{Access, Limits, Mount, MountFrom, OnDrift, Policy, PublishedPort, Route, Transport};
 use serde_json::{Value, json};
 
 use super::registry::{hardening, health};
@@ -12,6 +12,7 @@ pub(super) fn plan(plan: &Plan) -> Value {
         json!({
             "unit": unit.unit.to_string(),
             "name": unit.name,
+            "process": plan.part(unit.unit).process,
             "replica": unit.replica,
             "address": unit.address.to_string(),
         })
@@ -37,6 +38,18 @@ pub(super) fn plan(plan: &Plan) -> Value {
         "health": plan.health.as_ref().map(health),
         "policy": policy(&plan.policy),
         "steps": plan.steps.iter().map(planned).collect::<Vec<_>>(),
+        "processes": plan.processes.iter().map(process).collect::<Vec<_>>(),
+        "after": plan.after,
+    })
+}
+
+fn process(process: &ProcessPlan) -> Value {
+    json!({
+        "name": process.name,
+        "units": texts(&process.units),
+        "command": process.command,
+        "limits": limits(&process.limits),
+        "health": process.health.as_ref().map(health),
     })
 }
 
@@ -62,6 +75,7 @@ pub(super) fn step(step: Step) -> String {
         Step::Swap => "swap".to_owned(),
         Step::Settle => "settle".to_owned(),
         Step::Clear => "clear".to_owned(),
+        Step::Await => "await".to_owned(),
     }
 }
 
@@ -122,6 +136,13 @@ pub(super) fn limits(limits: &Limits) -> Value {
     json!({"memory_bytes": limits.memory_bytes, "cpu_milli": limits.cpu_milli, "pids": limits.pids})
 }
 
+const fn on_drift(drift: OnDrift) -> &'static str {
+    match drift {
+        OnDrift::Repair => "repair",
+        OnDrift::Report => "report",
+    }
+}
+
 pub(super) fn policy(policy: &Policy) -> Value {
     json!({
         "gate_timeout_ms": policy.gate_timeout_ms,
@@ -134,5 +155,6 @@ pub(super) fn policy(policy: &Policy) -> Value {
         "keep_releases": policy.keep_releases,
         "restore_timeout_ms": policy.restore_timeout_ms,
         "wait_for_image_ms": policy.wait_for_image_ms,
+        "drift": on_drift(policy.drift),
     })
 }

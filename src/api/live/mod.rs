@@ -6,6 +6,7 @@ mod asking;
 mod explaining;
 mod fitting;
 mod foretelling;
+mod freezing;
 mod hooks;
 mod naming;
 mod showing;
@@ -122,6 +123,7 @@ impl From<Error> for Refusal {
         match error {
             Error::Rejected(rejection) => Self::NotAllowed(rejection.to_string()),
             Error::Claimed(claimed) => Self::Conflict(claimed.to_string()),
+            Error::Disorder(disorder) => Self::BadContent(disorder.to_string()),
             Error::Duplicate(_) => Self::Conflict("the idempotency key was used for another wish".into()),
             Error::Log(error @ crate::store::AppendError::NoRoom) => Self::Unavailable(error.to_string()),
             Error::Log(error) => Self::Internal(error.to_string()),
@@ -202,6 +204,14 @@ impl Backend for LiveBackend {
 
     async fn confirm(&self, asker: Asker, ask: ConfirmAsk) -> Result<StatusView, Refusal> {
         self.confirmed(asker, ask).await
+    }
+
+    async fn freeze(&self, asker: Asker, name: Option<WorkloadName>, reason: String) -> Result<StatusView, Refusal> {
+        self.frozen(asker, name, reason).await
+    }
+
+    async fn thaw(&self, asker: Asker, name: Option<WorkloadName>) -> Result<StatusView, Refusal> {
+        self.thawed(asker, name).await
     }
 
     async fn status(&self, name: Option<WorkloadName>) -> Result<StatusView, Refusal> {

@@ -2,7 +2,8 @@
 
 use cutover_events::delivery::Change;
 use cutover_events::deployment::{
-    BlueDrained, Drift, ImageAwaited, ImageWish, IntentQueued, ReleaseResolved, SwapCommitted, Wish,
+    BlueDrained, Drift, DriftEnded, DriftSeen, Handling, ImageAwaited, ImageWish, IntentQueued, ReleaseResolved,
+    SwapCommitted, Wish,
 };
 use cutover_events::plan::{Plan, Step, Strategy, Why};
 use cutover_events::{Actor, Cause};
@@ -99,6 +100,7 @@ pub(super) fn step(step: Step) -> String {
         Step::Swap => "swapped".into(),
         Step::Settle => "drained and watched".into(),
         Step::Clear => "nothing else of it is left".into(),
+        Step::Await => "what it comes after is ready".into(),
     }
 }
 
@@ -108,8 +110,8 @@ pub(super) fn failed(step: Step, why: &str) -> String {
         Step::Retire(unit) => format!("{unit} could not be set aside: {why}"),
         Step::Create(unit) => format!("{unit} could not be created: {why}"),
         Step::Start(unit) => format!("{unit} did not start: {why}"),
-        // The reason of a gate begins with "not ready within".
-        Step::Gate => why.to_owned(),
+        // The reason of a gate begins with "not ready within", that of the other with "waits for".
+        Step::Gate | Step::Await => why.to_owned(),
         Step::Keep => format!("the restart policy could not be set: {why}"),
         Step::Swap => format!("the route did not move: {why}"),
         Step::Settle => format!("failed while it was watched: {why}"),
@@ -137,11 +139,47 @@ pub(super) fn drained(e: &BlueDrained) -> String {
     }
 }
 
-pub(super) const fn drift(drift: Drift) -> &'static str {
+/// What was seen, and what follows.
+pub(super) fn drift(e: &DriftSeen) -> String {
+    let follows = match (e.handling, e.drift) {
+        (Handling::Frozen, Drift::Restarted) | (Handling::Report, Drift::Restarted) => "",
+        (Handling::Frozen, _) => "; left as it is while it is frozen",
+        (Handling::Report, _) => "; only recorded, because the policy says drift = \"report\"",
+        (Handling::Repair, Drift::Orphan) => ": it will be removed",
+        (Handling::Repair, _) => "",
+    };
+    format!("{} {}{follows}", e.unit, differs(e.drift))
+}
+
+/// How a container differs.
+#[must_use]
+pub const fn differs(drift: Drift) -> &'static str {
     match drift {
         Drift::Gone => "is gone",
         Drift::Dead => "does not run any more",
-        Drift::Orphan => "is on no list: it will be removed",
+        Drift::Orphan => "is on no list",
         Drift::StandbyDead => "stood by and does not run any more",
+        Drift::Paused => "is paused",
+        Drift::Disconnected => "is off its network",
+        Drift::Renamed => "has another name",
+        Drift::Policy => "would not be restarted by Docker",
+        Drift::Limits => "has other limits than planned",
+        Drift::Restarted => "was started anew",
     }
+}
+
+/// What is no longer so.
+pub(super) fn drift_ended(e: &DriftEnded) -> String {
+    let how = match e.drift {
+        Drift::Gone | Drift::Dead => "runs again",
+        Drift::Orphan => "is not on no list any more",
+        Drift::StandbyDead => "stands by again",
+        Drift::Paused => "is not paused any more",
+        Drift::Disconnected => "is on its network again",
+        Drift::Renamed => "has its own name again",
+        Drift::Policy => "is restarted by Docker again",
+        Drift::Limits => "has the limits of its plan again",
+        Drift::Restarted => "has been running for a while since it was started anew",
+    };
+    format!("{} {how}", e.unit)
 }

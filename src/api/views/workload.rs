@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::deployment::DeploymentView;
-use super::engine::HeldView;
+use super::engine::{FreezeView, HeldView};
 use super::spec::WorkloadBody;
 
 /// Everything that runs.
@@ -14,6 +14,9 @@ pub struct StatusView {
     pub position: u64,
     /// Why destructive effects are refused; empty as a rule.
     pub held: Vec<HeldView>,
+    /// What persons have frozen; empty as a rule.
+    #[serde(default)]
+    pub frozen: Vec<FreezeView>,
     /// In the order of full names.
     pub workloads: Vec<WorkloadView>,
 }
@@ -67,7 +70,7 @@ pub struct WorkloadView {
     pub generation: u64,
     /// `host/path` of every route.
     pub routes: Vec<String>,
-    /// Replicas wished.
+    /// Containers of one release, as wished: of the workload itself and of its processes.
     pub replicas: u16,
     /// Every container of ours that carries its id.
     pub containers: Vec<ContainerView>,
@@ -131,6 +134,10 @@ pub enum WaitKind {
     Removal,
     /// The end of a standby: for its time.
     Standby,
+    /// What the engine would do by itself: for the end of a freeze.
+    Thaw,
+    /// A container that is not as it should be: for a repair, or for a person.
+    Drift,
 }
 
 /// Something that waits.
@@ -176,6 +183,9 @@ pub struct ContainerView {
     pub id: String,
     /// Its name on Docker.
     pub name: String,
+    /// Its process; none for the workload itself.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub process: String,
     /// What it is for.
     pub role: Role,
     /// The unit.
@@ -184,7 +194,7 @@ pub struct ContainerView {
     pub release: String,
     /// The deployment that made it.
     pub deployment_id: String,
-    /// `created`, `running`, `exited`, `restarting`, `removing` or `missing`.
+    /// `created`, `running`, `paused`, `exited`, `restarting`, `removing` or `missing`.
     pub phase: String,
     /// Whether the last look found it ready.
     pub ready: bool,

@@ -9,7 +9,8 @@ use cutover_events::deployment::{
 };
 use cutover_events::plan::{Plan, Step};
 
-use super::gate::{broken, failing, fresh, not_ready, ready, reason, serves};
+use super::drift::{began_after, may_begin};
+use super::gate::{behind, broken, failing, fresh, named, not_ready, ready, reason, serves};
 use super::lists;
 use super::next::{Decision, Next};
 use crate::observed::{Class, Effect, Mark, Now, Observed, Phase as Doing, Restart, Seen, Targets, Trouble};
@@ -123,6 +124,7 @@ impl Look<'_> {
                 Step::Create(unit) => self.create(plan, unit, index),
                 Step::Start(unit) => self.start(plan, unit),
                 Step::Clear => self.clear(plan, index),
+                Step::Await => self.others(plan, index),
                 Step::Gate => self.gate(plan, index),
                 Step::Keep => self.keep(plan),
                 Step::Swap => Ok(Some(self.pivot(plan, index))),
@@ -163,6 +165,28 @@ impl Look<'_> {
         }
     }
 
+    /// Those that it comes after are ready, once: what becomes of them later is theirs. While a deployment of one of them
+    /// is under way, no deadline passes.
+    fn others(self, plan: &Plan, index: usize) -> Stepped {
+        if index < self.open.recorded {
+            return Ok(None);
+        }
+        let others = &self.observed.behind;
+        if others.is_empty() {
+            return Ok(Some(Next::Append(self.done_until(plan, index + 1))));
+        }
+        let wait_ms = plan.steps.get(index).map_or(plan.policy.gate_timeout_ms, |planned| planned.timeout_ms);
+        let deadline = self.now.deadline(self.open.step_since, wait_ms);
+        let deadline = deadline.max(self.now.engine_start_ms.saturating_add(FIRST_PROBES_MS));
+        if others.iter().any(|one| one.coming) {
+            return Ok(Some(Next::Wait(None)));
+        }
+        if self.now.mono_ms >= deadline {
+            return Err((None, behind(others, wait_ms)));
+        }
+        Ok(Some(Next::Wait(Some(deadline))))
+    }
+
     fn gate(self, plan: &Plan, index: usize) -> Stepped {
         let mut green = fresh(plan);
         if let Some((unit, why)) = fresh(plan).find_map(|unit| Some((*unit, broken(plan, self.observed, *unit)?))) {
@@ -191,7 +215,7 @@ impl Look<'_> {
     }
 
     fn pivot(self, plan: &Plan, index: usize) -> Next {
-        let shown = self.observed.router.as_ref().is_some_and(|router| same(&router.targets, &plan.slot));
+        let shown = self.observed.router.as_ref().is_some_and(|router| same(&router.targets, plan.routed()));
         if !on(Rule::SwapEv) && !shown {
             let to = if plan.slot.is_empty() { Targets::Nothing } else { Targets::Green };
             return self.attempt(Effect::Put { to, generation: self.state.generation + 1 });
@@ -202,7 +226,7 @@ impl Look<'_> {
                 deployment: self.open.id(),
                 generation: self.state.generation + 1,
                 from: self.state.routed.units.to_vec(),
-                to: plan.slot.clone(),
+                to: plan.routed().to_vec(),
             }
             .into(),
         );
@@ -236,6 +260,7 @@ impl Look<'_> {
         if let Some(next) = self.capture(unit) {
             return next;
         }
+        let why = named(self.open.plan.as_deref(), unit, why);
         self.fail(Some(StepFailed { deployment: self.open.id(), index: index as u16, step, reason: why.clone() }), why)
     }
 
@@ -260,8 +285,8 @@ impl Look<'_> {
         let to = if plan.slot.is_empty() { Targets::Nothing } else { Targets::Green };
         let put = Effect::Put { to, generation };
         if router.generation >= generation || !on(Rule::SwappedAfter) {
-            return match same(&router.targets, &plan.slot) || !on(Rule::SwappedAfter) {
-                true => self.swapped(plan.slot.clone(), generation),
+            return match same(&router.targets, plan.routed()) || !on(Rule::SwappedAfter) {
+                true => self.swapped(plan.routed().to_vec(), generation),
                 false => self.refused(reason(ReasonKind::NotReady, "the router has moved on".into())),
             };
         }
@@ -296,7 +321,7 @@ impl Look<'_> {
     fn fence(self, plan: &Arc<Plan>, generation: u64, (why, toward): (&Reason, Toward)) -> Next {
         let Some(router) = &self.observed.router else { return Next::Wait(None) };
         let fence = Effect::Fence { generation };
-        let skipped = !on(Rule::FenceAlways) && !same(&router.targets, &plan.slot);
+        let skipped = !on(Rule::FenceAlways) && !same(&router.targets, plan.routed());
         if router.generation < generation && !skipped {
             return match self.observed.answers.about(fence) {
                 Some(trouble) if trouble.class == Class::Permanent && self.is_news(trouble) => self.park(trouble),
@@ -304,7 +329,7 @@ impl Look<'_> {
             };
         }
         match toward {
-            Toward::Green if same(&router.targets, &plan.slot) => self.swapped(plan.slot.clone(), generation),
+            Toward::Green if same(&router.targets, plan.routed()) => self.swapped(plan.routed().to_vec(), generation),
             Toward::Green if plan.slot.is_empty() => self.pivot_again(),
             Toward::Green if plan.has(Step::Clear) => self.gate_again(plan, why),
             Toward::Green => self.fail_captured(why.clone()),
@@ -363,7 +388,7 @@ impl Look<'_> {
                 Next::append(BlueDrained { deployment: self.open.id(), cut: router.cut })
             };
         }
-        let hurried = !self.state.queue.is_empty();
+        let hurried = self.state.queue.iter().any(|intent| may_begin(self.observed, intent));
         let baked = plan.slot.is_empty() || hurried || self.now.passed(since, plan.policy.bake_ms);
         if baked {
             self.succeed(plan, plan.steps.len())
@@ -375,7 +400,7 @@ impl Look<'_> {
     /// The router has forgotten the route to green: what is ready of it is routed again.
     fn route_again(self, plan: &Plan) -> Next {
         let is_ready = |unit: &UnitId| self.observed.seen(*unit).is_some_and(|seen| ready(plan, seen));
-        let to: Vec<_> = plan.slot.iter().copied().filter(is_ready).collect();
+        let to: Vec<_> = plan.routed().iter().copied().filter(is_ready).collect();
         let generation = self.state.routed.generation;
         match () {
             () if plan.slot.is_empty() => self.attempt(Effect::Put { to: Targets::Nothing, generation }),
@@ -388,14 +413,16 @@ impl Look<'_> {
     /// Green while it is watched. Blue that still runs takes over again; without one, green stays as long as any of it
     /// runs and is routed, or may be, because no route is worse than a part of one.
     fn watch(self, plan: &Plan, routed: &[UnitId]) -> Option<Next> {
-        let failures: Vec<_> =
-            fresh(plan).filter_map(|unit| Some((*unit, failing(plan, self.observed, *unit)?))).collect();
+        let failures: Vec<_> = fresh(plan).filter_map(|unit| Some((*unit, self.failing(plan, *unit)?))).collect();
         let (unit, why) = failures.first()?;
-        let blue: Vec<_> = self.state.active.as_ref().map(|slot| slot.units.to_vec()).unwrap_or_default();
+        let blue: Vec<_> = self.state.active.as_ref().map(|slot| slot.routed().to_vec()).unwrap_or_default();
         let alive: Vec<_> = blue.into_iter().filter(|unit| self.takes_over(plan, *unit)).collect();
         let is_ready = |unit: &UnitId| self.observed.seen(*unit).is_some_and(|seen| ready(plan, seen));
         let stays = |unit: &UnitId| serves(self.observed, *unit) && (routed.contains(unit) || is_ready(unit));
-        if alive.is_empty() && plan.slot.iter().any(stays) {
+        if alive.is_empty() && plan.routed().iter().any(stays) {
+            return None;
+        }
+        if self.repairs_the_route(plan, stays) && failures.iter().all(|(unit, _)| !plan.routed().contains(unit)) {
             return None;
         }
         if let Some(next) = self.capture(Some(*unit)) {
@@ -405,14 +432,34 @@ impl Look<'_> {
             deployment: self.open.id(),
             generation: self.state.generation + 1,
             to: alive,
-            reason: why.clone(),
+            reason: named(Some(plan), Some(*unit), why.clone()),
         }))
+    }
+
+    /// Why a unit of green counts as failed, if so: also when a person has restarted it since the swap, while nobody
+    /// looked.
+    fn failing(self, plan: &Plan, unit: UnitId) -> Option<Reason> {
+        let again = |seen: &&Seen| match self.open.phase {
+            Phase::Swapped { since, .. } => since.boot == self.now.boot && began_after(seen, since, self.now),
+            _ => false,
+        };
+        failing(plan, self.observed, unit).or_else(|| {
+            self.observed.seen(unit).filter(|seen| seen.phase == Doing::Running).filter(again)?;
+            Some(reason(ReasonKind::Restarted, "the container was started again after the swap".into()))
+        })
+    }
+
+    /// Whether a repair has brought back a part of what is routed: that is not given up for a worker, which the next repair
+    /// sees to.
+    fn repairs_the_route(self, plan: &Plan, stays: impl Fn(&UnitId) -> bool) -> bool {
+        let kept = plan.slot.iter().any(|unit| plan.blue.contains(unit));
+        kept && plan.routed().iter().any(|unit| !plan.blue.contains(unit) && stays(unit))
     }
 
     /// Whether a unit of blue runs, and is not known to be ill: what a repair has kept is probed with its green.
     fn takes_over(self, plan: &Plan, unit: UnitId) -> bool {
         let kept = plan.slot.contains(&unit);
-        self.observed.seen(unit).is_some_and(|seen| seen.phase == Doing::Running && (!kept || ready(plan, seen)))
+        self.observed.seen(unit).is_some_and(|seen| serves(self.observed, unit) && (!kept || ready(plan, seen)))
     }
 
     /// After RouteBackCommitted.

@@ -4,7 +4,7 @@ use cutover_events::UnitId;
 use cutover_events::deployment::{Reason, ReasonKind};
 use cutover_events::plan::Plan;
 
-use crate::observed::{Answer, ImageHealth, Observed, Phase, Seen};
+use crate::observed::{Answer, Behind, ImageHealth, Observed, Phase, Seen};
 
 /// Failed probes in a row after which green counts as failed while it is watched (design §4).
 const FAILED_PROBES: u8 = 3;
@@ -12,25 +12,35 @@ const FAILED_PROBES: u8 = 3;
 /// Characters of a reason (see the shape of the event).
 pub(super) const MAX_REASON_CHARS: usize = 400;
 
-/// Whether a container is ready by the rules of its plan: HTTP readiness when a health check is configured, otherwise
-/// up for the liveness window, the image's own check healthy, and a routed port that accepts connections.
+/// How long a container may be seen not running, or off its network, before it counts as dead, ms: Docker restarts a
+/// container whose policy asks for it within 100 ms, 200 ms, 400 ms …; past this it is worth a successor.
+pub(super) const DEAD_AFTER_MS: u64 = 3_000;
+
+/// Whether a container is ready by the rules of its process: HTTP readiness when a health check is configured,
+/// otherwise up for the liveness window, the image's own check healthy, and a routed port that accepts connections.
 #[must_use]
 pub fn ready(plan: &Plan, seen: &Seen) -> bool {
-    if seen.phase != Phase::Running {
+    if seen.phase != Phase::Running || seen.paused_ms > 0 || seen.apart_ms > 0 {
         return false;
     }
-    if plan.health.is_some() {
+    let part = plan.part(seen.unit);
+    if part.health.is_some() {
         return seen.probe.answer == Answer::Passed;
     }
     let healthy = matches!(seen.health, ImageHealth::None | ImageHealth::Healthy);
-    let reachable = plan.template.port.is_none() || seen.probe.answer == Answer::Passed;
+    let reachable = part.port.is_none() || seen.probe.answer == Answer::Passed;
     seen.up_ms >= plan.policy.liveness_ms && healthy && reachable
 }
 
-/// Whether an active container serves: it runs.
+/// Whether an active container serves: it runs, and is on its network.
 #[must_use]
 pub fn serves(observed: &Observed, unit: UnitId) -> bool {
-    observed.seen(unit).is_some_and(|seen| seen.phase == Phase::Running)
+    observed.seen(unit).is_some_and(|seen| seen.phase == Phase::Running && seen.apart_ms < DEAD_AFTER_MS)
+}
+
+/// Whether a standby could take over: it serves, and is not paused for good.
+pub(super) fn stands_by(observed: &Observed, unit: UnitId) -> bool {
+    serves(observed, unit) && observed.seen(unit).is_some_and(|seen| seen.paused_ms < DEAD_AFTER_MS)
 }
 
 /// The units that are new to the route: a repair keeps others, which are not its to judge.
@@ -75,6 +85,20 @@ pub(super) fn failing(plan: &Plan, observed: &Observed, unit: UnitId) -> Option<
 pub(super) fn not_ready(observed: &Observed, unit: UnitId, waited: u64) -> Reason {
     let why = observed.seen(unit).map_or_else(|| "it is gone".into(), told);
     reason(ReasonKind::NotReady, format!("not ready within {} s: {why}", waited.div_ceil(1000)))
+}
+
+/// A reason that is about one container, with the name of its process when it is not the workload itself.
+pub(super) fn named(plan: Option<&Plan>, unit: Option<UnitId>, why: Reason) -> Reason {
+    let process = plan.zip(unit).map_or("", |(plan, unit)| plan.part(unit).process);
+    if process.is_empty() { why } else { reason(why.kind, format!("{process}: {}", why.text)) }
+}
+
+/// The failure to wait for others any longer.
+pub(super) fn behind(behind: &[Behind], waited: u64) -> Reason {
+    let names: Vec<&str> = behind.iter().map(|one| &*one.name).collect();
+    let (names, are) = (names.join(" and "), if behind.len() == 1 { "is" } else { "are" });
+    let text = format!("waits for {names}, which {are} not ready; nothing was started for {} s", waited.div_ceil(1000));
+    reason(ReasonKind::NotReady, text)
 }
 
 fn exited(seen: &Seen) -> Reason {

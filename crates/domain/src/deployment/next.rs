@@ -6,6 +6,7 @@ use cutover_events::deployment::{Drift, IntentQueued, IntentSuperseded, Wish, Wo
 use cutover_events::plan::Step;
 use cutover_events::{DeploymentId, Event, UnitId};
 
+use super::drift::may_begin;
 use super::drive::{Look, drive};
 use super::{lists, tend, waits};
 use crate::observed::{Effect, Now, Observed, Targets};
@@ -53,7 +54,7 @@ impl Next {
 /// What must happen next for one workload. The observation must be younger than the state.
 #[must_use]
 pub fn next(state: &Workload, observed: &Observed, now: &Now) -> Next {
-    if let Some(next) = coalesce(state).or_else(|| supersede(state)) {
+    if let Some(next) = coalesce(state).or_else(|| supersede(state, observed)) {
         return next;
     }
     if let Some(next) = tend::remove(state, observed, now) {
@@ -74,9 +75,9 @@ pub fn next(state: &Workload, observed: &Observed, now: &Now) -> Next {
             Next::append(WorkloadTornDown { deployment })
         };
     }
-    match state.queue.first() {
+    match state.queue.iter().find(|intent| may_begin(observed, intent)) {
         Some(intent) => Next::Decide(Decision::Begin(intent.deployment)),
-        None if tend::revives(state, now) => Next::Decide(Decision::Revive),
+        None if tend::revives(state, observed, now) => Next::Decide(Decision::Revive),
         None => {
             let asks = waits::for_image(state, observed, now).unwrap_or(Next::Wait(None));
             sooner(asks, tend::due(state, observed, now))
@@ -112,9 +113,9 @@ fn coalesce(state: &Workload) -> Option<Next> {
 
 /// A running deployment before its pivot ends for a newer wish, at most once in a row; what takes the workload out of
 /// service always comes through.
-fn supersede(state: &Workload) -> Option<Next> {
+fn supersede(state: &Workload, observed: &Observed) -> Option<Next> {
     let open = state.open.as_ref().filter(|open| open.before_pivot() || !on(Rule::Ponr))?;
-    let newer = state.queue.iter().rev().find(|newer| {
+    let newer = state.queue.iter().rev().filter(|newer| may_begin(observed, newer)).find(|newer| {
         let passes = newer.wish.ends_service() || !state.shielded || !on(Rule::Shield);
         (newer.person || !open.intent.person || !on(Rule::Person)) && passes
     })?;
@@ -134,7 +135,7 @@ pub fn probed(state: &Workload, observed: &Observed) -> Vec<UnitId> {
     let plan = state.open.as_ref().filter(|open| gated(open)).and_then(|open| open.plan.as_ref());
     let plan = plan.filter(|plan| plan.steps.iter().any(|step| step.step == Step::Gate));
     let green = plan.map_or(&[][..], |plan| &plan.slot);
-    let astray = state.active.as_ref().filter(|_| tend::astray(state, observed)).map_or(&[][..], |slot| &slot.units);
+    let astray = state.active.as_ref().filter(|_| tend::astray(state, observed)).map_or(&[][..], |slot| slot.routed());
     let kept = astray.iter().filter(|unit| !green.contains(unit));
     green.iter().chain(kept).copied().collect()
 }
@@ -145,7 +146,7 @@ pub fn targets(state: &Workload, to: Targets) -> &[UnitId] {
     let open = state.open.as_ref();
     match (to, open.map(|open| &open.phase)) {
         (Targets::Nothing | Targets::Held, _) => &[],
-        (Targets::Green, _) => open.and_then(|open| open.plan.as_ref()).map_or(&[], |plan| &plan.slot),
+        (Targets::Green, _) => open.and_then(|open| open.plan.as_ref()).map_or(&[], |plan| plan.routed()),
         (Targets::Blue, Some(Phase::RoutingBack(_, _, to))) => to,
         (Targets::Blue, _) => &[],
         (Targets::Active, _) => &state.routed.units,

@@ -13,9 +13,10 @@ use crate::retry;
 use crate::workload::{Open, Waiting, Workload};
 
 /// What comes next for the wish that waits for its image, while nothing else is to be done: it takes the lane once the
-/// image is here, and fails at its deadline. A deadline counts only for a question that was answered later than it.
+/// image is here, and fails at its deadline. A deadline counts only for a question that was answered later than it. While
+/// the workload is frozen it waits as every automatic wish does.
 pub(super) fn for_image(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
-    let awaited = state.waiting.as_ref()?;
+    let awaited = state.waiting.as_ref().filter(|_| !observed.frozen)?;
     let id = awaited.intent.deployment;
     if observed.answers.resolved == Some(id) {
         return Some(Next::Decide(Decision::Begin(id)));

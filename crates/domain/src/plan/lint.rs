@@ -30,6 +30,10 @@ pub fn lint(plan: &Plan) -> Vec<Violation> {
         let twins = plan.units.iter().filter(|other| other.unit == unit.unit || other.address == unit.address);
         must(twins.count() == 1, format!("{} shares its id or address", unit.unit));
     }
+    parts(plan, &mut must);
+    let awaits = at(Step::Await);
+    must(awaits.is_none() || awaits == Some(0), "others are awaited when something has been done already".into());
+    must(awaits.is_some() != plan.after.is_empty(), "it comes after others and does not await them".into());
     if !plan.steps.is_empty() {
         let (swap, clear) = (at(Step::Swap), at(Step::Clear));
         let settled = plan.strategy == Strategy::Recreate || swap < at(Step::Settle);
@@ -51,12 +55,25 @@ pub fn lint(plan: &Plan) -> Vec<Violation> {
     found
 }
 
+/// Every unit belongs to one process, in the order of the slot, and something is left for the routes.
+fn parts(plan: &Plan, must: &mut impl FnMut(bool, String)) {
+    let routed = plan.routed();
+    must(plan.slot.is_empty() == routed.is_empty(), "no unit is left for routes and name".into());
+    let others = plan.processes.iter().flat_map(|process| &process.units);
+    let ordered = routed.iter().chain(others).eq(&plan.slot);
+    must(ordered, "the slot is not in the order of its processes".into());
+    let empty = plan.processes.iter().find(|process| process.units.is_empty());
+    must(empty.is_none(), "a process has no unit".into());
+    let alone = plan.template.exclusive().is_none() || plan.slot.len() <= 1;
+    must(alone, "what one container can have is given to several".into());
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
-    use cutover_events::plan::{PlannedStep, Template, Why};
-    use cutover_events::workload::Policy;
+    use cutover_events::plan::{PlannedStep, ProcessPlan, Template, Why};
+    use cutover_events::workload::{Limits, Policy};
     use cutover_events::{ReleaseId, UnitId};
 
     use super::*;
@@ -95,13 +112,20 @@ mod tests {
             policy: Policy::default(),
             steps: starts.chain(rest).collect(),
             units: both.to_vec(),
+            processes: Vec::new(),
+            after: Vec::new(),
         }
+    }
+
+    fn process(units: Vec<UnitId>) -> ProcessPlan {
+        let command = vec!["work".into()];
+        ProcessPlan { name: "worker".into(), units, command, limits: Limits::default(), health: None }
     }
 
     #[test]
     fn a_good_plan_breaks_nothing_and_each_fault_is_told() {
         assert_eq!(lint(&good()), []);
-        let faults: [Fault; 10] = [
+        let faults: [Fault; 15] = [
             ("entropy", |plan| plan.units[0].name = "cutover-shop-web".into()),
             ("never used", |plan| plan.slot.truncate(1)),
             ("before it is started", |plan| plan.steps.swap(0, 1)),
@@ -112,6 +136,11 @@ mod tests {
             ("before the gate", |plan| plan.steps.swap(4, 5)),
             ("slot and release", |plan| plan.release = None),
             ("adopting plan", |plan| plan.adopts = true),
+            ("left for routes", |plan| plan.processes = vec![process(vec![UnitId([1; 16]), UnitId([2; 16])])]),
+            ("order of its processes", |plan| plan.processes = vec![process(vec![UnitId([1; 16])])]),
+            ("has no unit", |plan| plan.processes = vec![process(Vec::new())]),
+            ("does not await them", |plan| plan.after = vec!["shop/db".into()]),
+            ("done already", |plan| plan.steps[1].step = Step::Await),
         ];
         for (sentence, fault) in faults {
             let mut plan = good();

@@ -1,9 +1,11 @@
 //! The scenarios.
 
-use super::Program::{Dies, Exits, Good, Late, Other, Sickens, Silent};
-use super::Say::{Cancel, Current, Deploy, Restart, Rollback, RollbackTo, Start, Stop, Teardown};
+use super::Program::{Dies, Exits, Good, Late, Other, Sickens, Silent, WorkerDies, WorkerExits};
+use super::Say::{Cancel, Current, Deploy, Freeze, Restart, Rollback, RollbackTo, Start, Stop, Teardown, Thaw};
 use super::{Asked, HOST_PORT, PLAIN, Scenario, Settings, machine, person};
 use crate::budget::{Budget, Fault};
+use cutover_events::plan::Strategy;
+use cutover_events::workload::OnDrift;
 
 const GOOD: Asked = person(Deploy(Good));
 const PUSH: Asked = machine(Deploy(Good));
@@ -15,6 +17,16 @@ const TWO: Settings = Settings { replicas: 2, bake_ms: 0, ..PLAIN };
 const NO_HEALTH: Settings = Settings { health: false, bake_ms: 0, ..PLAIN };
 
 const ALONE: Settings = Settings { port: Some(HOST_PORT), bake_ms: 0, ..PLAIN };
+
+/// What differs is left to persons.
+const REPORTED: Settings = Settings { drift: OnDrift::Report, ..QUICK };
+/// A person at work.
+const HANDS: Budget = Budget::of(&[(Fault::Hand, 2)]);
+const WORKER: Settings = Settings { workers: 1, bake_ms: 0, ..PLAIN };
+const WORKER_BAKE: Settings = Settings { workers: 1, ..PLAIN };
+const WORKER_STANDBY: Settings = Settings { workers: 1, ..STANDBY };
+const WORKER_RECREATE: Settings = Settings { asks: Some(Strategy::Recreate), ..WORKER };
+const LONE: Settings = Settings { routed: None, health: false, bake_ms: 0, ..PLAIN };
 
 /// A scenario on one row of settings, with no fault of its own.
 const fn of(name: &'static str, settings: &'static [Settings], script: &'static [Asked]) -> Scenario {
@@ -97,6 +109,24 @@ pub(crate) const ALL: &[Scenario] = &[
         .after(&[GOOD])
         .with(Budget::of(&[(Fault::Tail, 1)])),
     of("the host sleeps", &[PLAIN], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Stall, 1)])),
+    of("a push waits while it is frozen", &[QUICK], &[person(Freeze), PUSH, person(Thaw)]).after(&[GOOD]).won_by(2),
+    of("a person deploys while it is frozen", &[QUICK], &[person(Freeze), GOOD, PUSH, person(Thaw)])
+        .after(&[GOOD])
+        .won_by(3),
+    of("frozen, the container dies, thawed", &[QUICK], &[person(Freeze), person(Thaw)])
+        .after(&[GOOD])
+        .with(Budget::of(&[(Fault::Exit, 1)])),
+    of("frozen and left so, hands on it", &[QUICK], &[person(Freeze)]).after(&[GOOD]).with(HANDS),
+    of("frozen, hands on the standby, thawed", &[STANDBY], &[person(Freeze), person(Thaw)])
+        .after(&[GOOD, GOOD])
+        .with(Budget::of(&[(Fault::Hand, 1)])),
+    of("hands on what serves", &[QUICK], &[]).after(&[GOOD]).with(HANDS),
+    of("hands on one of two replicas", &[TWO], &[]).after(&[GOOD]).with(HANDS),
+    of("hands are only reported", &[REPORTED], &[]).after(&[GOOD]).with(HANDS),
+    of("reported, then deployed", &[REPORTED], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Hand, 1)])),
+    of("hands on a deployment", &[PLAIN], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Hand, 1)])),
+    of("alone, hands on it", &[ALONE], &[]).after(&[GOOD]).with(HANDS),
+    of("alone, hands on a deployment", &[ALONE], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Hand, 1)])),
     of("alone, first deployment", &[ALONE], &[GOOD]).won_by(0),
     of("alone, first deployment ends at start", &[ALONE], &[person(Deploy(Exits))]),
     of("alone, deploy again", &[ALONE], &[GOOD]).after(&[GOOD]).won_by(1),
@@ -115,6 +145,19 @@ pub(crate) const ALL: &[Scenario] = &[
     of("alone, the proxy restarts", &[ALONE], &[GOOD]).after(&[GOOD]).won_by(1).with(Budget::of(&[(Fault::Router, 1)])),
     of("alone, stop, then start", &[ALONE], &[person(Stop), person(Start)]).after(&[GOOD]),
     of("alone, teardown", &[ALONE], &[person(Teardown)]).after(&[GOOD]).won_by(1),
+    of("a worker beside it, deploy again", &[WORKER], &[GOOD]).after(&[GOOD]).won_by(1),
+    of("the worker ends at start", &[WORKER], &[person(Deploy(WorkerExits))]).after(&[GOOD]).won_by(0),
+    of("the worker ends at start, then good", &[WORKER], &[person(Deploy(WorkerExits)), GOOD]).won_by(1),
+    of("bake, the worker dies and the route goes back", &[WORKER_BAKE], &[person(Deploy(WorkerDies))]).after(&[GOOD]),
+    of("roll back to a standby with a worker", &[WORKER_STANDBY], &[person(Rollback)]).after(&[GOOD, GOOD]).won_by(2),
+    of("a live worker dies", &[WORKER], &[]).after(&[GOOD]).with(Budget::of(&[(Fault::Exit, 1)])),
+    of("a worker comes", &[QUICK, WORKER], &[person(Current)]).after(&[GOOD]).won_by(1),
+    of("a worker goes", &[WORKER, QUICK], &[person(Current)]).after(&[GOOD]).won_by(1),
+    of("recreated with a worker", &[WORKER_RECREATE], &[GOOD]).after(&[GOOD]).won_by(1),
+    of("recreated, the worker ends at start and both are restored", &[WORKER_RECREATE], &[person(Deploy(WorkerExits))])
+        .after(&[GOOD]),
+    of("nothing leads to it, deploy again", &[LONE], &[GOOD]).after(&[GOOD]).won_by(1),
+    of("nothing leads to it, teardown", &[LONE], &[person(Teardown)]).after(&[GOOD]).won_by(1),
     of("connections are cut at the end of the drain", &[PLAIN], &[GOOD])
         .after(&[GOOD])
         .won_by(1)

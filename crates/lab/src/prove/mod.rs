@@ -5,9 +5,11 @@ mod inputs;
 mod kill;
 mod names;
 mod neighbours;
+mod people;
 mod postgres;
 mod pushes;
 mod scene;
+mod shop;
 mod swap;
 
 use std::process::ExitCode;
@@ -53,6 +55,25 @@ pub(crate) enum Command {
     },
     /// Fifty pushes in ten seconds beside a running deployment: one more comes of them, of the newest.
     Pushes,
+    /// People at work on the same Docker: what they do to our containers is seen, told and put right.
+    People {
+        /// Only what carries this in its name: an action (stop, rename, …), `rm of`, or `host`.
+        #[arg(long, value_name = "ACTION")]
+        only: Option<String>,
+        /// One action of every kind, in less than two minutes.
+        #[arg(long, conflicts_with = "only")]
+        short: bool,
+        /// What runs beside a daemon of its own, whose folder this is.
+        #[arg(long, hide = true)]
+        inside: Option<std::path::PathBuf>,
+    },
+    /// A project of a database, a web with a worker and a caller: nothing fails while the web is replaced, and a worker
+    /// that fails its gate leaves everything as it was.
+    Shop {
+        /// Redeployments of the web.
+        #[arg(long, default_value_t = 50)]
+        n: u32,
+    },
     /// Two engines and strangers on one daemon: none notices the others.
     Neighbours,
 }
@@ -76,6 +97,13 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
             (format!("prove names --n {n}"), on_stand(async |stand| names::prove(&stand, n).await).await?)
         }
         Command::Pushes => ("prove pushes".into(), on_stand(async |stand| pushes::prove(&stand).await).await?),
+        Command::People { inside: Some(folder), .. } => {
+            ("prove people --only host".into(), people::inside(&folder).await?)
+        }
+        Command::People { only, short, inside: None } => people::run(only.as_deref(), short).await?,
+        Command::Shop { n } => {
+            (format!("prove shop --n {n}"), on_stand(async |stand| shop::prove(&stand, n).await).await?)
+        }
         Command::Neighbours => {
             let both = on_stand(async |one| on_stand(async |two| neighbours::prove(&one, &two).await).await);
             let ((mut verdict, left), outer) = both.await?;

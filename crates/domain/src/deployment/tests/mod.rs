@@ -2,6 +2,8 @@
 
 mod course;
 mod downtime;
+mod people;
+mod processes;
 mod queue;
 mod rejected;
 mod repair;

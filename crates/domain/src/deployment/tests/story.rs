@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use cutover_events::delivery::{Change, ChangeKind};
 use cutover_events::deployment::{ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
 use cutover_events::plan::{Plan, Strategy, Template};
-use cutover_events::workload::{Check, Health, Policy};
+use cutover_events::workload::{Check, Health, Policy, Process};
 use cutover_events::{BootId, DeploymentId, Event, ReleaseId, UnitId, WorkloadId};
 
 use crate::deployment::{Aim, Command, Decision, Next, Rejection, aim, decide, evolve, next};
@@ -63,7 +63,9 @@ pub(super) struct Story {
     pub(super) wanted: Option<Strategy>,
     /// What references mean now; none: their registry does not have it.
     pub(super) image: Option<u8>,
-    units: u8,
+    pub(super) processes: Vec<Process>,
+    pub(super) after: Vec<String>,
+    pub(super) units: u8,
 }
 
 struct Units<'a>(&'a mut u8);
@@ -84,7 +86,8 @@ impl Story {
         let now = Now { boot: BootId([1; 16]), mono_ms: 1_000_000, engine_start_ms: 0 };
         let policy = Policy { gate_timeout_ms: GATE_MS, bake_ms: BAKE_MS, standby_ms: STANDBY_MS, ..Policy::default() };
         let seen = Observed { router: Some(RouterSeen::default()), ..Observed::default() };
-        Self { state: Workload::default(), seen, now, policy, replicas: 1, wanted: None, image: Some(1), units: 0 }
+        let (state, processes, after) = (Workload::default(), Vec::new(), Vec::new());
+        Self { state, seen, now, policy, replicas: 1, wanted: None, image: Some(1), processes, after, units: 0 }
     }
 
     /// A workload whose first deployment, dep 1 with unit 1 (and 2, 3 … for more replicas), is live and at rest.
@@ -218,6 +221,8 @@ impl Story {
             health: Some(Health { check, port: 80, interval_ms: 100, timeout_ms: 100 }),
             policy: self.policy,
             replicas: self.replicas,
+            processes: self.processes.clone(),
+            after: self.after.clone(),
         };
         let made = plan(&self.state, ask, &self.seen, &mut Units(&mut self.units));
         assert_eq!(lint(&made), []);
@@ -235,6 +240,9 @@ impl Story {
             Effect::Create(unit) => self.seen.containers.push(container(unit, Phase::Created)),
             Effect::Start(unit, _) => self.at(unit).phase = Phase::Running,
             Effect::SetRestart(unit, _, restart) => self.at(unit).restart = restart,
+            Effect::Unpause(unit, _) => self.at(unit).paused_ms = 0,
+            Effect::Rename(unit, _) => self.at(unit).renamed = false,
+            Effect::SetLimits(unit, _) => self.at(unit).resized = false,
             Effect::Capture(unit, _) => self.seen.answers.captured.push(unit),
             Effect::Remove(unit, _) => self.seen.containers.retain(|seen| seen.unit != unit),
             Effect::Put { to, generation } => {
@@ -288,7 +296,7 @@ impl Story {
     }
 }
 
-/// A container that is ready as soon as it runs.
+/// A container that is ready as soon as it runs, and has run for ever: time passes without it growing older.
 fn container(unit: UnitId, phase: Phase) -> Seen {
     Seen {
         unit,
@@ -297,10 +305,15 @@ fn container(unit: UnitId, phase: Phase) -> Seen {
         restart: Restart::No,
         restarts: 0,
         exit_code: 0,
-        up_ms: 10_000,
+        up_ms: u64::MAX,
+        age_ms: u64::MAX,
         down_ms: 0,
         health: ImageHealth::None,
         probe: Probe { answer: Answer::Passed, failures: 0 },
         witnessed: true,
+        paused_ms: 0,
+        apart_ms: 0,
+        renamed: false,
+        resized: false,
     }
 }

@@ -1,6 +1,6 @@
 //! A change from outside that is faster than its image.
 
-use cutover_events::deployment::{Drift, DriftSeen, IntentQueued, ReasonKind, Wish};
+use cutover_events::deployment::{Drift, DriftSeen, Handling, IntentQueued, ReasonKind, Wish};
 use cutover_events::{Event, WorkloadId};
 
 use super::story::{By, Story, WAIT_MS, dep, deploy, unit};
@@ -91,7 +91,9 @@ fn a_newer_wish_supersedes_it_and_a_repair_does_not() {
     let workload = WorkloadId([9; 16]);
     let heal =
         IntentQueued { deployment: dep(3), workload, wish: Wish::Heal, revision: 1, person: false, change: None };
-    story.asks(Command::Heal(DriftSeen { unit: unit(1), drift: Drift::Gone }, heal)).unwrap();
+    story
+        .asks(Command::Heal(DriftSeen { unit: unit(1), drift: Drift::Gone, handling: Handling::Repair }, heal))
+        .unwrap();
     story.image = Some(2);
     story.go_until(|story| story.state.open.is_none() && story.state.queue.is_empty());
     assert_eq!(waits(&story), Some(dep(2)), "the lane was free for a repair");
@@ -101,6 +103,16 @@ fn a_newer_wish_supersedes_it_and_a_repair_does_not() {
     assert!(matches!(&events[..], [Event::IntentSuperseded(e)] if (e.deployment, e.by) == (dep(2), dep(4))));
     story.go_on();
     assert_eq!(story.state.active.as_ref().map(|slot| slot.deployment), Some(dep(4)));
+}
+
+#[test]
+fn frozen_it_is_neither_looked_for_nor_given_up() {
+    let mut story = waiting();
+    story.seen.frozen = true;
+    story.now.mono_ms += 2 * WAIT_MS;
+    assert_eq!(story.next(), Next::Wait(None));
+    story.seen.frozen = false;
+    assert_eq!(story.next(), Next::Do(Effect::Resolve(dep(2))));
 }
 
 #[test]
