@@ -16,6 +16,7 @@ use super::Execution;
 use super::planning::claims_needed;
 use crate::adapters::runtime::{Container, Hint};
 use crate::commands::{By, Error};
+use crate::crash;
 
 /// Between two general looks, ms: events are hints, the listing is the truth (facts: docker §6).
 const LOOK_MS: u64 = 10_000;
@@ -110,7 +111,9 @@ impl Execution {
         let mut gone = Vec::new();
         for volume in all.into_iter().filter(|volume| volume.workload == id) {
             if !registry.mounted_by_others(id, &volume.name) {
+                let point = crash::before(|| "RemoveVolume".into());
                 self.runtime.remove_volume(self.log, &volume.name).await.map_err(|error| error.to_string())?;
+                point.after();
                 gone.push(volume.name);
             }
         }
@@ -125,10 +128,12 @@ impl Execution {
     }
 
     async fn remove_network(&self, project: &str, network: &str) {
+        let point = crash::before(|| "RemoveNetwork".into());
         if let Err(error) = self.runtime.remove_network(network).await {
             tracing::info!(project, %error, "a network cannot be removed yet; trying again");
             return;
         }
+        point.after();
         let removed = NetworkRemoved { project: project.into(), network: network.into() };
         let by = By::engine(Cause::Engine);
         let written = self.commands.engine(by, |engine| {

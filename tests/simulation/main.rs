@@ -10,6 +10,7 @@ mod lane;
 mod nature;
 mod perform;
 mod plans;
+mod points;
 mod random;
 mod shop;
 mod sim;

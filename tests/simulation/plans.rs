@@ -4,14 +4,14 @@ use cutover_events::DeploymentId;
 use cutover_events::deployment::{ImageWish, Wish};
 
 use crate::drill::{Drill, Kind};
-use crate::shop::{Program, Spec};
+use crate::shop::{Fate, Program, Spec};
 use crate::sim::Sim;
 use crate::watch::End;
 use crate::wishes::By;
 
 /// What is done before the drill, and what is wished in it.
 #[derive(Clone, Copy, Debug)]
-enum Scenario {
+pub(crate) enum Scenario {
     DeployFirst,
     DeployAgain,
     DeployReplicas,
@@ -30,11 +30,12 @@ enum Scenario {
     AloneFromStandby,
     AloneRestore,
     AloneTeardown,
+    RouteBack,
 }
 
 use Scenario::*;
 
-const ALL: [Scenario; 18] = [
+pub(crate) const ALL: [Scenario; 19] = [
     DeployFirst,
     DeployAgain,
     DeployReplicas,
@@ -53,17 +54,21 @@ const ALL: [Scenario; 18] = [
     AloneFromStandby,
     AloneRestore,
     AloneTeardown,
+    RouteBack,
 ];
 
 impl Scenario {
     fn spec(self) -> Spec {
         let mut spec = Spec::plain(match self {
-            DeployReplicas | HealOne => 3,
-            HealAll => 2,
+            DeployReplicas | HealOne | HealAll => 2,
             _ => 1,
         });
         if matches!(self, RollbackAdopt | Teardown | AloneFromStandby) {
             spec.policy.standby_ms = 600_000;
+        }
+        if matches!(self, RouteBack) {
+            // Longer than its new version lives, whatever disturbs it.
+            spec.policy.bake_ms = 60_000;
         }
         if self.is_alone() {
             spec.kind = crate::shop::Kind::Alone;
@@ -112,6 +117,7 @@ impl Scenario {
                 sim.deploy_of(Program::GOOD)
             }
             AloneRestore => sim.deploy_of(Program::EXITS),
+            RouteBack => sim.deploy_of(Program { ready_ms: 50, fate: Fate::Fails(1_000) }),
             DeployCurrent => Wish::Deploy(ImageWish::Current),
             Restart | AloneRestart => Wish::Restart,
             RollbackNew | RollbackAdopt | AloneRollback => Wish::Rollback(None),
@@ -131,10 +137,11 @@ impl Scenario {
     }
 
     /// The whole scenario under one disturbance.
-    fn run(self, kind: Kind) -> Sim {
+    pub(crate) fn run(self, kind: Kind) -> Sim {
         let mut sim = self.prepared();
         sim.trace = Some(Vec::new());
         let base = sim.journal.commits().len();
+        sim.met.clear();
         let id = self.wish(&mut sim);
         sim.drill = Drill::new(kind, base + usize::from(id.is_some()));
         sim.settle();
@@ -148,7 +155,7 @@ impl Scenario {
         assert_eq!(sim.violation, None, "{name}\n{trace}");
         assert!(sim.drill.struck || matches!(kind, Kind::None | Kind::Twice), "{name}: never came to it\n{trace}");
         let mut ends = sim.watch.accepted.iter().map(|(id, accepted)| (*id, accepted.end));
-        let bad = matches!(self, AloneRestore).then_some(id).flatten();
+        let bad = matches!(self, AloneRestore | RouteBack).then_some(id).flatten();
         let good = ends.all(|(id, end)| end == Some(if Some(id) == bad { End::Failed } else { End::Succeeded }));
         assert!(good || !kind.is_harmless(), "{name}: something did not succeed\n{trace}");
         assert!(!good || sim.serves(0) != matches!(self, Teardown | AloneTeardown), "{name}: who serves?\n{trace}");

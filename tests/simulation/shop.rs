@@ -141,6 +141,8 @@ pub(crate) enum Fate {
     Silent,
     /// Ends this long after its start.
     Dies(u64),
+    /// Ends this long after its start, in calm times too: its program is wrong.
+    Fails(u64),
     /// Answers 500 from this long after its start.
     Sickens(u64),
     /// Ends at once, and so does from then on whatever else of its workload is started: it has changed the data.
