@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::scene::{Scene, WEB, ends, no_failures};
+use super::scene::{Scene, WEB};
 use crate::Result;
+use crate::judge::{Promised, ends, no_failures};
 use crate::report::{Verdict, line, progress};
 use crate::sample::Version;
 use crate::stand::{Said, Stand, Workload, field};
@@ -58,7 +59,7 @@ pub(super) async fn prove(stand: &Stand) -> Result<Verdict> {
     line(&summary);
     progress(&format!("while a version died that served: {}", summary.sentence()));
     verdict.at_most("failed requests while a version died that served", summary.failed, LOST_WITH_GREEN);
-    scene.close(&mut verdict).await?;
+    scene.close(&mut verdict, &Promised::default()).await?;
     Ok(verdict)
 }
 
@@ -70,7 +71,7 @@ async fn play(case: &Case, scene: &Scene<'_>, verdict: &mut Verdict) -> Result {
     let said = stand.ask(&["deploy", &stand.full_name(WEB), "--image", &image, "--json"]).await?;
     let reason = judge(case, &said, stand, verdict).await?;
     scene.answers(verdict, "v1").await;
-    scene.only_active(verdict).await?;
+    scene.only_listed(verdict).await?;
     line(&json!({
         "prove": "bad", "case": case.name, "code": said.code, "reason": reason,
         "ms": began.elapsed().as_millis() as u64,

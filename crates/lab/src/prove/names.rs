@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::scene::{Scene, VERSIONS, WEB};
 use crate::Result;
+use crate::judge::Promised;
 use crate::report::{Verdict, line, progress};
 use crate::sample::{PORT, Version};
 use crate::stand::{Stand, Workload, field};
@@ -45,7 +46,7 @@ pub(super) async fn prove(stand: &Stand, n: u32) -> Result<Verdict> {
     for name in [CALLER, QUIET] {
         stand.must(&["teardown", &stand.full_name(name)]).await?;
     }
-    scene.close(&mut verdict).await?;
+    scene.close(&mut verdict, &Promised::default()).await?;
     Ok(verdict)
 }
 

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::scene::{Scene, VERSIONS, WEB, no_failures};
+use super::scene::{Scene, VERSIONS, WEB};
 use crate::docker::Bare;
+use crate::judge::{Promised, no_failures};
 use crate::report::{Verdict, line, progress};
 use crate::sample::Version;
 use crate::stand::Stand;
@@ -39,10 +40,10 @@ pub(super) async fn prove(one: &Stand, two: &Stand) -> Result<Verdict> {
         line(&summary);
         no_failures(&mut verdict, &summary, u64::from(DEPLOYMENTS));
     }
-    first.close(&mut verdict).await?;
+    first.close(&mut verdict, &Promised::default()).await?;
     // What the first removed was its own: the second serves on.
     second.answers(&mut verdict, VERSIONS[DEPLOYMENTS as usize % 2]).await;
-    second.close(&mut verdict).await?;
+    second.close(&mut verdict, &Promised::default()).await?;
     verdict.same("strangers that still run", running(one).await?, strangers);
     one.docker.sweep(labels::LAB, &one.project).await?;
     Ok(verdict)

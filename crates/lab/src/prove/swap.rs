@@ -3,8 +3,9 @@
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::scene::{Scene, VERSIONS, WEB, no_failures};
+use super::scene::{Scene, VERSIONS, WEB};
 use crate::Result;
+use crate::judge::{Promised, no_failures};
 use crate::report::{Verdict, line, progress};
 use crate::stand::Stand;
 
@@ -33,6 +34,6 @@ pub(super) async fn prove(stand: &Stand, n: u32) -> Result<Verdict> {
     line(&summary);
     progress(&summary.sentence());
     no_failures(&mut verdict, &summary, u64::from(n));
-    scene.close(&mut verdict).await?;
+    scene.close(&mut verdict, &Promised::default()).await?;
     Ok(verdict)
 }
