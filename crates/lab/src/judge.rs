@@ -44,7 +44,7 @@ pub(crate) struct Promised {
     pub deliveries: BTreeSet<String>,
 }
 
-/// What was found; every count should be 0 and every word `true`.
+/// What was found; every count should be 0.
 #[derive(Default, Serialize)]
 pub(crate) struct Judged {
     /// Containers and networks of this log that no list of the log knows, and units of a list that are not there.
@@ -53,12 +53,12 @@ pub(crate) struct Judged {
     pub lost_202: usize,
     /// Intents that have no end, or several.
     pub without_one_end: usize,
-    /// Whether every invariant holds on the real thing.
-    pub doctor: bool,
-    /// Whether every byte of the log is as it was written.
-    pub verify: bool,
-    /// Whether the fold of a copy of the log is what the engine holds in memory.
-    pub replay_is_live: bool,
+    /// Invariants that do not hold on the real thing: 1 when the doctor says so.
+    pub doctor_broken: usize,
+    /// Readings of the log that found damage: through the engine, and of a copy.
+    pub log_damaged: usize,
+    /// 1 when the fold of a copy of the log is not what the engine holds in memory.
+    pub replay_differs: usize,
 }
 
 /// Judges an engine whose config is at hand, without a proof around it.
@@ -80,12 +80,13 @@ pub(crate) async fn judge(subject: &Subject<'_>, promised: &Promised, verdict: &
     let events = subject.must(&["events", "--json"]).await?.lines()?;
     let without_one_end = one_end_each(&events, verdict);
     let lost_202 = lost(&events, promised, verdict);
-    let (verify, replay_is_live) = subject.log(verdict).await?;
+    let (log_damaged, replay_differs) = subject.log(verdict).await?;
     let doctor = subject.ask(&["doctor"]).await?;
     if doctor.code != 0 {
         verdict.short(doctor.told());
     }
-    Ok(Judged { orphans, lost_202, without_one_end, doctor: doctor.code == 0, verify, replay_is_live })
+    let doctor_broken = usize::from(doctor.code != 0);
+    Ok(Judged { orphans, lost_202, without_one_end, doctor_broken, log_damaged, replay_differs })
 }
 
 impl Subject<'_> {
@@ -107,13 +108,7 @@ impl Subject<'_> {
                 return Ok(0);
             }
             if Instant::now() > deadline {
-                if !found.rests {
-                    verdict.short(format!("it does not come to rest within {REMOVALS:?}: {}", found.waits));
-                }
-                for stranger in &found.strangers {
-                    verdict.short(stranger.clone());
-                }
-                return Ok(found.strangers.len());
+                return Ok(found.told(verdict));
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -124,7 +119,10 @@ impl Subject<'_> {
         let status = self.must(&["status", "--json"]).await?.json()?;
         let workloads = status["workloads"].as_array().cloned().unwrap_or_default();
         let rests = |workload: &Value| {
-            workload["deployment"].is_null() && workload["queued"].as_array().is_none_or(Vec::is_empty)
+            let containers = workload["containers"].as_array();
+            workload["deployment"].is_null()
+                && workload["queued"].as_array().is_none_or(Vec::is_empty)
+                && containers.is_none_or(|all| all.iter().all(|one| one["role"] != "removing"))
         };
         let all = || workloads.iter().filter_map(|workload| workload["containers"].as_array()).flatten();
         let kept = all().filter(|one| matches!(one["role"].as_str(), Some("active" | "standby")));
@@ -169,8 +167,8 @@ impl Subject<'_> {
             .collect())
     }
 
-    /// Whether the log is as it was written, and whether a fold of a copy of it is what the engine holds.
-    async fn log(&self, verdict: &mut Verdict) -> Result<(bool, bool)> {
+    /// Readings that found damage, and whether (1) the fold of a copy of the log is not what the engine holds.
+    async fn log(&self, verdict: &mut Verdict) -> Result<(usize, usize)> {
         let copy = tempfile::tempdir()?;
         let folder = copy.path().display().to_string();
         let mut read = (Value::Null, Value::Null);
@@ -186,15 +184,15 @@ impl Subject<'_> {
         if !same {
             verdict.short(format!("the replay of a copy of the log is {}, the engine holds {}", read.1, read.0));
         }
-        let mut verified = true;
+        let mut damaged = 0;
         for command in [&["log", "verify"][..], &["log", "verify", "--data", &folder]] {
             let said = self.ask(command).await?;
             if said.code != 0 {
                 verdict.short(said.told());
-                verified = false;
+                damaged += 1;
             }
         }
-        Ok((verified, same))
+        Ok((damaged, usize::from(!same)))
     }
 }
 
@@ -203,6 +201,18 @@ struct Found {
     rests: bool,
     strangers: Vec<String>,
     waits: String,
+}
+
+impl Found {
+    /// Says what does not hold; how many strangers there are.
+    fn told(self, verdict: &mut Verdict) -> usize {
+        if !self.rests {
+            verdict.short(format!("it does not come to rest within {REMOVALS:?}: {}", self.waits));
+        }
+        let count = self.strangers.len();
+        self.strangers.into_iter().for_each(|stranger| verdict.short(stranger));
+        count
+    }
 }
 
 /// The files of a folder, as they are at this moment.

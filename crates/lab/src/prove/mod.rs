@@ -5,6 +5,7 @@ mod inputs;
 mod kill;
 mod names;
 mod neighbours;
+mod points;
 mod postgres;
 mod scene;
 mod swap;
@@ -33,6 +34,11 @@ pub(crate) enum Command {
         /// Of the random instants.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// At every named point instead, once each.
+        #[arg(long)]
+        points: bool,
+        #[command(flatten)]
+        which: points::Points,
     },
     /// Versions that do not work: blue serves on, a reason is given, nothing is left.
     Bad,
@@ -60,7 +66,10 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::Swap { n } => {
             (format!("prove swap --n {n}"), on_stand(async |stand| swap::prove(&stand, n).await).await?)
         }
-        Command::Kill { n, seed } => (
+        Command::Kill { points: true, which, .. } => {
+            (which.told(), on_stand(async |stand| points::prove(&stand, &which).await).await?)
+        }
+        Command::Kill { n, seed, .. } => (
             format!("prove kill --n {n} --seed {seed}"),
             on_stand(async |stand| kill::prove(&stand, n, seed).await).await?,
         ),

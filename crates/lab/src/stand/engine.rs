@@ -63,10 +63,9 @@ impl Stand {
             };
             if let Some(status) = status {
                 drop(self.children.lock().engine.take());
-                if status.signal() == Some(Signal::KILL.as_raw()) {
-                    return Ok(true);
-                }
-                return Err(format!("the engine ended with {status}:\n{}", self.output("engine")).into());
+                let killed = status.signal() == Some(Signal::KILL.as_raw());
+                let otherwise = || format!("the engine ended with {status}:\n{}", self.output("engine"));
+                return killed.then_some(true).ok_or_else(|| otherwise().into());
             }
             if Instant::now() > deadline {
                 return Ok(false);

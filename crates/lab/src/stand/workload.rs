@@ -13,6 +13,8 @@ pub(crate) struct Workload {
     pub env: Vec<(String, String)>,
     /// The trigger, `HOOK:OWNER/NAME@BRANCH`.
     pub deploy: Option<String>,
+    /// More lines of its table.
+    pub lines: Vec<String>,
     /// Keys and values of the policy, values as TOML.
     pub policy: Vec<(&'static str, String)>,
 }
@@ -26,6 +28,7 @@ impl Workload {
             image: image.into(),
             env: Vec::new(),
             deploy: None,
+            lines: Vec::new(),
             policy: policy.map(|(key, value)| (key, format!("\"{value}\""))).to_vec(),
         }
     }
@@ -33,6 +36,18 @@ impl Workload {
     /// Sets a variable of the environment.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a line to its table.
+    pub(crate) fn line(mut self, line: &str) -> Self {
+        self.lines.push(line.into());
+        self
+    }
+
+    /// Lets pushes deploy it.
+    pub(crate) fn deploy(mut self, trigger: &str) -> Self {
+        self.deploy = Some(trigger.into());
         self
     }
 
@@ -54,6 +69,7 @@ impl Workload {
         line(format!("host   = \"{}\"", stand.host(&self.name)));
         line(format!("port   = {}", sample::PORT));
         line("health = \"/healthz\"".into());
+        self.lines.iter().for_each(|more| line(more.clone()));
         if let Some(deploy) = &self.deploy {
             line(format!("deploy = \"{deploy}\""));
         }
