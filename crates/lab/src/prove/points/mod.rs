@@ -92,7 +92,7 @@ pub(super) async fn prove(stand: &Stand, asked: &Points) -> Result<Verdict> {
     let mut visits = Vec::new();
     for history in histories {
         let real = stage.rehearse(history, &mut verdict).await?;
-        progress(&format!("{}: {} points", history.name(), 2 * real.len()));
+        progress(&format!("{}: {}", history.name(), real.join(", ")));
         let simulated = scenarios.iter().find(|scenario| scenario.history == history.name());
         let points = both(real, simulated.map_or(&[], |scenario| &scenario.points));
         let sides = points.iter().flat_map(|point| [format!("before {point}"), format!("after {point}")]);

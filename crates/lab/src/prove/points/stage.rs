@@ -40,6 +40,8 @@ pub(super) struct Wish {
     number: u32,
     /// The version that serves when it has come true.
     target: String,
+    /// The deployment that was promised to whoever made it first.
+    pub accepted: RefCell<Option<String>>,
 }
 
 impl<'a> Stage<'a> {
@@ -115,7 +117,7 @@ impl<'a> Stage<'a> {
             _ if now == one => two.to_owned(),
             _ => one.to_owned(),
         };
-        Ok(Wish { history, key: format!("points-{number}"), number, target })
+        Ok(Wish { history, key: format!("points-{number}"), number, target, accepted: RefCell::default() })
     }
 
     /// The version that answers.
@@ -127,30 +129,31 @@ impl<'a> Stage<'a> {
     }
 
     /// Makes the wish, or makes it again: the same key leads to the same deployment.
-    pub(super) async fn ask(&self, wish: &Wish, how: &str) -> Result<Option<Said>> {
+    pub(super) async fn ask(&self, wish: &Wish, how: &[&str]) -> Result<Option<Said>> {
         let name = self.name(wish.history);
         let key = wish.key.as_str();
         let asked = async |args: &[&str]| {
-            let all: Vec<&str> = args.iter().copied().chain(["--key", key, how]).collect();
+            let all: Vec<&str> =
+                args.iter().copied().chain(["--json", "--key", key]).chain(how.iter().copied()).collect();
             self.stand.ask(&all).await.map(Some)
         };
         match wish.history {
             History::Start => Ok(None),
             History::HealOne => self.break_one(wish).await.map(|()| None),
             History::Delivery => self.push(wish).await.map(|()| None),
-            History::Teardown => asked(&["teardown", &name, "--json"]).await,
-            History::RollbackAdopt => asked(&["rollback", &name, "--json"]).await,
+            History::Teardown => asked(&["teardown", &name]).await,
+            History::RollbackAdopt => asked(&["rollback", &name]).await,
             History::Apply => {
                 let text = wish.history.file(self.stand, &self.images[0], wish.number);
                 let file = self.stand.write("web.toml", &text)?;
-                asked(&["apply", &file, "--json"]).await
+                asked(&["apply", &file]).await
             }
             History::DeployFirst | History::DeployReplicas | History::AloneAgain => {
                 let image = Version::good(&wish.target).reference();
-                asked(&["deploy", &name, "--image", &image, "--json"]).await
+                asked(&["deploy", &name, "--image", &image]).await
             }
-            History::AloneRestore => asked(&["deploy", &name, "--image", &self.bad[0], "--json"]).await,
-            History::RouteBack => asked(&["deploy", &name, "--image", &self.bad[1], "--json"]).await,
+            History::AloneRestore => asked(&["deploy", &name, "--image", &self.bad[0]]).await,
+            History::RouteBack => asked(&["deploy", &name, "--image", &self.bad[1]]).await,
         }
     }
 

@@ -52,7 +52,7 @@ impl Stage<'_> {
         self.stand.kill_engine().await?;
         self.stand.arm_engine(&[(TRACE, &path.display().to_string())])?;
         self.stand.engine_answers().await?;
-        let said = self.ask(&wish, "--json").await?;
+        let said = self.ask(&wish, &[]).await?;
         self.judge(&wish, said.as_ref(), verdict).await?;
         let points = met(&std::fs::read_to_string(&path)?);
         Ok(points.into_iter().filter(|point| (point == START) == (history == History::Start)).collect())
@@ -83,8 +83,11 @@ impl Stage<'_> {
             }
         }
         let restart = self.stand.start_engine().await?;
-        let said = self.ask(&wish, "--json").await?;
+        let said = self.ask(&wish, &[]).await?;
         let id = self.judge(&wish, said.as_ref(), verdict).await?;
+        if let Some(accepted) = wish.accepted.borrow().as_ref() {
+            verdict.same(&format!("{}: the id under the key", visit.told()), id.as_ref(), Some(accepted));
+        }
         let (failed, of) = load.so_far();
         if failed > failed_before {
             verdict.short(format!("{}: {} requests failed", visit.told(), failed - failed_before));
@@ -117,12 +120,13 @@ impl Stage<'_> {
         let mut dies = std::pin::pin!(dies);
         let told = tokio::select! {
             died = &mut dies => return died,
-            told = self.ask(wish, "--detach") => told,
+            told = self.ask(wish, &["--detach"]) => told,
         };
         if let Ok(Some(said)) = told
             && said.code == 0
             && let Ok(id) = said.text("deployment_id")
         {
+            wish.accepted.borrow_mut().get_or_insert(id.clone());
             self.promised.borrow_mut().deployments.insert(id);
         }
         dies.await
