@@ -7,6 +7,7 @@ mod names;
 mod neighbours;
 mod points;
 mod postgres;
+mod proxy;
 mod scene;
 mod swap;
 
@@ -56,6 +57,12 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 10)]
         n: u32,
     },
+    /// The proxy is killed during swaps, its table is truncated, and lost: routes come from the log.
+    Proxy {
+        /// How many swaps it is killed in.
+        #[arg(long, default_value_t = 8)]
+        n: u32,
+    },
     /// Two engines and strangers on one daemon: none notices the others.
     Neighbours,
 }
@@ -80,6 +87,9 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Names { n } => {
             (format!("prove names --n {n}"), on_stand(async |stand| names::prove(&stand, n).await).await?)
+        }
+        Command::Proxy { n } => {
+            (format!("prove proxy --n {n}"), on_stand(async |stand| proxy::prove(&stand, n).await).await?)
         }
         Command::Neighbours => {
             let both = on_stand(async |one| on_stand(async |two| neighbours::prove(&one, &two).await).await);

@@ -137,7 +137,7 @@ async fn seen(stand: &Stand, name: &str, version: &str, verdict: &mut Verdict) -
 }
 
 /// Kills the process that answers; its parent starts the next one.
-async fn kill_serving(stand: &Stand) -> Result {
+pub(super) async fn kill_serving(stand: &Stand) -> Result {
     let socket = stand.data().join("proxy").join("admin.sock");
     let table: Value = serde_json::from_str(&crate::http::unix(&socket, "GET", "/v1/table", "").await?)?;
     let pid = field(&table, "pid").and_then(Value::as_i64).and_then(|pid| i32::try_from(pid).ok());

@@ -106,6 +106,18 @@ impl Stand {
         Ok(())
     }
 
+    /// Kills parent and child of the proxy with -9 and waits until they are gone.
+    pub(crate) async fn kill_proxy(&self) -> Result {
+        let pids = self.proxy_pids()?;
+        pids.iter().for_each(|pid| process::signal(*pid, Signal::KILL));
+        let proxy = self.children.lock().proxy.take();
+        if let Some(mut proxy) = proxy {
+            proxy.wait().await?;
+        }
+        process::end(&pids, Duration::ZERO).await;
+        Ok(())
+    }
+
     /// The process id of the engine.
     pub(crate) fn engine_pid(&self) -> Result<u32> {
         let pid = self.children.lock().engine.as_ref().and_then(Child::id);

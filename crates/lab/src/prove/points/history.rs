@@ -98,7 +98,8 @@ impl History {
             // Longer than the bad version lives, whatever disturbs it.
             RouteBack => short.policy("bake", "60s"),
             Delivery => short.deploy(&format!("{}:{REPO}@main", crate::hook::NAME)),
-            DeployFirst | Teardown => short,
+            // What was torn down comes back with a new revision only.
+            DeployFirst | Teardown => short.env("REVISION", &number.to_string()),
         };
         workload.file(stand)
     }

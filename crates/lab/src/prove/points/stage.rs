@@ -12,7 +12,7 @@ use crate::hook::{Hook, push};
 use crate::judge::Promised;
 use crate::report::Verdict;
 use crate::sample::Version;
-use crate::stand::{Said, Stand};
+use crate::stand::{Said, Stand, field};
 
 /// The good versions of everything that is not pushed.
 const VERSIONS: [&str; 2] = ["v1", "v2"];
@@ -97,11 +97,7 @@ impl<'a> Stage<'a> {
         self.number.set(number);
         let serving = self.serving(history).await;
         match (history, &serving) {
-            (History::DeployFirst, Some(_)) => {
-                self.stand.must(&["teardown", &self.name(history)]).await?;
-                self.apply(history, number, "--no-deploy").await?;
-            }
-            (History::DeployFirst, None) => drop(self.apply(history, number, "--no-deploy").await?),
+            (History::DeployFirst, Some(_)) => drop(self.stand.must(&["teardown", &self.name(history)]).await?),
             (History::Teardown, None) => drop(self.apply(history, number, "--json").await?),
             _ => {}
         }
@@ -113,6 +109,7 @@ impl<'a> Stage<'a> {
         let stays = history.fails() || matches!(history, History::HealOne | History::Start | History::Apply);
         let target = match history {
             History::Teardown => String::new(),
+            History::DeployFirst => one.to_owned(),
             _ if stays => now,
             _ if now == one => two.to_owned(),
             _ => one.to_owned(),
@@ -143,12 +140,12 @@ impl<'a> Stage<'a> {
             History::Delivery => self.push(wish).await.map(|()| None),
             History::Teardown => asked(&["teardown", &name]).await,
             History::RollbackAdopt => asked(&["rollback", &name]).await,
-            History::Apply => {
+            History::DeployFirst | History::Apply => {
                 let text = wish.history.file(self.stand, &self.images[0], wish.number);
-                let file = self.stand.write("web.toml", &text)?;
+                let file = self.stand.write("revised.toml", &text)?;
                 asked(&["apply", &file]).await
             }
-            History::DeployFirst | History::DeployReplicas | History::AloneAgain => {
+            History::DeployReplicas | History::AloneAgain => {
                 let image = Version::good(&wish.target).reference();
                 asked(&["deploy", &name, "--image", &image]).await
             }
@@ -203,7 +200,8 @@ impl<'a> Stage<'a> {
             let outcome = said.text("outcome").unwrap_or_default();
             let should = if history.fails() { "failed" } else { "succeeded" };
             // An apply that finds its revision recorded has nothing more to ask for.
-            if outcome != should && !(history == History::Apply && said.code == 0) {
+            let recorded = matches!(history, History::Apply | History::DeployFirst) && said.code == 0;
+            if outcome != should && !recorded {
                 verdict.short(format!("{history:?} {name}: should have {should}: {}", said.told()));
             }
             id = said.text("deployment_id").ok();
@@ -236,16 +234,19 @@ impl<'a> Stage<'a> {
             return Ok(());
         }
         let status = self.stand.must(&["status", &self.name(wish.history), "--json"]).await?.json()?;
-        let active = status["containers"].as_array().into_iter().flatten().filter(|one| one["role"] == "active");
+        let containers = field(&status, "containers").and_then(Value::as_array);
+        let active = containers.into_iter().flatten().filter(|one| one["role"] == "active");
         verdict.same("active containers", active.count(), 2);
-        let outcome = status["last"]["outcome"].as_str().map(str::to_owned).unwrap_or_default();
+        let last = field(&status, "last").and_then(|last| last["outcome"].as_str());
+        let outcome = last.unwrap_or_default().to_owned();
         verdict.same(&format!("the last deployment after {:?}", wish.history), outcome, "succeeded".to_owned());
         if wish.history == History::Apply {
-            let environment = self.stand.must(&["show", &self.name(wish.history), "--json"]).await?;
-            let revision = environment.json().unwrap_or(Value::Null);
-            if revision.is_null() {
-                verdict.short(environment.told());
-            }
+            // What runs is what was applied: its revision is the newest one.
+            let name = self.name(wish.history);
+            let releases = self.stand.must(&["releases", &name, "--json"]).await?.json()?;
+            let deployed = field(&releases, "revision").and_then(Value::as_u64);
+            let newest = field(&status, "revision").and_then(Value::as_u64);
+            verdict.same("the revision of the newest release", deployed, newest);
         }
         Ok(())
     }
