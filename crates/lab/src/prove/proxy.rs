@@ -15,9 +15,9 @@ use crate::{Result, process};
 
 /// Between the instants of two kills, counted from the wish: a deployment takes two to three seconds.
 const APART: Duration = Duration::from_millis(250);
-/// Requests that one kill may take with it: those in flight, most of them the slow ones (10 % of 200 a second, 300 ms
-/// each), and those of the kept-alive connections that it held.
-const IN_FLIGHT: u64 = 60;
+/// Requests that one kill may take with it: those in flight, and those of the kept-alive connections that it held. On a
+/// quiet machine about ten; on a busy one requests take longer, and there are more of them: at most a second's worth.
+const IN_FLIGHT: u64 = 200;
 /// How long it may take until the route leads somewhere again.
 const BACK: Duration = Duration::from_secs(15);
 /// The table of a proxy within its folder.

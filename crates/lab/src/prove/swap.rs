@@ -25,7 +25,7 @@ pub(super) async fn prove(stand: &Stand, n: u32) -> Result<Verdict> {
         scene.answers(&mut verdict, VERSIONS[version]).await;
         let (failed, of) = load.so_far();
         line(&json!({
-            "prove": "swap", "n": number, "outcome": outcome, "ms": began.elapsed().as_millis() as u64,
+            "prove": "swap", "scenario": 13, "n": number, "outcome": outcome, "ms": began.elapsed().as_millis() as u64,
             "failed": failed, "requests": of,
         }));
         progress(&format!("swap {number} of {n}: {outcome}; failed requests: {failed} of {of}"));

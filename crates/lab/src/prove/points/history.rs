@@ -7,7 +7,7 @@ use crate::stand::{Stand, Workload};
 pub(super) enum History {
     /// A first deployment.
     DeployFirst,
-    /// Everything of it is removed again.
+    /// Everything of it is removed again, the standby too.
     Teardown,
     /// Two replicas are replaced under load.
     DeployReplicas,
@@ -99,7 +99,7 @@ impl History {
             RouteBack => short.policy("bake", "60s"),
             Delivery => short.deploy(&format!("{}:{REPO}@main", crate::hook::NAME)),
             // What was torn down comes back with a new revision only.
-            DeployFirst | Teardown => short.env("REVISION", &number.to_string()),
+            DeployFirst | Teardown => short.policy("standby", "1h").env("REVISION", &number.to_string()),
         };
         workload.file(stand)
     }

@@ -98,7 +98,10 @@ impl<'a> Stage<'a> {
         let serving = self.serving(history).await;
         match (history, &serving) {
             (History::DeployFirst, Some(_)) => drop(self.stand.must(&["teardown", &self.name(history)]).await?),
-            (History::Teardown, None) => drop(self.apply(history, number, "--json").await?),
+            (History::Teardown, _) => {
+                self.apply(history, number, "--json").await?;
+                self.stand.must(&["deploy", &self.name(history), "--image", &self.images[1]]).await?;
+            }
             _ => {}
         }
         let (one, two) = match history {
