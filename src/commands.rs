@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cutover_domain::deployment::{Command, CorruptLog, Rejection, decide};
-use cutover_domain::registry::{Apply, ApplyRejected};
+use cutover_domain::registry::{Apply, ApplyRejected, Disorder};
 use cutover_domain::workload::Workload;
 use cutover_events::{Actor, Cause, Event, Key, Sealed, StreamId, WorkloadId};
 
@@ -34,6 +34,9 @@ pub enum Error {
     /// It happened before, under the same key.
     #[error("this was asked for before")]
     Duplicate(Box<Sealed>),
+    /// It comes after something that is not there, or after itself.
+    #[error(transparent)]
+    Disorder(#[from] Disorder),
     /// The log does not take it.
     #[error(transparent)]
     Log(AppendError),
@@ -120,6 +123,7 @@ impl Commands {
     pub async fn apply(&self, by: By, all: Vec<Apply>) -> Result<Vec<Option<u32>>, Error> {
         let _writing = self.live.registry_lock.lock().await;
         let registry = self.live.registry();
+        registry.in_order(&all)?;
         let mut after = (*registry).clone();
         let (mut events, mut revisions) = (Vec::new(), Vec::new());
         for apply in all {

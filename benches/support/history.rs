@@ -98,6 +98,8 @@ fn plan(release: ReleaseId, green: UnitId, blue: Option<UnitId>, number: u64) ->
         health: None,
         policy: Policy::default(),
         steps: steps.map(step).to_vec(),
+        processes: Vec::new(),
+        after: Vec::new(),
     }
 }
 

@@ -273,7 +273,7 @@ pub struct SlotRef {
     pub release: ReleaseId,
     /// The deployment whose plan holds routes and gate of the slot.
     pub deployment: DeploymentId,
-    /// Its units, in the order of replicas.
+    /// Its units: those of the workload itself first, then those of its processes.
     pub units: Vec<UnitId>,
 }
 

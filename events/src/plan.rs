@@ -18,7 +18,8 @@ pub struct Plan {
     pub why: Why,
     /// The containers that this plan creates.
     pub units: Vec<UnitPlan>,
-    /// What serves after the swap: created, adopted and kept units, in the order of replicas. Empty for a teardown.
+    /// What runs after the swap: created, adopted and kept units; those of the workload itself come first, then those of
+    /// each of its processes. Empty for a teardown.
     pub slot: Vec<UnitId>,
     /// What served when the plan was made.
     pub blue: Vec<UnitId>,
@@ -28,12 +29,50 @@ pub struct Plan {
     pub template: Template,
     /// What leads to the slot.
     pub routes: Vec<Route>,
-    /// How readiness is probed; `None`: the liveness window.
+    /// How readiness of the workload itself is probed; `None`: the liveness window.
     pub health: Option<Health>,
     /// Times and counts, as they were when the plan was made.
     pub policy: Policy,
     /// In the order of execution; a later step begins when the earlier ones are seen done.
     pub steps: Vec<PlannedStep>,
+    /// The processes beside the workload itself, in the order of their units in the slot.
+    pub processes: Vec<ProcessPlan>,
+    /// Full names of the workloads that this one comes after: what the step [`Step::Await`] waits for.
+    pub after: Vec<String>,
+}
+
+/// One process of a plan, beside the workload itself.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct ProcessPlan {
+    /// Its name.
+    pub name: String,
+    /// Its units in the slot.
+    pub units: Vec<UnitId>,
+    /// Replaces the command of the image.
+    pub command: Vec<String>,
+    /// What each of them may use.
+    pub limits: Limits,
+    /// How readiness is probed; `None`: the liveness window.
+    pub health: Option<Health>,
+}
+
+/// What a unit does not share with all others of its plan: what its process says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Part<'a> {
+    /// Name of the process; empty for the workload itself.
+    pub process: &'a str,
+    /// Replaces the command of the image.
+    pub command: Option<&'a [String]>,
+    /// What it may use.
+    pub limits: Limits,
+    /// How readiness is probed; `None`: the liveness window.
+    pub health: Option<&'a Health>,
+    /// Port that its readiness is tried on without a health check.
+    pub port: Option<u16>,
+    /// A name on the network that Docker itself answers; empty for none.
+    pub alias: &'a str,
+    /// Ports of the host.
+    pub ports: &'a [PublishedPort],
 }
 
 /// How a workload is replaced.
@@ -60,7 +99,7 @@ pub enum Why {
     Blue,
 }
 
-/// What all containers of one plan have in common.
+/// What all containers of one plan have in common, unless their process says something else: see [`Plan::part`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Default)]
 pub struct Template {
     /// The local image id (`sha256:…`) that they are created from.
@@ -69,19 +108,19 @@ pub struct Template {
     pub network: String,
     /// Environment: names, and where the sealed values lie.
     pub env: Vec<EnvVar>,
-    /// Replaces the command of the image.
+    /// Replaces the command of the image, for the workload itself.
     pub command: Option<Vec<String>>,
     /// What is mounted.
     pub mounts: Vec<Mount>,
-    /// Ports of the host.
+    /// Ports of the host, for the workload itself.
     pub ports: Vec<PublishedPort>,
-    /// A name on the network that Docker itself answers; empty for what the proxy answers for.
+    /// A name on the network that Docker itself answers, for the workload itself; empty for what the proxy answers for.
     pub alias: String,
-    /// What they may use.
+    /// What they may use, for the workload itself.
     pub limits: Limits,
     /// How closed they are.
     pub hardening: Hardening,
-    /// Port that readiness of a routed workload without a health check is tried on.
+    /// Port that readiness of a routed workload without a health check is tried on, for the workload itself.
     pub port: Option<u16>,
 }
 
@@ -92,7 +131,7 @@ pub struct UnitPlan {
     pub unit: UnitId,
     /// Its name on Docker, reserved for ever.
     pub name: String,
-    /// Counts from 0 within the slot.
+    /// Counts from 0 within its process.
     pub replica: u16,
     /// Its address on the network of the project, assigned by the engine.
     pub address: Ipv4Addr,
@@ -129,6 +168,8 @@ pub enum Step {
     /// The pivot of an exclusive workload: DowntimeOpened, the route leads nowhere, requests end, and every other container
     /// of the workload is seen gone.
     Clear,
+    /// The workloads that this one comes after are ready.
+    Await,
 }
 
 /// What takes a step back.
@@ -160,6 +201,38 @@ impl Plan {
     #[must_use]
     pub fn has(&self, step: Step) -> bool {
         self.steps.iter().any(|planned| planned.step == step)
+    }
+
+    /// The units of the slot that routes and the workload's name lead to: those of the workload itself.
+    #[must_use]
+    pub fn routed(&self) -> &[UnitId] {
+        let others: usize = self.processes.iter().map(|process| process.units.len()).sum();
+        self.slot.get(..self.slot.len().saturating_sub(others)).unwrap_or_default()
+    }
+
+    /// What a unit has for itself.
+    #[must_use]
+    pub fn part(&self, unit: UnitId) -> Part<'_> {
+        match self.processes.iter().find(|process| process.units.contains(&unit)) {
+            Some(process) => Part {
+                process: &process.name,
+                command: Some(&process.command),
+                limits: process.limits,
+                health: process.health.as_ref(),
+                port: None,
+                alias: "",
+                ports: &[],
+            },
+            None => Part {
+                process: "",
+                command: self.template.command.as_deref(),
+                limits: self.template.limits,
+                health: self.health.as_ref(),
+                port: self.template.port,
+                alias: &self.template.alias,
+                ports: &self.template.ports,
+            },
+        }
     }
 
     /// The plan of one unit, when this plan creates it.

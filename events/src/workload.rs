@@ -35,6 +35,26 @@ pub struct Spec {
     pub triggers: Vec<Trigger>,
     /// Times and counts.
     pub policy: Policy,
+    /// Other commands of the same release, sorted by name. The workload itself is its first process.
+    pub processes: Vec<Process>,
+    /// Names of workloads of the same project that must be ready before a deployment of this one starts anything.
+    pub after: Vec<String>,
+}
+
+/// Another command of a workload: its containers are of the same release, with its environment and mounts, and no route
+/// or name leads to them.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Process {
+    /// Another one than the workload's own.
+    pub name: String,
+    /// Replaces the command of the image.
+    pub command: Vec<String>,
+    /// Its containers of one release, 1..=64.
+    pub replicas: u16,
+    /// What each of its containers may use.
+    pub limits: Limits,
+    /// How readiness is probed; without it the liveness window counts.
+    pub health: Option<Health>,
 }
 
 /// Where a workload comes from.

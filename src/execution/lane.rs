@@ -150,7 +150,9 @@ impl Execution {
     /// What a write came to: refused because something else came first means to look again.
     fn written(&self, result: Result<(), Error>) -> Result<Step, String> {
         match result {
-            Ok(()) | Err(Error::Rejected(_) | Error::Duplicate(_) | Error::Claimed(_)) => Ok(Step::Again),
+            Ok(()) | Err(Error::Rejected(_) | Error::Duplicate(_) | Error::Claimed(_) | Error::Disorder(_)) => {
+                Ok(Step::Again)
+            }
             Err(Error::Log(AppendError::NoRoom)) => Err("no room for the log".into()),
             Err(Error::Log(AppendError::Conflict { .. })) => Ok(Step::Again),
             Err(error @ (Error::Log(AppendError::Poisoned(_) | AppendError::Codec(_)) | Error::Corrupt(_))) => {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use cutover_domain::deployment::probed;
-use cutover_domain::observed::{Answers, DockerId, Effect, Observed, Phase, Probe, RouterSeen, Seen};
-use cutover_domain::workload::Workload;
+use cutover_domain::observed::{Answers, Behind, DockerId, Effect, Observed, Phase, Probe, RouterSeen, Seen};
+use cutover_domain::workload::{Open, Workload};
 use cutover_events::deployment::Cut;
 use cutover_events::{DeploymentId, UnitId};
 use cutover_proxy::wire::{Entry, Table};
@@ -15,7 +15,7 @@ use super::Execution;
 use super::lane::Lane;
 use super::probing::Probes;
 use crate::adapters::runtime::{Container, Image};
-use crate::projections::{ContainerRow, RouteRow};
+use crate::projections::{ContainerRow, RouteRow, World};
 
 /// What a lane remembers between looks.
 #[derive(Default)]
@@ -95,6 +95,7 @@ impl Execution {
         sight.observed.containers = seen;
         let entry =
             table.as_ref().map(|table| table.entries.iter().find(|entry| entry.workload == lane.id.to_string()));
+        sight.observed.behind = self.behind(state);
         sight.observed.router = entry.map(|entry| entry.map(router_seen).unwrap_or_default());
         sight.containers = containers;
         sight.table = table;
@@ -104,6 +105,28 @@ impl Execution {
         sight.probes.ask(&self.prober, &targets.collect::<Vec<_>>(), now_ms);
         self.show(lane);
         Ok(())
+    }
+
+    /// Of the workloads that the open deployment comes after and still waits for, those that are not ready.
+    #[must_use]
+    pub fn behind(&self, state: &Workload) -> Vec<Behind> {
+        let waits = |open: &&Open| open.before_pivot() && open.recorded == 0;
+        let plan = state.open.as_ref().filter(waits).and_then(|open| open.plan.as_ref());
+        let Some(plan) = plan.filter(|plan| !plan.after.is_empty()) else { return Vec::new() };
+        let registry = self.commands.live().registry();
+        let mut behind = Vec::new();
+        for name in &plan.after {
+            let id = name.split_once('/').and_then(|(project, name)| registry.find(project, name));
+            let other = id.map(|id| (self.world.of(id), self.commands.live().cell(id).state()));
+            let ready = other.as_ref().is_some_and(|(seen, other)| {
+                other.stands() && other.routed.units.iter().any(|unit| World::runs(seen, *unit))
+            });
+            if !ready {
+                let coming = other.is_some_and(|(_, other)| other.is_coming());
+                behind.push(Behind { name: name.as_str().into(), coming });
+            }
+        }
+        behind
     }
 
     /// Whether the log holds what the container's label says it was planned at.
@@ -143,7 +166,7 @@ impl Execution {
 impl Sight {
     /// Forgets what belongs to deployments and containers that are over.
     fn forget(&mut self, state: &Workload, containers: &[Container]) {
-        let open = state.open.as_ref().map(cutover_domain::workload::Open::id);
+        let open = state.open.as_ref().map(Open::id);
         if self.resolved.as_ref().is_some_and(|resolved| Some(resolved.deployment) != open) {
             self.resolved = None;
         }

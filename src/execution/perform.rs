@@ -116,6 +116,7 @@ impl Execution {
         let witness = lane.cell.planned();
         let env = self.environment(lane.id, plan)?;
         let mounts = self.mounts(plan).await?;
+        let part = plan.part(unit);
         let container = CreateContainer {
             name: planned.name.clone(),
             unit,
@@ -127,13 +128,13 @@ impl Execution {
             image: plan.template.image.clone(),
             network: plan.template.network.clone(),
             address: planned.address,
-            alias: Some(plan.template.alias.clone()).filter(|alias| !alias.is_empty()),
+            alias: Some(part.alias.to_owned()).filter(|alias| !alias.is_empty()),
             mounts,
-            ports: plan.template.ports.clone(),
+            ports: part.ports.to_vec(),
             dns: self.dns(plan),
             env,
-            command: plan.template.command.clone(),
-            limits: plan.template.limits,
+            command: part.command.map(<[String]>::to_vec),
+            limits: part.limits,
             hardening: plan.template.hardening,
             stop_signal: plan.policy.stop_signal,
         };

@@ -72,6 +72,8 @@ impl Execution {
             health: None,
             policy,
             replicas: 0,
+            processes: Vec::new(),
+            after: Vec::new(),
         };
         let none = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
         let mut ids = Minted { execution: self, range: none, units: Vec::new(), exhausted: false };
@@ -128,6 +130,7 @@ fn wanted(word: &str) -> Option<Strategy> {
 
 fn ask(full_name: String, release: &Release, spec: &Spec, network: &Network) -> Ask {
     let Source::Image(image) = &spec.source;
+    let project = full_name.split_once('/').map_or("", |(project, _)| project).to_owned();
     let port = spec.routes.first().map(|route| route.port);
     // Docker may answer for it only where never two containers of it run.
     let name = full_name.rsplit('/').next().filter(|_| alone(spec));
@@ -152,6 +155,8 @@ fn ask(full_name: String, release: &Release, spec: &Spec, network: &Network) -> 
         health: spec.health.clone(),
         policy: spec.policy,
         replicas: spec.replicas,
+        processes: spec.processes.clone(),
+        after: spec.after.iter().map(|name| format!("{project}/{name}")).collect(),
     }
 }
 

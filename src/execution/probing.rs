@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover_domain::observed::{Answer, DockerId, Probe};
+use cutover_events::UnitId;
 use cutover_events::plan::Plan;
 use cutover_events::workload::{Check, Health};
 use tokio::task::JoinSet;
@@ -69,7 +70,7 @@ impl Probes {
     pub(super) fn ask(&mut self, prober: &Arc<dyn Prober>, targets: &[(&Container, Arc<Plan>)], now_ms: u64) {
         let mut wanted = BTreeSet::new();
         for (container, plan) in targets {
-            let (Some(address), Some(health)) = (container.address, health_of(plan)) else { continue };
+            let (Some(address), Some(health)) = (container.address, health_of(plan, container.unit)) else { continue };
             let address = SocketAddrV4::new(address, health.port);
             let run = Run { id: container.id, started_at: container.started_at.clone(), address };
             wanted.insert(run.clone());
@@ -113,12 +114,13 @@ impl Probes {
 
 const UNKNOWN: Probe = Probe { answer: Answer::Unknown, failures: 0 };
 
-/// What is probed: the health check, or the port that traffic will use.
-fn health_of(plan: &Plan) -> Option<Health> {
-    plan.health.clone().or_else(|| {
+/// What is probed: the health check of its process, or the port that traffic will use.
+fn health_of(plan: &Plan, unit: UnitId) -> Option<Health> {
+    let part = plan.part(unit);
+    part.health.cloned().or_else(|| {
         Some(Health {
             check: Check::Tcp,
-            port: plan.template.port?,
+            port: part.port?,
             interval_ms: PORT_PAUSE_MS as u32,
             timeout_ms: PORT_TIMEOUT_MS,
         })
@@ -130,7 +132,7 @@ mod tests {
     use async_trait::async_trait;
     use cutover_domain::observed::{ImageHealth, Phase, Restart};
     use cutover_events::plan::{Strategy, Template, Why};
-    use cutover_events::{DeploymentId, ReleaseId, UnitId, WorkloadId};
+    use cutover_events::{DeploymentId, ReleaseId, WorkloadId};
 
     use super::*;
 
@@ -180,6 +182,8 @@ mod tests {
             health: None,
             policy: Default::default(),
             steps: Vec::new(),
+            processes: Vec::new(),
+            after: Vec::new(),
         }
     }
 

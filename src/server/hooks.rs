@@ -116,6 +116,7 @@ impl Wishes for Queue {
             Ok(_) | Err(Error::Duplicate(_)) => Ok(()),
             Err(Error::Rejected(rejection)) => Err(NotQueued::Refused(rejection.to_string())),
             Err(Error::Claimed(claimed)) => Err(NotQueued::Refused(claimed.to_string())),
+            Err(Error::Disorder(disorder)) => Err(NotQueued::Refused(disorder.to_string())),
             Err(Error::Log(error @ (AppendError::NoRoom | AppendError::Conflict { .. }))) => {
                 Err(NotQueued::Later(error.to_string()))
             }

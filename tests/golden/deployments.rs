@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use cutover_events::delivery::ChangeKind;
 use cutover_events::deployment::*;
-use cutover_events::plan::{Plan, PlannedStep, Step, Strategy, Template, Undo, UnitPlan, Why};
+use cutover_events::plan::{Plan, PlannedStep, ProcessPlan, Step, Strategy, Template, Undo, UnitPlan, Why};
 use cutover_events::workload::{Check, Hardening, Policy};
 use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
 
@@ -12,6 +12,7 @@ use crate::others::{DEPLOYMENT, WORKLOAD, change, health, http, limits, mounts, 
 
 const RELEASE: ReleaseId = ReleaseId([3; 16]);
 const GREEN: UnitId = UnitId([0x61; 16]);
+const WORKER: UnitId = UnitId([0x77; 16]);
 const BLUE: UnitId = UnitId([0xb1; 16]);
 const NEWER: DeploymentId = DeploymentId([0x33; 16]);
 
@@ -58,6 +59,7 @@ fn intents() -> Vec<Event> {
 
 fn steps() -> Vec<PlannedStep> {
     [
+        (Step::Await, Undo::Nothing),
         (Step::Retire(BLUE), Undo::ByLists),
         (Step::Create(GREEN), Undo::Remove(GREEN)),
         (Step::Start(GREEN), Undo::Nothing),
@@ -81,7 +83,7 @@ fn plan(why: Why, hardening: Hardening, check: Option<Check>) -> Plan {
             replica: 0,
             address: Ipv4Addr::new(10, 89, 0, 9),
         }],
-        slot: vec![GREEN],
+        slot: vec![GREEN, WORKER],
         blue: vec![BLUE],
         adopts: false,
         template: Template {
@@ -100,6 +102,14 @@ fn plan(why: Why, hardening: Hardening, check: Option<Check>) -> Plan {
         health: check.map(health),
         policy: Policy::default(),
         steps: steps(),
+        processes: vec![ProcessPlan {
+            name: "worker".into(),
+            units: vec![WORKER],
+            command: vec!["work".into()],
+            limits: limits(),
+            health: None,
+        }],
+        after: vec!["shop/db".into()],
     }
 }
 

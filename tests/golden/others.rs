@@ -9,8 +9,8 @@ use cutover_events::engine::{
 };
 use cutover_events::workload::{
     Access, Check, Claim, ClaimsFreed, EnvVar, Hardening, Health, HookAdded, HookRemoved, HookRotated, ImageSource,
-    Limits, Mount, MountFrom, Policy, Provider, PublishedPort, Pull, Route, Source, Spec, SpecRevised, Transport,
-    Trigger, VolumesRemoved, VolumesUnwanted, WorkloadRegistered,
+    Limits, Mount, MountFrom, Policy, Process, Provider, PublishedPort, Pull, Route, Source, Spec, SpecRevised,
+    Transport, Trigger, VolumesRemoved, VolumesUnwanted, WorkloadRegistered,
 };
 use cutover_events::{
     Actor, BootId, Cause, Commit, DeliveryId, DeploymentId, Digest, Event, HookId, InstanceId, Key, LogId, RouterBoot,
@@ -131,6 +131,14 @@ fn spec(pull: Pull, hardening: Hardening, check: Check) -> Spec {
             image: "ghcr.io/acme/shop".into(),
         }],
         policy: Policy::default(),
+        processes: vec![Process {
+            name: "worker".into(),
+            command: vec!["work".into()],
+            replicas: 1,
+            limits: limits(),
+            health: Some(health(Check::Tcp)),
+        }],
+        after: vec!["db".into()],
     }
 }
 

@@ -132,6 +132,8 @@ fn nothing_sealed_is_shown() {
         replicas: 1,
         triggers: Vec::new(),
         policy: Policy::default(),
+        processes: Vec::new(),
+        after: Vec::new(),
     };
     let revised = SpecRevised { workload: WorkloadId([9; 16]), revision: 1, spec, claims: Vec::new(), deploy: true };
     let hook = HookAdded { hook: HookId([4; 16]), name: "gh".into(), provider: Provider::GitHub, secret };

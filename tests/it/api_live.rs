@@ -58,6 +58,8 @@ fn spec(bake_ms: u64) -> Spec {
         replicas: 1,
         triggers: Vec::new(),
         policy,
+        processes: Vec::new(),
+        after: Vec::new(),
     }
 }
 

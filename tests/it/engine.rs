@@ -12,7 +12,7 @@ use cutover_domain::deployment::Command;
 use cutover_domain::registry::Apply;
 use cutover_domain::workload::{Teardown, Workload};
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
-use cutover_events::workload::{ImageSource, Policy, Route, Source, Spec};
+use cutover_events::workload::{ImageSource, Limits, Policy, Process, Route, Source, Spec};
 use cutover_events::{Cause, DeploymentId, Event, StreamId, WorkloadId};
 use cutover_proxy::wire::Names;
 use tokio::task::JoinHandle;
@@ -60,6 +60,8 @@ fn spec(reference: &str, replicas: u16) -> Spec {
         replicas,
         triggers: Vec::new(),
         policy,
+        processes: Vec::new(),
+        after: Vec::new(),
     }
 }
 
@@ -78,7 +80,15 @@ impl Engine {
         let (project, name) = ("default".into(), "web".into());
         let deploy = !recovery::waits_for_a_change(&spec, &Workload::default());
         let apply = Apply { workload, project, name, spec, deploy };
-        commands.apply(By::engine(Cause::Person), vec![apply]).await.unwrap();
+        // What it comes after is registered with it.
+        let other = Spec { after: Vec::new(), routes: Vec::new(), ..apply.spec.clone() };
+        let others = apply.spec.after.iter().map(|name| {
+            let spec = other.clone();
+            let workload = WorkloadId::from_ulid(clock.ulid());
+            Apply { workload, project: "default".into(), name: name.clone(), spec, deploy: false }
+        });
+        let all = others.collect::<Vec<_>>().into_iter().chain([apply]).collect();
+        commands.apply(By::engine(Cause::Person), all).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut engine = Self { commands, clock, twin, workload, stop: CancellationToken::new(), task: None, folder };
         engine.start().await;
@@ -290,4 +300,42 @@ async fn a_name_is_written_with_the_targets_and_taken_away_by_the_teardown() {
         assert_eq!((entry.names, entry.targets.len()), (None, 0));
         engine.end().await;
     }
+}
+
+#[tokio::test]
+async fn a_worker_is_of_the_same_release_with_a_command_of_its_own_and_no_route() {
+    let worker = Process {
+        name: "worker".into(),
+        command: vec!["work".into()],
+        replicas: 1,
+        limits: Limits { pids: Some(7), ..Limits::default() },
+        health: None,
+    };
+    let mut engine = Engine::apply(Spec { processes: vec![worker], ..spec("app:1", 1) }).await;
+    engine.until("it runs", |state| state.active.is_some()).await;
+    engine.settled().await;
+    let units = engine.state().active.as_ref().unwrap().units.clone();
+    let of = |at: usize| engine.twin.lock().created(units[at]).unwrap();
+    let (itself, worker) = (of(0), of(1));
+    assert_eq!((itself.command, itself.limits.pids), (None, None));
+    assert_eq!((worker.command, worker.limits.pids), (Some(vec!["work".to_owned()]), Some(7)));
+    assert_eq!((worker.image, worker.release), (itself.image, itself.release));
+    assert!(worker.name.starts_with("cutover-default-web-worker-"), "{}", worker.name);
+    assert_eq!(engine.twin.lock().world.targets(engine.workload).iter().collect::<Vec<_>>(), [units[0]]);
+    engine.end().await;
+}
+
+#[tokio::test]
+async fn a_deployment_creates_nothing_before_what_it_comes_after() {
+    let mut engine = Engine::apply(Spec { after: vec!["db".into()], ..spec("app:1", 1) }).await;
+    let db = engine.commands.live().registry().find("default", "db").unwrap();
+    engine.until("it is planned", |state| state.open.as_ref().is_some_and(|open| open.plan.is_some())).await;
+    assert_eq!(engine.twin.lock().world.containers().count(), 0);
+    let deployment = DeploymentId::from_ulid(engine.clock.ulid());
+    let wish = Wish::Deploy(ImageWish::Reference { reference: "app:2".into(), ask_registry: false });
+    let intent = IntentQueued { deployment, workload: db, wish, revision: 1, person: true, change: None };
+    engine.commands.workload(db, By::engine(Cause::Person), Command::Queue(intent)).await.unwrap();
+    engine.until("it runs", |state| state.active.is_some()).await;
+    assert!(engine.commands.live().cell(db).state().stands());
+    engine.end().await;
 }

@@ -68,9 +68,7 @@ fn every_key_that_comes_later_is_named_as_not_yet_supported() {
         "env_file",
         "secrets",
         "release",
-        "after",
         "after_deploy",
-        "processes",
         "policy.wait_for_image",
         "policy.drift",
     ];

@@ -1,6 +1,7 @@
 //! The course of a run: chance first, then calm, in which everything must come to rest and the last wish must win.
 
 use cutover_domain::invariants::{at_rest, rests};
+use cutover_events::UnitId;
 use cutover_events::deployment::Wish;
 
 use crate::shop::{Program, Spec};
@@ -19,7 +20,10 @@ impl Sim {
     pub(crate) fn drawn(seed: u64, deployments: u64, trace: Option<Vec<String>>) -> Self {
         let mut random = crate::random::Random::new(seed);
         let lanes = 1 + random.index(3);
-        let specs: Vec<_> = (0..lanes).map(|_| Spec::drawn(&mut random)).collect();
+        let mut specs: Vec<_> = (0..lanes).map(|_| Spec::drawn(&mut random)).collect();
+        for (lane, spec) in specs.iter_mut().enumerate().skip(1) {
+            spec.after = random.chance(300).then_some(lane as u8 - 1);
+        }
         let mut sim = Self::new(random.next(), &specs);
         sim.trace = trace;
         sim.swarm = Swarm::drawn(&mut random);
@@ -183,7 +187,9 @@ impl Sim {
     /// At rest every active container is ready.
     fn served(&self, lane: usize) -> bool {
         let active = self.engine.lanes[lane].state.active.as_ref();
-        let ready = |unit: &cutover_events::UnitId| self.world.unit(*unit).is_some_and(|body| body.ready());
+        let unprobed = |unit: &UnitId| self.runs.get(unit).is_some_and(|runs| runs.unprobed);
+        let ready =
+            |unit: &UnitId| self.world.unit(*unit).is_some_and(|body| body.ready() || (unprobed(unit) && body.runs()));
         active.is_none_or(|slot| slot.units.iter().all(ready))
     }
 
@@ -211,12 +217,16 @@ impl Sim {
         if self.violation.is_some() {
             return;
         }
-        for lane in 0..self.shops.len() {
+        for lane in (0..self.shops.len()).rev() {
             let teardown = self.random.chance(300);
             let wish = if teardown { Wish::Teardown } else { self.deploy_of(Program::GOOD) };
+            let after = self.shops[lane].specs.last().and_then(|spec| spec.after).filter(|_| !teardown);
+            let stands = after.is_none_or(|other| self.engine.lanes[usize::from(other)].state.stands());
             let Some(id) = self.wish(lane, wish, By::Person) else { continue };
             self.settle();
-            if self.violation.is_none() && self.watch.accepted[&id].end != Some(End::Succeeded) {
+            // What comes after something that is not there fails, and says so.
+            let end = if stands { End::Succeeded } else { End::Failed };
+            if self.violation.is_none() && self.watch.accepted[&id].end != Some(end) {
                 self.fail(format!("w{lane}: in calm times {id} ended {:?}", self.watch.accepted[&id].end));
             }
         }

@@ -5,7 +5,7 @@ use cutover_events::UnitId;
 use cutover_world::{Body, Serving};
 
 use crate::shop::{Fate, Kind, Program};
-use crate::sim::Sim;
+use crate::sim::{Process, Sim};
 
 /// Docker's pause before its first revival, ms; doubled each time, at most a minute.
 const REVIVE_MS: u64 = 100;
@@ -53,8 +53,11 @@ impl Sim {
     }
 
     fn turn(&self, body: &Body) -> Option<(u64, Turn)> {
-        let program = self.runs.get(&body.unit).and_then(|program| self.programs.get(*program));
-        let Program { ready_ms, mut fate } = program.copied().unwrap_or(Program::GOOD);
+        let runs = self.runs.get(&body.unit);
+        let program = runs.and_then(|runs| self.programs.get(runs.program)).copied().unwrap_or(Program::GOOD);
+        let ready_ms = program.ready_ms;
+        let works = runs.is_some_and(|runs| runs.process == Process::Worker);
+        let mut fate = if works { program.worker } else { program.fate };
         let spoilt = self.lane_of(body.workload).is_some_and(|lane| self.shops[lane].spoilt);
         if spoilt && !self.calm && fate != Fate::Spoils {
             fate = Fate::Exits;
@@ -101,7 +104,7 @@ impl Sim {
 
     /// What some programs do to the data of their workload, if it has any.
     fn spoil(&mut self, unit: UnitId, lane: Option<usize>) {
-        let program = self.runs.get(&unit).and_then(|program| self.programs.get(*program));
+        let program = self.runs.get(&unit).and_then(|runs| self.programs.get(runs.program));
         let spoils = program.is_some_and(|program| program.fate == Fate::Spoils);
         if let Some(lane) = lane.filter(|_| spoils) {
             let alone = self.shops[lane].specs.last().is_some_and(|spec| spec.kind == Kind::Alone);

@@ -4,7 +4,7 @@ use cutover_events::DeploymentId;
 use cutover_events::deployment::{ImageWish, Wish};
 
 use crate::drill::{Drill, Kind};
-use crate::shop::{Fate, Program, Spec};
+use crate::shop::{Program, Spec};
 use crate::sim::Sim;
 use crate::watch::End;
 use crate::wishes::By;
@@ -31,11 +31,21 @@ pub(crate) enum Scenario {
     AloneRestore,
     AloneTeardown,
     RouteBack,
+    WorkerFirst,
+    WorkerAgain,
+    WorkerEnds,
+    WorkerHeal,
+    WorkerHealAll,
+    WorkerRollbackAdopt,
+    WorkerRecreate,
+    WorkerRestore,
+    LoneAgain,
+    AfterFirst,
 }
 
 use Scenario::*;
 
-pub(crate) const ALL: [Scenario; 19] = [
+pub(crate) const ALL: [Scenario; 29] = [
     DeployFirst,
     DeployAgain,
     DeployReplicas,
@@ -55,6 +65,16 @@ pub(crate) const ALL: [Scenario; 19] = [
     AloneRestore,
     AloneTeardown,
     RouteBack,
+    WorkerFirst,
+    WorkerAgain,
+    WorkerEnds,
+    WorkerHeal,
+    WorkerHealAll,
+    WorkerRollbackAdopt,
+    WorkerRecreate,
+    WorkerRestore,
+    LoneAgain,
+    AfterFirst,
 ];
 
 impl Scenario {
@@ -63,7 +83,17 @@ impl Scenario {
             DeployReplicas | HealOne | HealAll => 2,
             _ => 1,
         });
-        if matches!(self, RollbackAdopt | Teardown | AloneFromStandby) {
+        if self.works() {
+            spec.workers = 1;
+        }
+        if matches!(self, WorkerRecreate | WorkerRestore) {
+            spec.kind = crate::shop::Kind::Asks;
+        }
+        if matches!(self, LoneAgain) {
+            spec.kind = crate::shop::Kind::Lone;
+        }
+        spec.after = matches!(self, AfterFirst).then_some(1);
+        if matches!(self, RollbackAdopt | Teardown | AloneFromStandby | WorkerRollbackAdopt) {
             spec.policy.standby_ms = 600_000;
         }
         if matches!(self, RouteBack) {
@@ -76,6 +106,26 @@ impl Scenario {
         spec
     }
 
+    /// Whether its workload has another process.
+    fn works(self) -> bool {
+        matches!(
+            self,
+            WorkerFirst
+                | WorkerAgain
+                | WorkerEnds
+                | WorkerHeal
+                | WorkerHealAll
+                | WorkerRollbackAdopt
+                | WorkerRecreate
+                | WorkerRestore
+        )
+    }
+
+    /// Whether what it wishes is bad and must fail.
+    fn is_bad(self) -> bool {
+        matches!(self, AloneRestore | WorkerEnds | WorkerRestore | RouteBack)
+    }
+
     /// Whether its workload is exclusive from the beginning.
     fn is_alone(self) -> bool {
         matches!(
@@ -86,17 +136,24 @@ impl Scenario {
 
     /// A world at rest, just before the wish of the scenario.
     fn prepared(self) -> Sim {
-        let mut sim = Sim::new(7, &[self.spec()]);
+        // What it may come after; it is deployed at the same time.
+        let other = matches!(self, AfterFirst).then(|| Spec::plain(1));
+        let specs: Vec<_> = [self.spec()].into_iter().chain(other).collect();
+        let mut sim = Sim::new(7, &specs);
         sim.calm = true;
         let deployments = match self {
-            DeployFirst | AloneFirst => 0,
-            RollbackNew | RollbackAdopt | Teardown | AloneRollback | AloneFromStandby => 2,
+            DeployFirst | AloneFirst | WorkerFirst | AfterFirst => 0,
+            WorkerRollbackAdopt | RollbackNew | RollbackAdopt | Teardown | AloneRollback | AloneFromStandby => 2,
             _ => 1,
         };
         for _ in 0..deployments {
             let wish = sim.deploy_of(Program::GOOD);
             sim.wish(0, wish, By::Person);
             sim.settle();
+        }
+        if matches!(self, AfterFirst) {
+            let wish = sim.deploy_of(Program::GOOD);
+            sim.wish(1, wish, By::Person);
         }
         if matches!(self, DeployCurrent) {
             sim.shops[0].specs.push(Spec::plain(2));
@@ -113,23 +170,28 @@ impl Scenario {
 
     fn wish(self, sim: &mut Sim) -> Option<DeploymentId> {
         let wish = match self {
-            DeployFirst | DeployAgain | DeployReplicas | AloneFirst | AloneAgain | AloneFromStandby => {
-                sim.deploy_of(Program::GOOD)
-            }
+            DeployFirst | DeployAgain | DeployReplicas | AloneFirst | AloneAgain | AloneFromStandby | WorkerFirst
+            | WorkerAgain | WorkerRecreate | LoneAgain | AfterFirst => sim.deploy_of(Program::GOOD),
+            WorkerEnds | WorkerRestore => sim.deploy_of(Program::WORKER_EXITS),
             AloneRestore => sim.deploy_of(Program::EXITS),
-            RouteBack => sim.deploy_of(Program { ready_ms: 50, fate: Fate::Fails(1_000) }),
+            RouteBack => sim.deploy_of(Program::FAILS),
             DeployCurrent => Wish::Deploy(ImageWish::Current),
             Restart | AloneRestart => Wish::Restart,
-            RollbackNew | RollbackAdopt | AloneRollback => Wish::Rollback(None),
+            RollbackNew | RollbackAdopt | AloneRollback | WorkerRollbackAdopt => Wish::Rollback(None),
             Teardown | AloneTeardown => Wish::Teardown,
-            HealOne | HealAll | AloneHeal => return self.break_down(sim),
+            HealOne | HealAll | AloneHeal | WorkerHeal | WorkerHealAll => return self.break_down(sim),
         };
         Some(sim.wish(0, wish, By::Person).expect("the wish of a scenario is accepted"))
     }
 
     fn break_down(self, sim: &mut Sim) -> Option<DeploymentId> {
         let units = sim.engine.lanes[0].state.active.as_ref().map(|slot| slot.units.clone()).unwrap_or_default();
-        for unit in units.iter().take(if matches!(self, HealOne) { 1 } else { usize::MAX }) {
+        let some = match self {
+            HealOne => &units[..1],
+            WorkerHeal => &units[1..],
+            _ => &units[..],
+        };
+        for unit in some {
             sim.world.human_remove(*unit);
         }
         sim.engine.lanes[0].wake_ms = 0;
@@ -155,7 +217,7 @@ impl Scenario {
         assert_eq!(sim.violation, None, "{name}\n{trace}");
         assert!(sim.drill.struck || matches!(kind, Kind::None | Kind::Twice), "{name}: never came to it\n{trace}");
         let mut ends = sim.watch.accepted.iter().map(|(id, accepted)| (*id, accepted.end));
-        let bad = matches!(self, AloneRestore | RouteBack).then_some(id).flatten();
+        let bad = self.is_bad().then_some(id).flatten();
         let good = ends.all(|(id, end)| end == Some(if Some(id) == bad { End::Failed } else { End::Succeeded }));
         assert!(good || !kind.is_harmless(), "{name}: something did not succeed\n{trace}");
         assert!(!good || sim.serves(0) != matches!(self, Teardown | AloneTeardown), "{name}: who serves?\n{trace}");

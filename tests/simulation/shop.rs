@@ -3,7 +3,7 @@
 use cutover_domain::plan::{Ask, Ids};
 use cutover_domain::workload::Release;
 use cutover_events::plan::{Strategy, Template};
-use cutover_events::workload::{Check, Health, Policy, PublishedPort, Route, Transport};
+use cutover_events::workload::{Check, Health, Limits, Policy, Process, PublishedPort, Route, Transport};
 use cutover_events::{UnitId, WorkloadId};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -25,6 +25,10 @@ pub(crate) struct Shop {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spec {
     pub(crate) replicas: u16,
+    /// Containers of its other process.
+    pub(crate) workers: u16,
+    /// The lane that it comes after.
+    pub(crate) after: Option<u8>,
     pub(crate) health: bool,
     pub(crate) kind: Kind,
     pub(crate) policy: Policy,
@@ -39,13 +43,19 @@ pub(crate) enum Kind {
     Asks,
     /// It has a port of the host, which one container can have.
     Alone,
+    /// Beside, and nothing leads to it from outside: its name alone.
+    Lone,
 }
 
 impl Spec {
     pub(crate) fn drawn(random: &mut Random) -> Self {
-        let kind = random.pick(&[Kind::Beside, Kind::Beside, Kind::Beside, Kind::Asks, Kind::Alone, Kind::Alone]);
+        let kind =
+            random.pick(&[Kind::Beside, Kind::Beside, Kind::Beside, Kind::Lone, Kind::Asks, Kind::Alone, Kind::Alone]);
         let replicas = random.pick(&[1, 1, 1, 2, 2, 3, 4]);
+        let workers = random.pick(&[0, 0, 1, 2]);
         Self {
+            workers: if kind == Kind::Alone { 0 } else { workers },
+            after: None,
             replicas: if kind == Kind::Alone { 1 } else { replicas },
             health: random.chance(700),
             kind,
@@ -76,12 +86,25 @@ impl Spec {
             keep_releases: 10,
             restore_timeout_ms: 4_000,
         };
-        Self { replicas, health: true, kind: Kind::Beside, policy }
+        Self { replicas, workers: 0, after: None, health: true, kind: Kind::Beside, policy }
     }
 
     /// As [`Spec::plain`], with a port of the host.
     pub(crate) fn alone() -> Self {
         Self { kind: Kind::Alone, ..Self::plain(1) }
+    }
+
+    /// Its other process, which is probed on a port where the workload itself is probed.
+    fn worker(&self) -> Option<Process> {
+        let probed = self.health && self.kind != Kind::Lone;
+        let health = Health { check: Check::Tcp, port: 81, interval_ms: 100, timeout_ms: 100 };
+        (self.workers > 0).then(|| Process {
+            name: "worker".into(),
+            command: vec!["work".into()],
+            replicas: self.workers,
+            limits: Limits::default(),
+            health: probed.then_some(health),
+        })
     }
 
     /// As the shell asks for a plan of a release with these settings.
@@ -92,20 +115,23 @@ impl Spec {
             interval_ms: 100,
             timeout_ms: 100,
         };
+        let route = Route { host: "s".into(), path: "/".into(), port: 80, strip: false };
         Ask {
             release: Some(release.id),
             full_name: "s/w".into(),
             wanted: (self.kind == Kind::Asks).then_some(Strategy::Recreate),
             template: Template {
                 image: release.image.to_string(),
-                port: Some(80),
+                port: (self.kind != Kind::Lone).then_some(80),
                 ports: if self.kind == Kind::Alone { vec![HOST_PORT] } else { Vec::new() },
                 ..Template::default()
             },
-            routes: vec![Route { host: "s".into(), path: "/".into(), port: 80, strip: false }],
-            health: self.health.then_some(health),
+            routes: if self.kind == Kind::Lone { Vec::new() } else { vec![route] },
+            health: (self.health && self.kind != Kind::Lone).then_some(health),
             policy: self.policy,
             replicas: self.replicas,
+            processes: self.worker().into_iter().collect(),
+            after: self.after.map(|lane| format!("s/{lane}")).into_iter().collect(),
         }
     }
 
@@ -120,6 +146,8 @@ impl Spec {
             health: None,
             policy,
             replicas: 0,
+            processes: Vec::new(),
+            after: Vec::new(),
         }
     }
 }
@@ -130,6 +158,8 @@ pub(crate) struct Program {
     /// From start to ready.
     pub(crate) ready_ms: u64,
     pub(crate) fate: Fate,
+    /// Of the containers of the other process.
+    pub(crate) worker: Fate,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -150,14 +180,18 @@ pub(crate) enum Fate {
 }
 
 impl Program {
-    pub(crate) const GOOD: Self = Self { ready_ms: 50, fate: Fate::Good };
-    pub(crate) const EXITS: Self = Self { ready_ms: 50, fate: Fate::Exits };
+    pub(crate) const GOOD: Self = Self { ready_ms: 50, fate: Fate::Good, worker: Fate::Good };
+    pub(crate) const EXITS: Self = Self { ready_ms: 50, fate: Fate::Exits, worker: Fate::Good };
+    pub(crate) const FAILS: Self = Self { ready_ms: 50, fate: Fate::Fails(1_000), worker: Fate::Good };
+    pub(crate) const WORKER_EXITS: Self = Self { ready_ms: 50, fate: Fate::Good, worker: Fate::Exits };
 
     pub(crate) fn drawn(random: &mut Random) -> Self {
         let later = random.pick(&[100, 700, 1_500, 5_000]);
         let bad = random.pick(&[Fate::Exits, Fate::Silent, Fate::Dies(later), Fate::Sickens(later), Fate::Spoils]);
         let fate = if random.chance(750) { Fate::Good } else { bad };
-        Self { ready_ms: random.pick(&[0, 20, 300, 1_000]), fate }
+        let ill = random.pick(&[Fate::Exits, Fate::Silent, Fate::Dies(later), Fate::Sickens(later)]);
+        let worker = if random.chance(850) { Fate::Good } else { ill };
+        Self { ready_ms: random.pick(&[0, 20, 300, 1_000]), fate, worker }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cutover::crash;
-use cutover_domain::observed::{Answers, Now, Observed};
+use cutover_domain::observed::{Answers, Behind, Now, Observed};
 use cutover_domain::workload::Workload;
 use cutover_domain::{deployment::Next, invariants};
 use cutover_events::{BootId, DeploymentId, Event, Stamp, UnitId, WorkloadId};
@@ -16,6 +16,26 @@ use crate::shop::{Program, Shop, Spec};
 use crate::swarm::Swarm;
 use crate::watch::Watch;
 
+/// A process of a simulated workload.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Process {
+    /// The workload itself.
+    Itself,
+    /// The other one.
+    Worker,
+}
+
+/// What a unit runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Runs {
+    /// Index of the program.
+    pub(crate) program: usize,
+    /// Of which process it is.
+    pub(crate) process: Process,
+    /// Whether it is ready when it is up for long enough, whatever it answers.
+    pub(crate) unprobed: bool,
+}
+
 pub(crate) struct Sim {
     pub(crate) random: Random,
     pub(crate) world: World,
@@ -23,7 +43,7 @@ pub(crate) struct Sim {
     pub(crate) shops: Vec<Shop>,
     pub(crate) programs: Vec<Program>,
     /// Which program a unit runs.
-    pub(crate) runs: BTreeMap<UnitId, usize>,
+    pub(crate) runs: BTreeMap<UnitId, Runs>,
     pub(crate) swarm: Swarm,
     pub(crate) drill: Drill,
     pub(crate) engine: Engine,
@@ -171,7 +191,24 @@ impl Sim {
     pub(crate) fn observe(&self, lane: usize) -> Observed {
         let mut observed = self.world.observed(self.shops[lane].id, self.journal.head());
         observed.answers = self.engine.lanes[lane].answers.clone();
+        observed.behind = self.behind(lane);
         observed
+    }
+
+    /// As the shell finds them: of those that the open deployment comes after, what is not ready.
+    fn behind(&self, lane: usize) -> Vec<Behind> {
+        let open = self.engine.lanes[lane].state.open.as_ref();
+        let waits = open.filter(|open| open.before_pivot() && open.recorded == 0);
+        let names = waits.and_then(|open| open.plan.as_ref()).map_or(&[][..], |plan| &plan.after);
+        let not_ready = |name: &String| {
+            let at: usize = name.trim_start_matches("s/").parse().ok()?;
+            let other = self.engine.lanes.get(at).map(|lane| &lane.state);
+            let runs = |unit: &UnitId| self.world.unit(*unit).is_some_and(|body| body.runs());
+            let ready = other.is_some_and(|other| other.stands() && other.routed.units.iter().any(runs));
+            let coming = other.is_some_and(Workload::is_coming);
+            (!ready).then(|| Behind { name: name.as_str().into(), coming })
+        };
+        names.iter().filter_map(not_ready).collect()
     }
 
     /// Writes one commit, as far as the log lets it; false when the engine died of it, or has to try again.
@@ -219,7 +256,13 @@ impl Sim {
         if let Some((_, plan)) = event.plan() {
             self.engine.lanes[lane].planned = position;
             let program = plan.template.image.parse().unwrap_or(usize::MAX);
-            self.runs.extend(plan.units.iter().map(|unit| (unit.unit, program)));
+            let runs = |unit: UnitId| {
+                let part = plan.part(unit);
+                let process = if part.process.is_empty() { Process::Itself } else { Process::Worker };
+                let unprobed = part.health.is_none() && part.port.is_none();
+                (unit, Runs { program, process, unprobed })
+            };
+            self.runs.extend(plan.units.iter().map(|unit| runs(unit.unit)));
             for broken in cutover_domain::plan::lint(plan) {
                 self.fail(format!("lint: {}", broken.0));
             }

@@ -8,7 +8,7 @@ use cutover_events::UnitId;
 use cutover_events::plan::Strategy;
 
 use crate::observed::{Observed, Phase as Doing, Seen};
-use crate::workload::{Phase, Teardown, Workload};
+use crate::workload::{Open, Teardown, Workload};
 
 /// A sentence that does not hold, and for which unit.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -63,7 +63,7 @@ pub fn always(state: &Workload) -> Vec<Breach> {
     if state.routed.generation > state.generation {
         found.broken("no route is newer than the log");
     }
-    if committed(state) > state.generation {
+    if state.open.as_ref().and_then(Open::committed) > Some(state.generation) {
         found.broken("no commitment is newer than the log");
     }
     let current = state.active.as_ref().is_none_or(|slot| state.release(slot.release).is_some_and(|r| r.proven));
@@ -75,18 +75,6 @@ pub fn always(state: &Workload) -> Vec<Breach> {
         found.broken("what is torn down does not run");
     }
     found.0
-}
-
-fn committed(state: &Workload) -> u64 {
-    match state.open.as_ref().map(|open| &open.phase) {
-        Some(
-            Phase::Opened(generation)
-            | Phase::Committed(generation)
-            | Phase::Fencing(generation, ..)
-            | Phase::RoutingBack(generation, ..),
-        ) => *generation,
-        Some(Phase::Preparing | Phase::Unrouted | Phase::Down | Phase::Swapped { .. }) | None => 0,
-    }
 }
 
 /// What holds of the log and one look at any time while the log is whole.
@@ -141,12 +129,13 @@ pub fn at_rest(state: &Workload, observed: &Observed) -> Vec<Breach> {
     match &observed.router {
         None => found.broken("the router answers"),
         Some(router) => {
+            let routed: &[UnitId] = state.active.as_ref().map_or(&[], |slot| slot.routed());
             found.each(
-                active.iter().filter(|unit| !router.targets.contains(unit)),
-                "the route leads to all active units",
+                routed.iter().filter(|unit| !router.targets.contains(unit)),
+                "the route leads to all active units that it should",
             );
             found.each(
-                router.targets.iter().filter(|unit| !active.contains(unit)),
+                router.targets.iter().filter(|unit| !routed.contains(unit)),
                 "the route leads to active units only",
             );
             let behind = state.active.is_some() && router.generation < state.routed.generation;

@@ -1,6 +1,6 @@
 //! What may happen and what must happen next: pure, without clock, randomness, async or I/O.
 //!
-//! [`observed`] is the vocabulary of the world; [`workload`], [`registry`] and [`engine`] are folds; [`deployment`] is
+//! [`observed`] is the vocabulary of the world; [`workload`], [`registry`] and [`engine`] are folds; [`order`] finds circles; [`deployment`] is
 //! the protocol (`evolve`, `decide`, `next`) and [`protocol`] its rules by name; [`plan`] makes and checks plans; [`retry`] turns failures into delays; [`invariants`] say what must hold.
 //! [`mod@file`] reads workload files; [`mod@reference`] image references; [`rules`] decide which change deploys what.
 
@@ -9,6 +9,7 @@ pub mod engine;
 pub mod file;
 pub mod invariants;
 pub mod observed;
+pub mod order;
 pub mod plan;
 pub mod protocol;
 pub mod reference;

@@ -56,8 +56,19 @@ pub struct Observed {
     pub containers: Vec<Seen>,
     /// The router's entry for this workload; `None` when the router did not answer.
     pub router: Option<RouterSeen>,
+    /// Of the workloads that the open deployment comes after, those that are not ready.
+    pub behind: Vec<Behind>,
     /// What came of effects that were asked for since the engine started; forgotten by a crash.
     pub answers: Answers,
+}
+
+/// A workload that another one comes after, and that is not ready.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Behind {
+    /// Its full name.
+    pub name: std::sync::Arc<str>,
+    /// Whether a deployment of it is under way: no deadline passes meanwhile.
+    pub coming: bool,
 }
 
 /// Volatile answers: each belongs to the effect that asked, and to no other.

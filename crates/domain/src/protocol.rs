@@ -67,11 +67,21 @@ pub enum Rule {
     Shield,
     /// What the log does not know is not touched.
     Witness,
+    /// What goes is touched only once the router has taken the generation of the commit that said so.
+    Seal,
+    /// Of an exclusive workload nothing starts until every other container is seen gone.
+    Clear,
+    /// What was is restored once.
+    OneRestore,
+    /// Start, stop and remove address the id that was seen, never the name.
+    Ids,
+    /// What is dead is kept from being revived before its successor is there.
+    Retire,
 }
 
 impl Rule {
     /// Every rule, in the order of its number.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 35] = [
         Self::PlanFirst,
         Self::SweepLoop,
         Self::Unique,
@@ -102,6 +112,11 @@ impl Rule {
         Self::Person,
         Self::Shield,
         Self::Witness,
+        Self::Seal,
+        Self::Clear,
+        Self::OneRestore,
+        Self::Ids,
+        Self::Retire,
     ];
 }
 

@@ -10,6 +10,8 @@ use cutover_events::workload::{
 };
 use cutover_events::{DeploymentId, Event, WorkloadId};
 
+use crate::order::{self, After, circle};
+
 /// The fold of the stream `registry`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Registry {
@@ -56,6 +58,25 @@ pub enum ApplyRejected {
         claim: String,
         /// Full name of who mounts it.
         holder: String,
+    },
+}
+
+/// Why workloads cannot come after one another as they say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Disorder {
+    /// There is no such workload, or not any more.
+    #[error("{workload} comes after {name}, which does not exist: apply it first or together, or correct the name")]
+    Unknown {
+        /// Full name of who comes after it.
+        workload: String,
+        /// Full name of what is not there.
+        name: String,
+    },
+    /// They wait for one another.
+    #[error("a circle, so none of them would ever begin: {circle}")]
+    Circle {
+        /// Each comes after the next.
+        circle: String,
     },
 }
 
@@ -149,6 +170,33 @@ impl Registry {
         }
         events.push(SpecRevised { workload, revision, spec: apply.spec, claims: new, deploy: apply.deploy }.into());
         Ok(events)
+    }
+
+    /// Whether what is applied together can come after what it says, with what is registered already.
+    ///
+    /// # Errors
+    /// A name that nothing has, or a circle.
+    pub fn in_order(&self, applied: &[Apply]) -> Result<(), Disorder> {
+        let full = |project: &str, name: &str| format!("{project}/{name}");
+        let mut after: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let held = self.workloads.values().filter(|known| self.claims.contains_key(&Claim::Name(known.full_name())));
+        for known in held {
+            let names = known.revisions.last().map_or(&[][..], |spec| &spec.after);
+            after.insert(known.full_name(), names.iter().map(|name| full(&known.project, name)).collect());
+        }
+        for apply in applied {
+            let names = apply.spec.after.iter().map(|name| full(&apply.project, name));
+            after.insert(full(&apply.project, &apply.name), names.collect());
+        }
+        for apply in applied {
+            let workload = full(&apply.project, &apply.name);
+            let missing = after.get(&workload).and_then(|names| names.iter().find(|name| !after.contains_key(*name)));
+            if let Some(name) = missing.cloned() {
+                return Err(Disorder::Unknown { workload, name });
+            }
+        }
+        let edges: After<'_> = after.iter().map(|(name, all)| (name.as_str(), &all[..])).collect();
+        circle(&edges).map_or(Ok(()), |found| Err(Disorder::Circle { circle: order::told(&found) }))
     }
 
     fn taken<'a>(&self, wanted: &'a [Claim], workload: WorkloadId) -> Option<(&'a Claim, String)> {
@@ -384,6 +432,25 @@ mod tests {
                 "{before}, {lines}"
             );
         }
+    }
+
+    #[test]
+    fn what_comes_after_another_finds_it_and_never_itself() {
+        let registry = held("after = [\"b\"]");
+        let told = |applied: &[Apply]| registry.in_order(applied).map_err(|why| why.to_string());
+        assert_eq!(told(&[apply(B, "shop/b", "")]), Ok(()));
+        let circle = told(&[apply(B, "shop/b", "after = [\"a\"]")]).unwrap_err();
+        assert!(circle.contains("shop/a comes after shop/b comes after shop/a"), "{circle}");
+        let unknown = told(&[apply(B, "shop/b", "after = [\"db\"]")]).unwrap_err();
+        assert!(unknown.starts_with("shop/b comes after shop/db, which does not exist"), "{unknown}");
+        let elsewhere = told(&[apply(B, "else/b", "after = [\"a\"]")]).unwrap_err();
+        assert!(elsewhere.contains("else/a"), "{elsewhere}");
+        let (x, y) = (WorkloadId([3; 16]), WorkloadId([4; 16]));
+        let both = [apply(x, "shop/x", "after = [\"y\", \"a\"]"), apply(y, "shop/y", "")];
+        assert_eq!(told(&both), Ok(()), "the order within one apply does not matter");
+        let mut gone = registry.clone();
+        gone.claims.clear();
+        assert!(gone.in_order(&[apply(B, "shop/b", "after = [\"a\"]")]).is_err(), "what is torn down is not there");
     }
 
     #[test]

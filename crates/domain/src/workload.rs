@@ -30,6 +30,9 @@ pub struct Workload {
     pub down: Option<ReleaseId>,
     /// The highest route generation that the log has given out.
     pub generation: u64,
+    /// The generation that the router must have taken before anything on the removal list is touched: given out when the
+    /// list last grew. A log that has lost that commit meets a router which is ahead of it, and touches nothing.
+    pub sealed: u64,
     /// What the router must show.
     pub routed: Routed,
     /// Releases that were resolved, oldest first, at most `keep_releases` and those in use.
@@ -129,7 +132,7 @@ pub struct Slot {
     pub deployment: DeploymentId,
     /// Routes, gate and policy.
     pub plan: Arc<Plan>,
-    /// Its units, in the order of replicas.
+    /// Its units: those of the workload itself first, then those of its processes.
     pub units: Arc<[UnitId]>,
 }
 
@@ -200,6 +203,18 @@ impl Workload {
         self.release(self.active.as_ref().map(|slot| slot.release).or(self.down)?)
     }
 
+    /// Whether others may come after it: it is active, and routed where it can be.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        self.active.is_some() && !self.routed.units.is_empty()
+    }
+
+    /// Whether a deployment of it waits or is under way, so that it may come to stand by itself.
+    #[must_use]
+    pub fn is_coming(&self) -> bool {
+        !self.queue.is_empty() || self.open.as_ref().is_some_and(|open| !open.parked && !open.is_teardown())
+    }
+
     /// How long a unit that goes may take to end, ms.
     #[must_use]
     pub fn grace(&self, unit: UnitId) -> Option<u64> {
@@ -251,6 +266,12 @@ impl Workload {
 }
 
 impl Slot {
+    /// The units that routes and the name lead to.
+    #[must_use]
+    pub fn routed(&self) -> &[UnitId] {
+        self.plan.routed()
+    }
+
     /// As events name it.
     #[must_use]
     pub fn reference(&self) -> SlotRef {
@@ -289,6 +310,18 @@ impl Open {
     #[must_use]
     pub fn before_pivot(&self) -> bool {
         matches!(self.phase, Phase::Preparing)
+    }
+
+    /// The generation of the route write that is committed and was not seen yet.
+    #[must_use]
+    pub fn committed(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Opened(generation)
+            | Phase::Committed(generation)
+            | Phase::Fencing(generation, ..)
+            | Phase::RoutingBack(generation, ..) => Some(generation),
+            Phase::Preparing | Phase::Unrouted | Phase::Down | Phase::Swapped { .. } => None,
+        }
     }
 
     /// Whether blue is still served or drained although the downtime is open: until then nothing of it is removed.

@@ -50,26 +50,31 @@ pub(crate) fn release(id: DeploymentId) -> ReleaseId {
 /// The units of one plan.
 pub(crate) struct Minted {
     unit: [u8; 16],
+    /// So many are of the workload itself; those that follow are of its other process.
+    own: u16,
+    program: Program,
 }
 
 impl Minted {
     /// For one more plan of a deployment, whose units run this.
-    pub(crate) fn new(deployment: DeploymentId, log: &Log, tails: u8, program: Program) -> Self {
+    pub(crate) fn new(deployment: DeploymentId, log: &Log, tails: u8, (program, own): (Program, u16)) -> Self {
         let mut unit = [0; 16];
         if !on(Rule::Unique) {
-            (unit[0], unit[13], unit[15]) = (2, (log.plans().count() % 2) as u8, program.code());
-            return Self { unit };
+            (unit[0], unit[13]) = (2, (log.plans().count() % 2) as u8);
+            return Self { unit, own, program };
         }
         let plans = log.plans().filter(|(_, of, _)| *of == deployment).count();
         (unit[0], unit[11], unit[12]) = (2, deployment.0[14], deployment.0[15]);
-        (unit[13], unit[15]) = (plans as u8 + tails * PER_TAIL, program.code());
-        Self { unit }
+        unit[13] = plans as u8 + tails * PER_TAIL;
+        Self { unit, own, program }
     }
 }
 
 impl Ids for Minted {
     fn unit(&mut self) -> UnitId {
         self.unit[14] += 1;
+        let works = u16::from(self.unit[14]) > self.own;
+        self.unit[15] = if works { self.program.of_worker() } else { self.program.own() }.code();
         UnitId(self.unit)
     }
 

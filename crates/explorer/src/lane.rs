@@ -89,7 +89,8 @@ impl Scene {
     fn restored(&self) -> Option<Command> {
         let open = self.work.open.as_ref()?;
         let release = self.work.release(open.was.as_ref()?.release)?;
-        let mut minted = Minted::new(open.id(), &self.log, self.course.tails, program(open, release));
+        let own = open.was.as_ref()?.plan.routed().len() as u16;
+        let mut minted = Minted::new(open.id(), &self.log, self.course.tails, (program(open, release), own));
         let plan = restore(&self.work, "s/w", &mut minted)?;
         Some(Command::Restore(open.id(), Box::new(plan)))
     }
@@ -124,7 +125,7 @@ impl Scene {
                 (settings.ask(release), program(open, release))
             }
         };
-        let mut minted = Minted::new(open.id(), &self.log, self.course.tails, program);
+        let mut minted = Minted::new(open.id(), &self.log, self.course.tails, (program, ask.replicas));
         Ok(Command::Planned(open.id(), Box::new(plan(state, ask, observed, &mut minted))))
     }
 
@@ -246,7 +247,7 @@ fn as_the_shell_sees(seen: &mut Seen) {
 /// What falls ill falls ill once: what a repair puts in its place stays well, or repairs would never end.
 fn program(open: &Open, release: &Release) -> Program {
     match Program::of(release.image.parse().unwrap_or_default()) {
-        Program::Dies | Program::Sickens if open.intent.wish == Wish::Heal => Program::Good,
+        Program::Dies | Program::Sickens | Program::WorkerDies if open.intent.wish == Wish::Heal => Program::Good,
         program => program,
     }
 }

@@ -174,9 +174,9 @@ impl Scene {
 
     /// How long until the first container has been up for its liveness window, when that is before `until`, ms.
     fn young(&self, until: u64) -> Option<u64> {
-        let plan = self.work.open.as_ref().and_then(|open| open.plan.as_ref()).filter(|plan| plan.health.is_none())?;
+        let plan = self.work.open.as_ref().and_then(|open| open.plan.as_ref())?;
         let up = |body: &Body| self.world.now_ms() - body.since_ms;
-        let running = self.world.containers().filter(|body| body.runs());
+        let running = self.world.containers().filter(|body| body.runs() && plan.part(body.unit).health.is_none());
         let left = running.filter_map(|body| plan.policy.liveness_ms.checked_sub(up(body)).filter(|ms| *ms > 0)).min();
         left.filter(|ms| self.world.now_ms() + ms < until)
     }

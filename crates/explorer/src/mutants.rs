@@ -19,7 +19,7 @@ use crate::walk::{Limits, Verdict, Walk};
 const LIMITS: Limits = Limits { moves: 400_000, depth: 5_000 };
 
 /// Small budgets first: the shortest history tells most.
-const BUDGETS: [Budget; 8] = [
+const BUDGETS: [Budget; 10] = [
     Budget::of(&[]),
     Budget::of(&[(Fault::Crash, 1)]),
     Budget::of(&[(Fault::Late, 1)]),
@@ -28,12 +28,18 @@ const BUDGETS: [Budget; 8] = [
     Budget::of(&[(Fault::Late, 1), (Fault::Router, 1)]),
     Budget::of(&[(Fault::Remove, 1), (Fault::Router, 1)]),
     Budget::of(&[(Fault::Crash, 1), (Fault::Late, 1), (Fault::Flap, 1)]),
+    Budget::of(&[(Fault::Late, 2)]),
+    Budget::of(&[(Fault::Late, 2), (Fault::Remove, 1)]),
 ];
 
 /// What nothing else notices when it alone is missing: each stands behind another rule, which catches the same.
-const IN_DEPTH: [(Rule, &str); 2] = [
+const IN_DEPTH: [(Rule, &str); 3] = [
     (Rule::AtomicDone, "an event carries the lists with it, so that no append can be cut between them"),
     (Rule::CheckPhase, "a standby that ended is taken off the list by the next look, before it can be adopted"),
+    (
+        Rule::Retire,
+        "what is exclusive starts only when everything else is gone, and beside the others a revived one harms nobody",
+    ),
 ];
 
 /// Rules that stand in for one another are switched off together.

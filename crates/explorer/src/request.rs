@@ -99,6 +99,7 @@ impl Scene {
 
     /// A request is carried out; the sentences that concern this instant are checked around it.
     pub(crate) fn arrive(&mut self, request: Request) -> Result<Answer, Lie> {
+        let request = self.world.addressed(request);
         let (served, former) = (self.serves(), self.world.targets(WORKLOAD));
         let generation = self.generation();
         self.lawful(request)?;

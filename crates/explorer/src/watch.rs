@@ -70,6 +70,9 @@ impl Course {
             Event::DeploymentPlanned(e) => plan_is_sound(&e.plan, log),
             Event::RestorePlanned(e) => {
                 let was = work.open.as_ref().and_then(|open| open.was.as_ref()).map(|slot| slot.release);
+                if work.open.as_ref().is_some_and(|open| open.restores.is_some() && open.failed.is_some()) {
+                    return Err("a restore that has failed is repeated".into());
+                }
                 if e.plan.release != was {
                     return Err(format!("{:?} is restored, and {was:?} ran", e.plan.release));
                 }

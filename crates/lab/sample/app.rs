@@ -13,7 +13,8 @@
 //! | `/headers` | the request's header fields, one a line |
 //!
 //! It misbehaves on wish, by environment: `EXIT_AT_START`, `NEVER_LISTEN`, `STATUS_500` (any value but empty),
-//! `READY_AFTER_MS`, `EXIT_AFTER_READY_MS`. Its last words go to stderr.
+//! `READY_AFTER_MS`, `EXIT_AFTER_READY_MS`. Its last words go to stderr. With `DATABASE` (`name:port`) `/1k` and `/healthz`
+//! ask a PostgreSQL first; with the argument `work` it is a worker beside it, see `database.rs`.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -95,6 +96,9 @@ fn main() -> ExitCode {
     signal(SIGINT, on_signal);
     let settings = settings();
     let version = &settings.version;
+    if std::env::args().nth(1).as_deref() == Some("work") {
+        return database::work();
+    }
     if env("EXIT_AT_START").is_some() {
         eprintln!("sample {version}: cannot read its settings, giving up");
         return ExitCode::from(3);
@@ -312,6 +316,7 @@ fn answer(request: &Request, body: Sum, stream: &mut TcpStream) -> io::Result<()
     }
     match request.path.as_str() {
         "/" => send(request, "200 OK", page().as_bytes(), stream),
+        "/1k" if !database::answers() => send(request, "502 Bad Gateway", b"no database\n", stream),
         "/1k" => send(request, "200 OK", &[b'x'; 1024], stream),
         "/64k" => send(request, "200 OK", &vec![b'x'; 64 * 1024], stream),
         "/id" => send(request, "200 OK", settings.id.as_bytes(), stream),
@@ -336,7 +341,7 @@ fn health(request: &Request, stream: &mut TcpStream) -> io::Result<()> {
     static SEEN_READY: AtomicBool = AtomicBool::new(false);
     let settings = settings();
     thread::sleep(settings.health);
-    if settings.started.elapsed() < settings.ready_after {
+    if settings.started.elapsed() < settings.ready_after || !database::answers() {
         return send(request, "503 Service Unavailable", b"warming up\n", stream);
     }
     send(request, "200 OK", b"ready\n", stream)?;

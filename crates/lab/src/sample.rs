@@ -9,7 +9,7 @@ use crate::docker::Docker;
 use crate::{Result, labels};
 
 /// The sources, parts of this program so that they can never be different ones.
-const APP: &str = include_str!("../sample/app.rs");
+const APP: &str = concat!(include_str!("../sample/app.rs"), include_str!("../sample/database.rs"));
 const CALLER: &str = include_str!("../sample/caller.rs");
 /// Port inside the container.
 pub(crate) const PORT: u16 = 8080;

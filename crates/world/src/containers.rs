@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use cutover_domain::observed::{Answer as ProbeAnswer, DockerId, ImageHealth, Phase, Probe, Restart};
+use cutover_domain::protocol::{Rule, on};
 use cutover_events::{UnitId, WorkloadId};
 
 use super::{Answer, World};
@@ -125,6 +126,9 @@ impl World {
         }
         self.ids += 1;
         let id = docker_id(self.ids);
+        if !on(Rule::Ids) {
+            self.named.push((id, unit));
+        }
         self.containers.push(Body {
             unit,
             workload,

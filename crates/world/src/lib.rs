@@ -16,6 +16,8 @@ pub use containers::{Body, LiveRestore, Serving};
 pub use request::{AWAY, Answer, Failed, Refusal, Request, TooManyUnits, Units};
 pub use router::{DrainBody, Route, TableFate};
 
+use cutover_domain::observed::DockerId;
+use cutover_domain::protocol::{Rule, on};
 use cutover_events::{RouterBoot, UnitId};
 
 /// Docker and the proxy. Equal worlds behave equally.
@@ -29,6 +31,8 @@ pub struct World {
     containers: Vec<Body>,
     /// Names (by the unit that they are made of) that belong to somebody else.
     foreign: Vec<UnitId>,
+    /// Who had which id, where requests reach whoever has the name now (a rule that is switched off).
+    named: Vec<(DockerId, UnitId)>,
     /// Sent, and not arrived yet.
     pending: Vec<Request>,
     /// The proxy.
@@ -62,6 +66,25 @@ impl World {
             Request::Stop(id) => self.stop(id),
             Request::Remove(id) => self.remove(id),
             Request::Put { .. } | Request::Fence { .. } => self.route(request, router::Probing::Asked),
+        }
+    }
+
+    /// The request as it arrives: at the id that it names, and at no other container that has the name by now.
+    #[must_use]
+    pub fn addressed(&self, request: Request) -> Request {
+        if on(Rule::Ids) {
+            return request;
+        }
+        let now = |id: DockerId| {
+            let named = self.named.iter().find(|(known, _)| *known == id).map(|(_, unit)| *unit);
+            named.and_then(|unit| self.unit(unit)).map_or(id, |body| body.id)
+        };
+        match request {
+            Request::Start(id) => Request::Start(now(id)),
+            Request::SetRestart(id, restart) => Request::SetRestart(now(id), restart),
+            Request::Stop(id) => Request::Stop(now(id)),
+            Request::Remove(id) => Request::Remove(now(id)),
+            Request::Create { .. } | Request::Put { .. } | Request::Fence { .. } => request,
         }
     }
 

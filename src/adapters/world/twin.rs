@@ -122,6 +122,12 @@ impl Twin {
         image
     }
 
+    /// What the container of a unit was created with.
+    #[must_use]
+    pub fn created(&self, unit: UnitId) -> Option<CreateContainer> {
+        self.details.get(&unit).map(|details| details.create.clone())
+    }
+
     /// A container of somebody else has this name.
     pub fn foreign_container(&mut self, name: &str) {
         self.foreign_names.insert(name.to_owned());

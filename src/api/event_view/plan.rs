@@ -1,6 +1,6 @@
 //! Plans and their steps.
 
-use cutover_events::plan::{Plan, PlannedStep, Step, Strategy, Undo, Why};
+use cutover_events::plan::{Plan, PlannedStep, ProcessPlan, Step, Strategy, Undo, Why};
 use cutover_events::workload::{Access, Limits, Mount, MountFrom, Policy, PublishedPort, Route, Transport};
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ pub(super) fn plan(plan: &Plan) -> Value {
         json!({
             "unit": unit.unit.to_string(),
             "name": unit.name,
+            "process": plan.part(unit.unit).process,
             "replica": unit.replica,
             "address": unit.address.to_string(),
         })
@@ -37,6 +38,18 @@ pub(super) fn plan(plan: &Plan) -> Value {
         "health": plan.health.as_ref().map(health),
         "policy": policy(&plan.policy),
         "steps": plan.steps.iter().map(planned).collect::<Vec<_>>(),
+        "processes": plan.processes.iter().map(process).collect::<Vec<_>>(),
+        "after": plan.after,
+    })
+}
+
+fn process(process: &ProcessPlan) -> Value {
+    json!({
+        "name": process.name,
+        "units": texts(&process.units),
+        "command": process.command,
+        "limits": limits(&process.limits),
+        "health": process.health.as_ref().map(health),
     })
 }
 
@@ -62,6 +75,7 @@ pub(super) fn step(step: Step) -> String {
         Step::Swap => "swap".to_owned(),
         Step::Settle => "settle".to_owned(),
         Step::Clear => "clear".to_owned(),
+        Step::Await => "await".to_owned(),
     }
 }
 

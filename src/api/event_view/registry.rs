@@ -1,7 +1,9 @@
 //! Events of the registry and of the engine.
 
 use cutover_events::engine::{EngineStarted, HeldCause, LogBegun};
-use cutover_events::workload::{Check, Claim, Hardening, HookAdded, Provider, Pull, Source, Spec, SpecRevised};
+use cutover_events::workload::{
+    Check, Claim, Hardening, HookAdded, Process, Provider, Pull, Source, Spec, SpecRevised,
+};
 use serde_json::{Value, json};
 
 use super::plan;
@@ -85,6 +87,18 @@ fn spec(spec: &Spec) -> Value {
         "replicas": spec.replicas,
         "triggers": triggers.collect::<Vec<_>>(),
         "policy": plan::policy(&spec.policy),
+        "processes": spec.processes.iter().map(process).collect::<Vec<_>>(),
+        "after": spec.after,
+    })
+}
+
+fn process(process: &Process) -> Value {
+    json!({
+        "name": process.name,
+        "command": process.command,
+        "replicas": process.replicas,
+        "limits": plan::limits(&process.limits),
+        "health": process.health.as_ref().map(health),
     })
 }
 

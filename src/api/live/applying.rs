@@ -20,8 +20,7 @@ const NOTHING_NEW: &str = "nothing new";
 impl LiveBackend {
     pub(super) async fn applied(&self, asker: Asker, ask: ApplyAsk) -> Result<ApplyView, Refusal> {
         let declared = ask.workloads.into_iter().map(declared).collect::<Result<Vec<_>, _>>()?;
-        for workload in &declared {
-            let apply = self.compared(workload, ask.mode)?;
+        for (workload, apply) in declared.iter().zip(self.in_order(&declared, ask.mode)?) {
             self.fits(workload, apply).await?;
         }
         let mut all = Vec::with_capacity(declared.len());
@@ -147,14 +146,13 @@ impl LiveBackend {
     pub(super) async fn planned(&self, ask: ApplyAsk) -> Result<PlanView, Refusal> {
         let declared = ask.workloads.into_iter().map(declared).collect::<Result<Vec<_>, _>>()?;
         let mut workloads = Vec::with_capacity(declared.len());
-        for workload in &declared {
-            workloads.push(self.plan_one(workload, ask.mode).await?);
+        for (workload, apply) in declared.iter().zip(self.in_order(&declared, ask.mode)?) {
+            workloads.push(self.plan_one(workload, apply, ask.mode).await?);
         }
         Ok(PlanView { position: self.commands.log().head().position, workloads })
     }
 
-    async fn plan_one(&self, declared: &Declared, mode: ApplyMode) -> Result<PlannedView, Refusal> {
-        let apply = self.compared(declared, mode)?;
+    async fn plan_one(&self, declared: &Declared, apply: Apply, mode: ApplyMode) -> Result<PlannedView, Refusal> {
         let registry = self.registry();
         let known = registry.workloads.get(&apply.workload);
         let before = known.and_then(|registered| registered.revisions.last());
@@ -180,6 +178,13 @@ impl LiveBackend {
             images: vec![image.reference.clone()],
             notes: declared.warnings.clone(),
         })
+    }
+
+    /// What is applied together, as [`Self::compared`], when it can come after what it says.
+    fn in_order(&self, declared: &[Declared], mode: ApplyMode) -> Result<Vec<Apply>, Refusal> {
+        let all = declared.iter().map(|one| self.compared(one, mode)).collect::<Result<Vec<_>, _>>()?;
+        self.registry().in_order(&all).map_err(|disorder| Refusal::BadContent(disorder.to_string()))?;
+        Ok(all)
     }
 
     /// As [`Self::sealed`], without keeping anything: values are compared by their keyed hash.

@@ -1,6 +1,6 @@
 //! What a deployment would do, as people read it.
 
-use cutover_events::workload::{Access, Policy, Source, Spec};
+use cutover_events::workload::{Access, Process, Source, Spec};
 
 /// How a workload would be replaced, and why so.
 pub(super) fn strategy(spec: &Spec) -> String {
@@ -18,12 +18,30 @@ pub(super) fn strategy(spec: &Spec) -> String {
 
 /// The steps, in their order.
 pub(super) fn steps(spec: &Spec) -> Vec<String> {
-    if cutover_domain::registry::alone(spec) { recreate(&spec.policy) } else { blue_green(spec.replicas, &spec.policy) }
+    let first = (!spec.after.is_empty()).then(|| {
+        let names = spec.after.join(" and ");
+        format!(
+            "wait until {names} can be had, at most {}, unless it is on its way",
+            seconds(spec.policy.gate_timeout_ms)
+        )
+    });
+    let rest = if cutover_domain::registry::alone(spec) { recreate(spec) } else { blue_green(spec) };
+    first.into_iter().chain(rest).collect()
 }
 
-fn recreate(policy: &Policy) -> Vec<String> {
+/// How many containers of which process.
+fn containers(spec: &Spec) -> String {
+    let all = spec.processes.iter().map(|process| process.replicas).sum::<u16>() + spec.replicas;
+    let new = format!("{all} new container{}", if all == 1 { "" } else { "s" });
+    let process = |process: &Process| format!("{} of {}", process.replicas, process.name);
+    let others: Vec<_> = spec.processes.iter().map(process).collect();
+    if others.is_empty() { new } else { format!("{new} ({} of itself, {})", spec.replicas, others.join(", ")) }
+}
+
+fn recreate(spec: &Spec) -> Vec<String> {
+    let policy = &spec.policy;
     vec![
-        "create a new container, not started".into(),
+        format!("create {}, not started", containers(spec)),
         format!("hold new requests, let those to the old one end, at most {}", seconds(policy.drain_ms)),
         format!(
             "stop the old one, at most {}, and remove it: nobody is served from here",
@@ -38,10 +56,11 @@ fn recreate(policy: &Policy) -> Vec<String> {
     ]
 }
 
-fn blue_green(replicas: u16, policy: &Policy) -> Vec<String> {
+fn blue_green(spec: &Spec) -> Vec<String> {
+    let policy = &spec.policy;
     let mut steps = vec![
-        format!("create and start {replicas} new container{}", if replicas == 1 { "" } else { "s" }),
-        format!("wait until ready, at most {}", seconds(policy.gate_timeout_ms)),
+        format!("create and start {}", containers(spec)),
+        format!("wait until all are ready, at most {}", seconds(policy.gate_timeout_ms)),
         "move the route in one step".into(),
         format!("let requests to the old ones end, at most {}", seconds(policy.drain_ms)),
         format!("watch the new ones for {}", seconds(policy.bake_ms)),

@@ -114,6 +114,7 @@ impl From<Error> for Refusal {
         match error {
             Error::Rejected(rejection) => Self::NotAllowed(rejection.to_string()),
             Error::Claimed(claimed) => Self::Conflict(claimed.to_string()),
+            Error::Disorder(disorder) => Self::BadContent(disorder.to_string()),
             Error::Duplicate(_) => Self::Conflict("the idempotency key was used for another wish".into()),
             Error::Log(error @ crate::store::AppendError::NoRoom) => Self::Unavailable(error.to_string()),
             Error::Log(error) => Self::Internal(error.to_string()),

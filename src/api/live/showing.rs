@@ -2,6 +2,7 @@
 
 use cutover_domain::file::Canonical;
 use cutover_domain::workload::{Open, Phase, Teardown, Workload};
+use cutover_events::workload::Spec;
 use cutover_events::{Event, StreamId, UnitId, WorkloadId};
 
 use super::LiveBackend;
@@ -85,11 +86,16 @@ impl LiveBackend {
             routes: spec
                 .map(|spec| spec.routes.iter().map(|r| format!("{}{}", r.host, r.path)).collect())
                 .unwrap_or_default(),
-            replicas: spec.map_or(0, |spec| spec.replicas),
+            replicas: spec.map_or(0, |spec| containers(spec)),
             containers: rows.iter().map(|row| container(&state, row)).collect(),
             deployment,
             queued: state.queue.iter().map(|intent| intent.deployment.to_string()).collect(),
-            waits: super::waiting::waits(&state, &(rows, route), (self.clock.stamp(), self.execution.started_ms)),
+            waits: super::waiting::waits(
+                &state,
+                &(rows, route),
+                &self.execution.behind(&state),
+                (self.clock.stamp(), self.execution.started_ms),
+            ),
             last,
         })
     }
@@ -192,6 +198,7 @@ fn container(state: &Workload, row: &ContainerRow) -> ContainerView {
     ContainerView {
         id: row.id.clone(),
         name: row.name.clone(),
+        process: state.plan_with(row.unit).map(|plan| plan.part(row.unit).process.to_owned()).unwrap_or_default(),
         role,
         unit: row.unit.to_string(),
         release: slot.unwrap_or_default(),
@@ -224,6 +231,11 @@ fn slot_deployment(state: &Workload, unit: UnitId) -> String {
     of_slot.or_else(|| state.open.as_ref().map(Open::id)).map(|id| id.to_string()).unwrap_or_default()
 }
 
+/// Containers of one release: of the workload itself and of its processes.
+fn containers(spec: &Spec) -> u16 {
+    spec.processes.iter().map(|process| process.replicas).sum::<u16>().saturating_add(spec.replicas)
+}
+
 fn role_word(role: Role) -> &'static str {
     match role {
         Role::Active => "active",
@@ -251,10 +263,15 @@ fn state_word(state: &Workload, (rows, route): &Rows) -> WorkloadState {
         };
     };
     let runs = |unit: &&UnitId| rows.iter().any(|row| row.unit == **unit && row.phase == "running");
-    let routed = |unit: &&UnitId| route.as_ref().is_none_or(|route| route.targets.contains(unit));
+    let led_to = |unit: &UnitId| route.as_ref().is_none_or(|route| route.targets.contains(unit));
+    let routed = |unit: &&UnitId| !slot.routed().contains(unit) || led_to(unit);
+    if slot.routed().iter().any(|unit| runs(&unit)) && !slot.routed().iter().any(|unit| runs(&unit) && led_to(unit)) {
+        return WorkloadState::Unready;
+    }
+    if !slot.routed().iter().any(|unit| runs(&unit)) {
+        return WorkloadState::Down;
+    }
     match slot.units.iter().filter(|unit| runs(unit) && routed(unit)).count() {
-        0 if slot.units.iter().any(|unit| runs(&unit)) => WorkloadState::Unready,
-        0 => WorkloadState::Down,
         some if some < slot.units.len() => WorkloadState::Degraded,
         _ => WorkloadState::Running,
     }

@@ -1,6 +1,6 @@
 //! What of a workload waits for what, and until when: from the fold and the newest look, for people to read.
 
-use cutover_domain::observed::{Mark, Now};
+use cutover_domain::observed::{Behind, Mark, Now};
 use cutover_domain::retry::heal_delay;
 use cutover_domain::workload::{Open, Phase, Workload};
 use cutover_events::Stamp;
@@ -10,12 +10,18 @@ use crate::api::time::rfc3339;
 use crate::api::told::wish;
 use crate::api::told::words::count;
 use crate::api::views::{WaitKind, WaitView};
-use crate::projections::{Rows, World};
+use crate::projections::{ContainerRow, Rows, World};
 
-/// Everything that waits, what needs a person first; `at` is now and when the engine began to look.
-pub(super) fn waits(state: &Workload, seen: &Rows, at: (Stamp, u64)) -> Vec<WaitView> {
-    let look =
-        Look { state, seen, at: at.0, now: Now { boot: at.0.boot, mono_ms: at.0.mono_ms, engine_start_ms: at.1 } };
+/// Everything that waits, what needs a person first; `behind` is what the open deployment comes after and is not ready,
+/// `at` is now and when the engine began to look.
+pub(super) fn waits(state: &Workload, seen: &Rows, behind: &[Behind], at: (Stamp, u64)) -> Vec<WaitView> {
+    let look = Look {
+        state,
+        seen,
+        behind,
+        at: at.0,
+        now: Now { boot: at.0.boot, mono_ms: at.0.mono_ms, engine_start_ms: at.1 },
+    };
     let mut found = Vec::new();
     if let Some(open) = &state.open {
         look.open(open, &mut found);
@@ -30,6 +36,7 @@ pub(super) fn waits(state: &Workload, seen: &Rows, at: (Stamp, u64)) -> Vec<Wait
 struct Look<'a> {
     state: &'a Workload,
     seen: &'a Rows,
+    behind: &'a [Behind],
     at: Stamp,
     now: Now,
 }
@@ -84,6 +91,20 @@ impl Look<'_> {
         let at = open.recorded.min(all.saturating_sub(1));
         let Some(planned) = plan.steps.get(at) else { return wait(WaitKind::Step, "begins".into()) };
         let number = at + 1;
+        if let Some(stranger) = self.stranger(planned.step) {
+            let hint = format!("when nobody needs it: docker rm -f {stranger}");
+            let text = format!("the container {stranger} is in the way, and the log does not know it");
+            return WaitView { hint, ..wait(WaitKind::Person, text) };
+        }
+        if planned.step == Step::Await && !self.behind.is_empty() {
+            let names: Vec<&str> = self.behind.iter().map(|one| &*one.name).collect();
+            let comes = self.behind.iter().any(|one| one.coming);
+            return WaitView {
+                until: self.until(open.step_since, planned.timeout_ms).filter(|_| !comes),
+                then: if comes { String::new() } else { "it fails and nothing changes".into() },
+                ..wait(WaitKind::Gate, format!("waits for {} (step {number} of {all})", names.join(" and ")))
+            };
+        }
         if planned.step != Step::Gate {
             return wait(WaitKind::Step, format!("{} (step {number} of {all})", doing(planned.step)));
         }
@@ -99,6 +120,12 @@ impl Look<'_> {
             then: then.into(),
             ..wait(WaitKind::Gate, format!("{gated} ready (step {number} of {all})"))
         }
+    }
+
+    /// What nothing may start beside, and is not touched because the log does not know it.
+    fn stranger(&self, step: Step) -> Option<&str> {
+        let unknown = |row: &&ContainerRow| !self.state.knows(row.unit);
+        self.seen.0.iter().filter(|_| step == Step::Clear).find(unknown).map(|row| row.name.as_str())
     }
 
     fn settling(
@@ -214,6 +241,7 @@ fn doing(step: Step) -> &'static str {
         Step::Swap => "is about to move the route",
         Step::Settle => "is watched",
         Step::Clear => "waits until the old container is gone",
+        Step::Await => "waits for what it comes after",
     }
 }
 
@@ -257,6 +285,8 @@ mod tests {
             routes: Vec::new(),
             health: None,
             policy: Policy { gate_timeout_ms: 60_000, drain_ms: 10_000, bake_ms: 20_000, ..Policy::default() },
+            processes: Vec::new(),
+            after: Vec::new(),
             steps: [Step::Create(unit), Step::Gate, Step::Swap].map(step).to_vec(),
         };
         let begun = Open::begun(intent(1, Wish::Restart), 1, mark(90_000));
@@ -265,7 +295,7 @@ mod tests {
     }
 
     fn told(state: &Workload) -> Vec<(WaitKind, String, Option<String>)> {
-        let waits = waits(state, &Rows::default(), (at(), 50_000));
+        let waits = waits(state, &Rows::default(), &[], (at(), 50_000));
         waits.into_iter().map(|wait| (wait.kind, wait.text, wait.until)).collect()
     }
 
@@ -276,6 +306,19 @@ mod tests {
         assert_eq!(told(&open(Phase::Preparing, 1)), [(WaitKind::Gate, text, until)]);
         let text = "restart: creates its containers (step 1 of 3)".to_owned();
         assert_eq!(told(&open(Phase::Preparing, 0)), [(WaitKind::Step, text, None)]);
+    }
+
+    #[test]
+    fn what_comes_after_others_names_them_and_has_a_deadline_unless_they_come() {
+        let mut state = open(Phase::Preparing, 0);
+        if let Some(plan) = state.open.as_mut().and_then(|open| open.plan.as_mut()) {
+            Arc::make_mut(plan).steps[0].step = Step::Await;
+        }
+        let behind = |coming| [Behind { name: "shop/db".into(), coming }];
+        let told = |coming| waits(&state, &Rows::default(), &behind(coming), (at(), 50_000)).remove(0);
+        assert_eq!(told(true).text, "restart: waits for shop/db (step 1 of 3)");
+        assert_eq!(told(true).until, None);
+        assert_eq!(told(false).until.as_deref(), Some("2026-01-31T12:00:55.000Z"));
     }
 
     #[test]
@@ -305,7 +348,7 @@ mod tests {
         if let Some(open) = &mut state.open {
             open.parked = true;
         }
-        let wait = waits(&state, &Rows::default(), (at(), 0)).remove(0);
+        let wait = waits(&state, &Rows::default(), &[], (at(), 0)).remove(0);
         assert_eq!(wait.kind, WaitKind::Person);
         assert!(
             wait.hint.contains("cutover resume dep_") && wait.hint.contains("cutover cancel dep_"),

@@ -91,6 +91,7 @@ pub(super) fn step(step: Step) -> String {
         Step::Swap => "swapped".into(),
         Step::Settle => "drained and watched".into(),
         Step::Clear => "nothing else of it is left".into(),
+        Step::Await => "what it comes after is ready".into(),
     }
 }
 
@@ -100,8 +101,8 @@ pub(super) fn failed(step: Step, why: &str) -> String {
         Step::Retire(unit) => format!("{unit} could not be set aside: {why}"),
         Step::Create(unit) => format!("{unit} could not be created: {why}"),
         Step::Start(unit) => format!("{unit} did not start: {why}"),
-        // The reason of a gate begins with "not ready within".
-        Step::Gate => why.to_owned(),
+        // The reason of a gate begins with "not ready within", that of the other with "waits for".
+        Step::Gate | Step::Await => why.to_owned(),
         Step::Keep => format!("the restart policy could not be set: {why}"),
         Step::Swap => format!("the route did not move: {why}"),
         Step::Settle => format!("failed while it was watched: {why}"),

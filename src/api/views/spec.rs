@@ -53,6 +53,32 @@ pub struct WorkloadBody {
     /// Times and counts.
     #[serde(default)]
     pub policy: PolicyView,
+    /// Other commands of the same release, by name. They are gated and replaced together with the workload, which is its
+    /// own first process; no route and no name leads to them.
+    #[serde(default)]
+    pub processes: BTreeMap<String, ProcessView>,
+    /// Names of workloads of the same project that must be ready before a deployment of this one starts anything.
+    #[serde(default)]
+    #[schema(example = json!(["db"]))]
+    pub after: Vec<String>,
+}
+
+/// Another command of the same release.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessView {
+    /// Replaces the command of the image.
+    #[schema(example = json!(["work"]))]
+    pub command: Vec<String>,
+    /// Its containers of one release; 1 when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replicas: Option<i64>,
+    /// What each of its containers may use.
+    #[serde(default)]
+    pub limits: LimitsView,
+    /// How readiness is probed; without it the liveness window counts.
+    #[serde(default)]
+    pub health: Option<HealthView>,
 }
 
 /// Where a workload comes from.

@@ -65,7 +65,7 @@ pub struct WorkloadView {
     pub generation: u64,
     /// `host/path` of every route.
     pub routes: Vec<String>,
-    /// Replicas wished.
+    /// Containers of one release, as wished: of the workload itself and of its processes.
     pub replicas: u16,
     /// Every container of ours that carries its id.
     pub containers: Vec<ContainerView>,
@@ -153,6 +153,9 @@ pub struct ContainerView {
     pub id: String,
     /// Its name on Docker.
     pub name: String,
+    /// Its process; none for the workload itself.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub process: String,
     /// What it is for.
     pub role: Role,
     /// The unit.

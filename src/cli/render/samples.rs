@@ -85,6 +85,8 @@ fn plan() -> Plan {
         steps: [Step::Create(UNIT), Step::Start(UNIT), Step::Gate, Step::Keep, Step::Swap, Step::Settle]
             .map(step)
             .to_vec(),
+        processes: Vec::new(),
+        after: Vec::new(),
     }
 }
 

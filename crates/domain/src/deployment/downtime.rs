@@ -14,6 +14,7 @@ use super::gate::{reason, serves};
 use super::lists::add;
 use super::next::{Decision, Next};
 use crate::observed::{Class, Effect, Seen, Targets};
+use crate::protocol::{Rule, on};
 use crate::retry;
 use crate::workload::Phase;
 
@@ -64,7 +65,7 @@ impl Look<'_> {
             return Ok(Some(self.open_downtime(plan, index)));
         }
         let other = |seen: &Seen| plan.unit(seen.unit).is_none();
-        if self.observed.containers.iter().any(other) {
+        if on(Rule::Clear) && self.observed.containers.iter().any(other) {
             return Ok(Some(Next::Wait(None)));
         }
         let news = self.open.recorded <= index;
@@ -90,7 +91,8 @@ impl Look<'_> {
 
     /// After a failure: what was is restored, once; a restore that fails too ends the deployment.
     pub(super) fn after_failure(self, plan: &Plan, why: &Arc<Reason>) -> Next {
-        if self.open.restores.is_some() || self.open.was.is_none() {
+        let again = self.open.restores.is_some() && on(Rule::OneRestore);
+        if again || self.open.was.is_none() {
             return self.end_down(plan, why);
         }
         self.restore(plan, why)

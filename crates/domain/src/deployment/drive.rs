@@ -9,7 +9,7 @@ use cutover_events::deployment::{
 };
 use cutover_events::plan::{Plan, Step};
 
-use super::gate::{broken, failing, fresh, not_ready, ready, reason, serves};
+use super::gate::{behind, broken, failing, fresh, named, not_ready, ready, reason, serves};
 use super::lists;
 use super::next::{Decision, Next};
 use crate::observed::{Class, Effect, Mark, Now, Observed, Phase as Doing, Restart, Seen, Targets, Trouble};
@@ -126,6 +126,7 @@ impl Look<'_> {
                 Step::Create(unit) => self.create(plan, unit, index),
                 Step::Start(unit) => self.start(plan, unit),
                 Step::Clear => self.clear(plan, index),
+                Step::Await => self.others(plan, index),
                 Step::Gate => self.gate(plan, index),
                 Step::Keep => self.keep(plan),
                 Step::Swap => Ok(Some(self.pivot(plan, index))),
@@ -166,6 +167,28 @@ impl Look<'_> {
         }
     }
 
+    /// Those that it comes after are ready, once: what becomes of them later is theirs. While a deployment of one of them
+    /// is under way, no deadline passes.
+    fn others(self, plan: &Plan, index: usize) -> Stepped {
+        if index < self.open.recorded {
+            return Ok(None);
+        }
+        let others = &self.observed.behind;
+        if others.is_empty() {
+            return Ok(Some(Next::Append(self.done_until(plan, index + 1))));
+        }
+        let wait_ms = plan.steps.get(index).map_or(plan.policy.gate_timeout_ms, |planned| planned.timeout_ms);
+        let deadline = self.now.deadline(self.open.step_since, wait_ms);
+        let deadline = deadline.max(self.now.engine_start_ms.saturating_add(FIRST_PROBES_MS));
+        if others.iter().any(|one| one.coming) {
+            return Ok(Some(Next::Wait(None)));
+        }
+        if self.now.mono_ms >= deadline {
+            return Err((None, behind(others, wait_ms)));
+        }
+        Ok(Some(Next::Wait(Some(deadline))))
+    }
+
     fn gate(self, plan: &Plan, index: usize) -> Stepped {
         let mut green = fresh(plan);
         if let Some((unit, why)) = fresh(plan).find_map(|unit| Some((*unit, broken(plan, self.observed, *unit)?))) {
@@ -194,7 +217,7 @@ impl Look<'_> {
     }
 
     fn pivot(self, plan: &Plan, index: usize) -> Next {
-        let shown = self.observed.router.as_ref().is_some_and(|router| same(&router.targets, &plan.slot));
+        let shown = self.observed.router.as_ref().is_some_and(|router| same(&router.targets, plan.routed()));
         if !on(Rule::SwapEv) && !shown {
             let to = if plan.slot.is_empty() { Targets::Nothing } else { Targets::Green };
             return self.attempt(Effect::Put { to, generation: self.state.generation + 1 });
@@ -205,7 +228,7 @@ impl Look<'_> {
                 deployment: self.open.id(),
                 generation: self.state.generation + 1,
                 from: self.state.routed.units.to_vec(),
-                to: plan.slot.clone(),
+                to: plan.routed().to_vec(),
             }
             .into(),
         );
@@ -239,6 +262,7 @@ impl Look<'_> {
         if let Some(next) = self.capture(unit) {
             return next;
         }
+        let why = named(self.open.plan.as_deref(), unit, why);
         self.fail(Some(StepFailed { deployment: self.open.id(), index: index as u16, step, reason: why.clone() }), why)
     }
 
@@ -263,8 +287,8 @@ impl Look<'_> {
         let to = if plan.slot.is_empty() { Targets::Nothing } else { Targets::Green };
         let put = Effect::Put { to, generation };
         if router.generation >= generation || !on(Rule::SwappedAfter) {
-            return match same(&router.targets, &plan.slot) || !on(Rule::SwappedAfter) {
-                true => self.swapped(plan.slot.clone(), generation),
+            return match same(&router.targets, plan.routed()) || !on(Rule::SwappedAfter) {
+                true => self.swapped(plan.routed().to_vec(), generation),
                 false => self.refused(reason(ReasonKind::NotReady, "the router has moved on".into())),
             };
         }
@@ -299,7 +323,7 @@ impl Look<'_> {
     fn fence(self, plan: &Arc<Plan>, generation: u64, (why, toward): (&Reason, Toward)) -> Next {
         let Some(router) = &self.observed.router else { return Next::Wait(None) };
         let fence = Effect::Fence { generation };
-        let skipped = !on(Rule::FenceAlways) && !same(&router.targets, &plan.slot);
+        let skipped = !on(Rule::FenceAlways) && !same(&router.targets, plan.routed());
         if router.generation < generation && !skipped {
             return match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == fence) {
                 Some(trouble) if trouble.class == Class::Permanent && self.is_news(trouble) => self.park(trouble),
@@ -307,7 +331,7 @@ impl Look<'_> {
             };
         }
         match toward {
-            Toward::Green if same(&router.targets, &plan.slot) => self.swapped(plan.slot.clone(), generation),
+            Toward::Green if same(&router.targets, plan.routed()) => self.swapped(plan.routed().to_vec(), generation),
             Toward::Green if plan.slot.is_empty() => self.pivot_again(),
             Toward::Green if plan.has(Step::Clear) => self.gate_again(plan, why),
             Toward::Green => self.fail_captured(why.clone()),
@@ -378,7 +402,7 @@ impl Look<'_> {
     /// The router has forgotten the route to green: what is ready of it is routed again.
     fn route_again(self, plan: &Plan) -> Next {
         let is_ready = |unit: &UnitId| self.observed.seen(*unit).is_some_and(|seen| ready(plan, seen));
-        let to: Vec<_> = plan.slot.iter().copied().filter(is_ready).collect();
+        let to: Vec<_> = plan.routed().iter().copied().filter(is_ready).collect();
         let generation = self.state.routed.generation;
         match () {
             () if plan.slot.is_empty() => self.attempt(Effect::Put { to: Targets::Nothing, generation }),
@@ -394,11 +418,11 @@ impl Look<'_> {
         let failures: Vec<_> =
             fresh(plan).filter_map(|unit| Some((*unit, failing(plan, self.observed, *unit)?))).collect();
         let (unit, why) = failures.first()?;
-        let blue: Vec<_> = self.state.active.as_ref().map(|slot| slot.units.to_vec()).unwrap_or_default();
+        let blue: Vec<_> = self.state.active.as_ref().map(|slot| slot.routed().to_vec()).unwrap_or_default();
         let alive: Vec<_> = blue.into_iter().filter(|unit| self.takes_over(plan, *unit)).collect();
         let is_ready = |unit: &UnitId| self.observed.seen(*unit).is_some_and(|seen| ready(plan, seen));
         let stays = |unit: &UnitId| serves(self.observed, *unit) && (routed.contains(unit) || is_ready(unit));
-        if alive.is_empty() && plan.slot.iter().any(stays) {
+        if alive.is_empty() && plan.routed().iter().any(stays) {
             return None;
         }
         if let Some(next) = self.capture(Some(*unit)) {
@@ -408,7 +432,7 @@ impl Look<'_> {
             deployment: self.open.id(),
             generation: self.state.generation + 1,
             to: alive,
-            reason: why.clone(),
+            reason: named(Some(plan), Some(*unit), why.clone()),
         }))
     }
 

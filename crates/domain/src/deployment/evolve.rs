@@ -30,7 +30,17 @@ type Evolved = Result<(), CorruptLog>;
 /// # Errors
 /// The event cannot have happened in this state.
 pub fn evolve(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
+    let (leaving, generation) = (state.removal.len(), state.generation);
     state.version += 1;
+    happened(state, event, at)?;
+    if state.removal.len() > leaving {
+        state.generation = state.generation.max(generation + 1);
+        state.sealed = state.generation;
+    }
+    Ok(())
+}
+
+fn happened(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
     match event {
         Event::IntentQueued(e) => queued(state, e),
         Event::IntentSuperseded(e) => {
@@ -262,10 +272,11 @@ fn commit(state: &mut Workload, event: &Event, (id, generation): (DeploymentId, 
 }
 
 fn swapped(state: &mut Workload, event: &Event, e: &Swapped, at: Mark) -> Evolved {
-    if e.generation != state.generation {
-        return corrupt(event, format!("has generation {}, but {} was committed", e.generation, state.generation));
+    let committed = state.open.as_ref().and_then(Open::committed);
+    if committed != Some(e.generation) {
+        return corrupt(event, format!("has generation {}, but {committed:?} was committed", e.generation));
     }
-    state.routed = Routed { generation: state.generation, units: e.to.as_slice().into() };
+    state.routed = Routed { generation: e.generation, units: e.to.as_slice().into() };
     on_open(state, event, e.deployment, |open| match open.phase {
         Phase::RoutingBack(..) | Phase::Fencing(_, _, Toward::Blue) => (),
         Phase::Preparing

@@ -4,23 +4,24 @@ use cutover_events::UnitId;
 use cutover_events::deployment::{Reason, ReasonKind};
 use cutover_events::plan::Plan;
 
-use crate::observed::{Answer, ImageHealth, Observed, Phase, Seen};
+use crate::observed::{Answer, Behind, ImageHealth, Observed, Phase, Seen};
 
 /// Failed probes in a row after which green counts as failed while it is watched (design §4).
 const FAILED_PROBES: u8 = 3;
 
-/// Whether a container is ready by the rules of its plan: HTTP readiness when a health check is configured, otherwise
-/// up for the liveness window, the image's own check healthy, and a routed port that accepts connections.
+/// Whether a container is ready by the rules of its process: HTTP readiness when a health check is configured,
+/// otherwise up for the liveness window, the image's own check healthy, and a routed port that accepts connections.
 #[must_use]
 pub fn ready(plan: &Plan, seen: &Seen) -> bool {
     if seen.phase != Phase::Running {
         return false;
     }
-    if plan.health.is_some() {
+    let part = plan.part(seen.unit);
+    if part.health.is_some() {
         return seen.probe.answer == Answer::Passed;
     }
     let healthy = matches!(seen.health, ImageHealth::None | ImageHealth::Healthy);
-    let reachable = plan.template.port.is_none() || seen.probe.answer == Answer::Passed;
+    let reachable = part.port.is_none() || seen.probe.answer == Answer::Passed;
     seen.up_ms >= plan.policy.liveness_ms && healthy && reachable
 }
 
@@ -72,6 +73,20 @@ pub(super) fn failing(plan: &Plan, observed: &Observed, unit: UnitId) -> Option<
 pub(super) fn not_ready(observed: &Observed, unit: UnitId, waited: u64) -> Reason {
     let why = observed.seen(unit).map_or_else(|| "it is gone".into(), told);
     reason(ReasonKind::NotReady, format!("not ready within {} s: {why}", waited.div_ceil(1000)))
+}
+
+/// A reason that is about one container, with the name of its process when it is not the workload itself.
+pub(super) fn named(plan: Option<&Plan>, unit: Option<UnitId>, why: Reason) -> Reason {
+    let process = plan.zip(unit).map_or("", |(plan, unit)| plan.part(unit).process);
+    if process.is_empty() { why } else { reason(why.kind, format!("{process}: {}", why.text)) }
+}
+
+/// The failure to wait for others any longer.
+pub(super) fn behind(behind: &[Behind], waited: u64) -> Reason {
+    let names: Vec<&str> = behind.iter().map(|one| &*one.name).collect();
+    let (names, are) = (names.join(" and "), if behind.len() == 1 { "is" } else { "are" });
+    let text = format!("waits for {names}, which {are} not ready; nothing was started for {} s", waited.div_ceil(1000));
+    reason(ReasonKind::NotReady, text)
 }
 
 fn exited(seen: &Seen) -> Reason {

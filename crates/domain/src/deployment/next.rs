@@ -121,7 +121,7 @@ pub fn probed(state: &Workload, observed: &Observed) -> Vec<UnitId> {
     let plan = state.open.as_ref().filter(|open| gated(open)).and_then(|open| open.plan.as_ref());
     let plan = plan.filter(|plan| plan.steps.iter().any(|step| step.step == Step::Gate));
     let green = plan.map_or(&[][..], |plan| &plan.slot);
-    let astray = state.active.as_ref().filter(|_| tend::astray(state, observed)).map_or(&[][..], |slot| &slot.units);
+    let astray = state.active.as_ref().filter(|_| tend::astray(state, observed)).map_or(&[][..], |slot| slot.routed());
     let kept = astray.iter().filter(|unit| !green.contains(unit));
     green.iter().chain(kept).copied().collect()
 }
@@ -132,7 +132,7 @@ pub fn targets(state: &Workload, to: Targets) -> &[UnitId] {
     let open = state.open.as_ref();
     match (to, open.map(|open| &open.phase)) {
         (Targets::Nothing | Targets::Held, _) => &[],
-        (Targets::Green, _) => open.and_then(|open| open.plan.as_ref()).map_or(&[], |plan| &plan.slot),
+        (Targets::Green, _) => open.and_then(|open| open.plan.as_ref()).map_or(&[], |plan| plan.routed()),
         (Targets::Blue, Some(Phase::RoutingBack(_, _, to))) => to,
         (Targets::Blue, _) => &[],
         (Targets::Active, _) => &state.routed.units,

@@ -9,7 +9,7 @@ use super::next::{Decision, Next};
 use crate::observed::{Effect, Now, Observed, Phase as Doing, Restart, Seen, Targets};
 use crate::protocol::{Rule, on};
 use crate::retry;
-use crate::workload::{Open, Workload};
+use crate::workload::{Open, Phase, Workload};
 
 /// How long a container may be seen not running before it counts as dead, ms: Docker restarts a container whose policy
 /// asks for it within 100 ms, 200 ms, 400 ms …; past this it is worth a successor.
@@ -17,11 +17,17 @@ const DEAD_AFTER_MS: u64 = 3_000;
 
 /// The removal list and the sweep, which share one guard: not routed, no connections.
 pub(super) fn remove(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
+    let sealed = !on(Rule::Seal) || observed.router.as_ref().is_some_and(|router| router.generation >= state.sealed);
     for unit in state.removal.iter().filter(|unit| !state.open.as_ref().is_some_and(|open| open.spares(**unit))) {
         match observed.seen(*unit) {
             None => return Some(Next::append(UnitRemoved { unit: *unit })),
             Some(seen) if !on(Rule::RemovedAfter) && seen.phase == Doing::Removing => {
                 return Some(Next::append(UnitRemoved { unit: *unit }));
+            }
+            Some(_) if !sealed => {
+                if let Some(next) = seal(state, observed, now) {
+                    return Some(next);
+                }
             }
             Some(seen) if may_go(seen, observed) && !waits(Effect::Remove(*unit, seen.id), observed, now) => {
                 return Some(Next::Do(Effect::Remove(*unit, seen.id)));
@@ -35,6 +41,22 @@ pub(super) fn remove(state: &Workload, observed: &Observed, now: &Now) -> Option
         return None;
     }
     Some(Next::append(DriftSeen { unit: orphan.unit, drift: Drift::Orphan }))
+}
+
+/// The router takes the generation of the commit that put something on the list. Past a pivot, what is committed is
+/// written first: a router that has forgotten its table would otherwise no longer be seen to be behind.
+fn seal(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
+    let fence = Effect::Fence { generation: state.sealed };
+    let taken = observed.router.as_ref()?.generation;
+    let free = match state.open.as_ref().map(|open| &open.phase) {
+        None | Some(Phase::Preparing) => true,
+        Some(Phase::Down) => taken >= state.routed.generation,
+        Some(Phase::Fencing(generation, ..)) => taken >= *generation,
+        Some(
+            Phase::Opened(_) | Phase::Unrouted | Phase::Committed(_) | Phase::RoutingBack(..) | Phase::Swapped { .. },
+        ) => false,
+    };
+    (free && !waits(fence, observed, now)).then_some(Next::Do(fence))
 }
 
 fn may_go(seen: &Seen, observed: &Observed) -> bool {
@@ -106,12 +128,12 @@ fn heal(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
     Some(Next::Decide(Decision::Heal(unit, drift)))
 }
 
-/// The units of the active slot that the route should lead to and does not, or leads to anything else.
+/// Whether the route leads to anything else than the units of the active slot that run and that it should lead to.
 pub(super) fn astray(state: &Workload, observed: &Observed) -> bool {
     let (Some(slot), Some(router)) = (&state.active, &observed.router) else { return false };
     let before_pivot = state.open.as_ref().is_none_or(Open::before_pivot);
-    let missing = slot.units.iter().any(|unit| serves(observed, *unit) && !router.targets.contains(unit));
-    let foreign = router.targets.iter().any(|unit| !slot.units.contains(unit));
+    let missing = slot.routed().iter().any(|unit| serves(observed, *unit) && !router.targets.contains(unit));
+    let foreign = router.targets.iter().any(|unit| !slot.routed().contains(unit));
     before_pivot && (missing || foreign || router.generation < state.routed.generation)
 }
 
@@ -126,7 +148,7 @@ fn reassert(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
     let routed = |unit: &UnitId| router.targets.contains(unit) && serves(observed, *unit);
     let is_ready = |unit: &UnitId| observed.seen(*unit).is_some_and(|seen| ready(&slot.plan, seen));
     let wanted = |unit: &UnitId| routed(unit) || is_ready(unit) || !on(Rule::HealFirst);
-    let to: Vec<_> = slot.units.iter().copied().filter(wanted).collect();
+    let to: Vec<_> = slot.routed().iter().copied().filter(wanted).collect();
     let better = behind || router.targets.len() != to.len() || to.iter().any(|unit| !router.targets.contains(unit));
     if (on(Rule::HealFirst) && !to.iter().any(is_ready)) || !better {
         return None;

@@ -9,7 +9,7 @@ use cutover_events::workload::{
 use serde::{Deserialize, Serialize};
 
 use super::strict::Fault;
-use super::{DEFAULT_PROJECT, Declared, check, health, image, limits, policy, ports};
+use super::{DEFAULT_PROJECT, Declared, after, check, health, image, limits, policy, ports, processes};
 use super::{routes, triggers, volumes, whole, workload};
 
 /// One workload. A key that is missing has its default; an unknown one is an error.
@@ -56,6 +56,29 @@ pub struct Canonical {
     /// Times and counts.
     #[serde(default)]
     pub policy: CanonicalPolicy,
+    /// Other commands of the same release, by name.
+    #[serde(default)]
+    pub processes: BTreeMap<String, CanonicalProcess>,
+    /// Names of workloads of the same project that must be ready first.
+    #[serde(default)]
+    pub after: Vec<String>,
+}
+
+/// Another command of the same release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanonicalProcess {
+    /// Replaces the command of the image.
+    pub command: Vec<String>,
+    /// Its containers of one release.
+    #[serde(default = "default_replicas")]
+    pub replicas: i64,
+    /// What each of its containers may use.
+    #[serde(default)]
+    pub limits: CanonicalLimits,
+    /// How readiness is probed.
+    #[serde(default)]
+    pub health: Option<CanonicalHealth>,
 }
 
 /// Where a workload comes from.
@@ -310,17 +333,21 @@ impl Canonical {
             command: spec.command.clone(),
             volumes: spec.mounts.iter().map(CanonicalVolume::from).collect(),
             ports: spec.ports.iter().map(CanonicalPort::from).collect(),
-            limits: CanonicalLimits {
-                memory_bytes: spec.limits.memory_bytes,
-                cpu_milli: spec.limits.cpu_milli.map(u64::from),
-                pids: spec.limits.pids,
-            },
+            limits: CanonicalLimits::from(spec.limits),
             hardening: name_of(workload::HARDENINGS, spec.hardening),
             health: spec.health.as_ref().map(CanonicalHealth::from),
             replicas: spec.replicas.into(),
             triggers: spec.triggers.iter().map(CanonicalTrigger::from).collect(),
             policy: CanonicalPolicy::from(&spec.policy),
+            processes: spec.processes.iter().map(|one| (one.name.clone(), CanonicalProcess::from(one))).collect(),
+            after: spec.after.clone(),
         }
+    }
+}
+
+impl From<Limits> for CanonicalLimits {
+    fn from(limits: Limits) -> Self {
+        Self { memory_bytes: limits.memory_bytes, cpu_milli: limits.cpu_milli.map(u64::from), pids: limits.pids }
     }
 }
 
@@ -392,7 +419,7 @@ impl From<&Policy> for CanonicalPolicy {
 }
 
 /// Turns "what is wrong" into a fault of a key.
-fn of_key<'a>(key: &'a str) -> impl Fn(String) -> Fault + 'a {
+pub(super) fn of_key<'a>(key: &'a str) -> impl Fn(String) -> Fault + 'a {
     move |text| Fault::new(key, text)
 }
 
@@ -415,6 +442,8 @@ impl TryFrom<Canonical> for Declared {
             replicas: replicas(given.replicas)?,
             triggers: triggers_of(given.triggers)?,
             policy: policy_of(&given.policy)?,
+            processes: processes::judged(given.processes, &name)?,
+            after: after::judged(&given.after, &name)?,
         };
         let env = given.env.into_iter().map(variable).collect::<Result<_, _>>()?;
         whole::check(&spec, &env)?;
@@ -482,7 +511,7 @@ fn ports_of(given: Vec<CanonicalPort>) -> Result<Vec<PublishedPort>, Fault> {
     Ok(out)
 }
 
-fn command(given: Vec<String>) -> Result<Vec<String>, Fault> {
+pub(super) fn command(given: Vec<String>) -> Result<Vec<String>, Fault> {
     let count = given.len();
     if count == 0 || count > workload::MAX_ARGUMENTS {
         return Err(Fault::new("command", format!("{count} arguments; allowed is 1 to {}", workload::MAX_ARGUMENTS)));
@@ -490,7 +519,7 @@ fn command(given: Vec<String>) -> Result<Vec<String>, Fault> {
     given.iter().map(|argument| check::value(argument).map_err(of_key("command"))).collect()
 }
 
-fn limits_of(given: CanonicalLimits) -> Result<Limits, Fault> {
+pub(super) fn limits_of(given: CanonicalLimits) -> Result<Limits, Fault> {
     Ok(Limits {
         memory_bytes: given.memory_bytes.map(limits::memory).transpose().map_err(of_key("limits.memory_bytes"))?,
         cpu_milli: given.cpu_milli.map(limits::cpu).transpose().map_err(of_key("limits.cpu_milli"))?,
@@ -498,7 +527,7 @@ fn limits_of(given: CanonicalLimits) -> Result<Limits, Fault> {
     })
 }
 
-fn health_of(given: CanonicalHealth) -> Result<Health, Fault> {
+pub(super) fn health_of(given: CanonicalHealth) -> Result<Health, Fault> {
     let check = match given.check {
         CanonicalCheck::Tcp => Check::Tcp,
         CanonicalCheck::Http { path, host, low, high } => {
@@ -521,7 +550,7 @@ fn health_of(given: CanonicalHealth) -> Result<Health, Fault> {
     })
 }
 
-fn replicas(given: i64) -> Result<u16, Fault> {
+pub(super) fn replicas(given: i64) -> Result<u16, Fault> {
     let good = (1..=workload::MAX_REPLICAS).contains(&given).then(|| u16::try_from(given).ok()).flatten();
     good.ok_or_else(|| {
         Fault::new("replicas", format!("{given} is out of range; allowed is 1 to {}", workload::MAX_REPLICAS))

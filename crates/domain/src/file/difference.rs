@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use cutover_events::workload::{Check, Health, Limits, Policy, Route, Source, Spec, Trigger};
+use cutover_events::workload::{Check, Health, Limits, Policy, Process, Route, Source, Spec, Trigger};
 
 use super::quantity::{show_bytes, show_duration};
 use super::{policy, ports, volumes};
@@ -82,6 +82,12 @@ pub fn show(spec: &Spec) -> Vec<(String, String)> {
         put(&format!("trigger {}", index + 1), trigger_text(trigger));
     }
     times(&spec.policy, &mut put);
+    for process in &spec.processes {
+        put(&format!("process {}", process.name), process_text(process));
+    }
+    if !spec.after.is_empty() {
+        put("after", spec.after.join(", "));
+    }
     out
 }
 
@@ -117,6 +123,13 @@ fn health_text(health: &Health) -> String {
     };
     let (interval, timeout) = (show_duration(health.interval_ms.into()), show_duration(health.timeout_ms.into()));
     format!("{check}, every {interval}, timeout {timeout}")
+}
+
+fn process_text(process: &Process) -> String {
+    let mut parts = vec![format!("{:?}", process.command), format!("replicas {}", process.replicas)];
+    limits(process.limits, &mut |key, value| parts.push(format!("{key} {value}")));
+    parts.extend(process.health.as_ref().map(|health| format!("health {}", health_text(health))));
+    parts.join(", ")
 }
 
 fn trigger_text(trigger: &Trigger) -> String {

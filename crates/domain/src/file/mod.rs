@@ -3,6 +3,7 @@
 //! [`read`] parses a file; [`Canonical`] is the JSON form; [`difference`] tells two specs apart for people. [`check`]
 //! holds what one value may be, [`whole`] what values may be together, so that both forms mean the same.
 
+mod after;
 mod canonical;
 pub mod check;
 mod difference;
@@ -11,6 +12,7 @@ mod image;
 mod limits;
 mod policy;
 mod ports;
+mod processes;
 pub mod quantity;
 mod routes;
 pub mod strict;
@@ -26,7 +28,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use cutover_events::workload::{Claim, Spec};
 
 pub use canonical::{Canonical, CanonicalHealth, CanonicalImage, CanonicalLimits, CanonicalPolicy, CanonicalRoute};
-pub use canonical::{CanonicalCheck, CanonicalPort, CanonicalSource, CanonicalTrigger, CanonicalVolume};
+pub use canonical::{
+    CanonicalCheck, CanonicalPort, CanonicalProcess, CanonicalSource, CanonicalTrigger, CanonicalVolume,
+};
 pub use difference::{difference, show};
 pub use strict::{BadFile, Fault};
 use strict::{Section, Words};
@@ -101,6 +105,7 @@ fn workloads(top: &Section<'_>) -> Result<Vec<Declared>, Fault> {
         return Err(workloads
             .key_fault(format!("{} workloads; at most {MAX_WORKLOADS} are allowed in one file", entries.len())));
     }
+    let places = entries.clone();
     let mut held = BTreeSet::new();
     let mut claimed = Claimed::default();
     let mut declared = Vec::with_capacity(entries.len());
@@ -115,6 +120,12 @@ fn workloads(top: &Section<'_>) -> Result<Vec<Declared>, Fault> {
         claimed.take(&one).map_err(|text| entry.key_fault(text))?;
         declared.push(one);
     }
+    after::judge(&declared).map_err(|(name, text)| match places.iter().find(|entry| entry.name == name) {
+        Some(entry) => {
+            entry.section().map_or_else(|fault| fault, |section| section.fault_below(&Fault::new("after", text)))
+        }
+        None => workloads.key_fault(text),
+    })?;
     Ok(declared)
 }
 

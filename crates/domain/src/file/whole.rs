@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cutover_events::workload::{Access, Source, Spec};
 
 use super::strict::Fault;
-use super::workload::MAX_VARIABLES;
+use super::workload::{MAX_REPLICAS, MAX_VARIABLES};
 use super::{policy, ports, quantity, volumes};
 use crate::reference;
 
@@ -23,7 +23,8 @@ pub(super) fn check(spec: &Spec, env: &BTreeMap<String, String>) -> Result<(), F
         return Err(Fault::new("env", format!("{} variables; at most {MAX_VARIABLES} are allowed", env.len())));
     }
     let times = &spec.policy;
-    if spec.health.is_none() && times.liveness_ms >= times.gate_timeout_ms {
+    let alive = spec.health.is_none() || spec.processes.iter().any(|process| process.health.is_none());
+    if alive && times.liveness_ms >= times.gate_timeout_ms {
         let (liveness, gate) =
             (quantity::show_duration(times.liveness_ms), quantity::show_duration(times.gate_timeout_ms));
         let text =
@@ -34,6 +35,7 @@ pub(super) fn check(spec: &Spec, env: &BTreeMap<String, String>) -> Result<(), F
         return Err(Fault::new("policy.stop_signal", "not a signal that is known here"));
     }
     alone(spec)?;
+    containers(spec)?;
     let bytes = size(spec, env);
     if bytes > MAX_SPEC_BYTES {
         let text = format!(
@@ -79,6 +81,19 @@ fn alone(spec: &Spec) -> Result<(), Fault> {
             format!("{what}, and blue-green needs two; write strategy = \"recreate\" or leave it out, or {change}");
         return Err(Fault::new(key.clone(), text));
     }
+    if let (Some(Exclusive { what, change, .. }), Some(process)) = (&found, spec.processes.first()) {
+        let text = format!("{what}, and with the process {} there are two; leave it out, or {change}", process.name);
+        return Err(Fault::new(format!("processes.{}", process.name), text));
+    }
+    if let (Some(process), "recreate") =
+        (spec.processes.iter().find(|process| process.replicas > 1), image.deploy_strategy.as_str())
+    {
+        let text = format!(
+            "{} replicas, but \"recreate\" has one container of a process at a time; write replicas = 1 or another strategy",
+            process.replicas
+        );
+        return Err(Fault::new(format!("processes.{}.replicas", process.name), text));
+    }
     if spec.replicas == 1 {
         return Ok(());
     }
@@ -97,11 +112,23 @@ fn alone(spec: &Spec) -> Result<(), Fault> {
     Err(Fault::new("replicas", text))
 }
 
+/// Refuses more containers of one release than a slot has room for.
+fn containers(spec: &Spec) -> Result<(), Fault> {
+    let others: i64 = spec.processes.iter().map(|process| i64::from(process.replicas)).sum();
+    let all = others + i64::from(spec.replicas);
+    if all <= MAX_REPLICAS {
+        return Ok(());
+    }
+    Err(Fault::new("processes", format!("{all} containers of one release; at most {MAX_REPLICAS} are allowed")))
+}
+
 fn size(spec: &Spec, env: &BTreeMap<String, String>) -> usize {
     let variables: usize = env.keys().map(|name| name.len() + VARIABLE_BYTES).sum();
     // Twice: once in the spec, once as a claim.
     let routes: usize = spec.routes.iter().map(|route| 2 * (route.host.len() + route.path.len() + 8)).sum();
-    let arguments: usize = spec.command.iter().flatten().map(|argument| argument.len() + 4).sum();
+    let commands = spec.command.iter().chain(spec.processes.iter().map(|process| &process.command));
+    let arguments: usize = commands.flatten().map(|argument| argument.len() + 4).sum();
+    let names: usize = spec.after.iter().map(|name| 2 * name.len() + 8).sum();
     let texts = |t: &cutover_events::workload::Trigger| {
         t.hook.len() + t.repo.len() + t.branch.len() + t.tag.len() + t.image.len()
     };
@@ -109,7 +136,7 @@ fn size(spec: &Spec, env: &BTreeMap<String, String>) -> usize {
     // Twice, as routes are; a port is a few numbers.
     let mounts: usize =
         spec.mounts.iter().map(|mount| 2 * volumes::show_from(&mount.from).len() + mount.target.len() + 100).sum();
-    variables + routes + arguments + triggers + mounts + 2 * PORT_BYTES * spec.ports.len()
+    names + variables + routes + arguments + triggers + mounts + 2 * PORT_BYTES * spec.ports.len()
 }
 
 /// What was probably not meant so.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use cutover_events::workload::{Hardening, Source, Spec};
 
 use super::strict::{Entry, Fault, Section, Words};
-use super::{Declared, check, health, image, limits, policy, ports, routes, triggers, volumes, whole};
+use super::{
+    Declared, after, check, health, image, limits, policy, ports, processes, routes, triggers, volumes, whole,
+};
 
 /// The sources, for messages.
 pub(super) const SOURCES: &str = "image = \"REF\" (dockerfile, static and compose are not yet supported)";
@@ -39,8 +41,10 @@ const WORDS: Words = Words {
         "deploy",
         "triggers",
         "policy",
+        "processes",
+        "after",
     ],
-    later: &["dockerfile", "static", "compose", "env_file", "secrets", "release", "after", "after_deploy", "processes"],
+    later: &["dockerfile", "static", "compose", "env_file", "secrets", "release", "after_deploy"],
 };
 
 pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> {
@@ -50,6 +54,8 @@ pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> 
     let port = section.read("port", routes::port)?;
     let routes = routes::read(&section, port)?;
     let default_port = routes.first().map(|route| route.port).or(port);
+    let limits = limits::read(&section)?;
+    let processes = section.read("processes", |entry| processes::read(entry, &name, limits))?;
     let spec = Spec {
         source: Source::Image(source(&section)?),
         health: section.read("health", |entry| health::read(entry, default_port))?,
@@ -58,11 +64,13 @@ pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> 
         command: section.read("command", command)?,
         mounts: section.read("volumes", volumes::read)?.unwrap_or_default(),
         ports: section.read("ports", ports::read)?.unwrap_or_default(),
-        limits: limits::read(&section)?,
+        limits,
         hardening: section.read("hardening", |e| e.text(|t| check::word(t, HARDENINGS)))?.unwrap_or_default(),
         replicas: section.read("replicas", replicas)?.unwrap_or(1),
         triggers: triggers::read(&section)?,
         policy: section.read("policy", policy::read)?.unwrap_or_default(),
+        processes: processes.unwrap_or_default(),
+        after: section.read("after", |entry| after::read(entry, &name))?.unwrap_or_default(),
     };
     let env = section.read("env", env)?.unwrap_or_default();
     whole::check(&spec, &env).map_err(|fault| section.fault_below(&fault))?;
@@ -86,12 +94,12 @@ fn source(section: &Section<'_>) -> Result<cutover_events::workload::ImageSource
     Err(strategy.fault("strategy and image.deploy_strategy mean the same and have different values; write one of them"))
 }
 
-fn replicas(entry: &Entry<'_>) -> Result<u16, Fault> {
+pub(super) fn replicas(entry: &Entry<'_>) -> Result<u16, Fault> {
     let number = entry.integer(1, MAX_REPLICAS)?;
     u16::try_from(number).map_err(|_| entry.fault("out of range"))
 }
 
-fn command(entry: &Entry<'_>) -> Result<Vec<String>, Fault> {
+pub(super) fn command(entry: &Entry<'_>) -> Result<Vec<String>, Fault> {
     if entry.as_string().is_some() {
         return Err(entry.fault("expected an array of strings, found a string; write [\"program\", \"argument\"], or [\"sh\", \"-c\", \"…\"] for a shell"));
     }

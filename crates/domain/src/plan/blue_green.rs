@@ -2,9 +2,9 @@
 
 use cutover_events::UnitId;
 use cutover_events::deployment::Wish;
-use cutover_events::plan::{Plan, PlannedStep, Step, Strategy, Undo, UnitPlan, Why};
+use cutover_events::plan::{Plan, PlannedStep, Step, Strategy, Undo, Why};
 
-use super::{Ask, CONTAINER_MS, Ids, dead, mint};
+use super::{Ask, CONTAINER_MS, Filled, Ids, after, awaits, dead, fill};
 use crate::deployment::serves;
 use crate::observed::Observed;
 use crate::protocol::{Rule, on};
@@ -14,22 +14,28 @@ use crate::workload::{Slot, Workload};
 pub(super) fn plan(state: &Workload, ask: Ask, observed: &Observed, (why, ids): (Why, &mut dyn Ids)) -> Plan {
     let blue = state.active.as_ref().map(|slot| slot.units.to_vec()).unwrap_or_default();
     let wish = state.open.as_ref().map(|open| &open.intent.wish);
-    let adopted = adoptable(state, &ask, wish, observed).map(|slot| slot.units.to_vec());
-    let adopts = adopted.is_some();
-    let kept = match wish {
-        Some(Wish::Heal) => blue.iter().copied().filter(|unit| serves(observed, *unit)).collect(),
-        _ => adopted.unwrap_or_default(),
+    let adopted = adoptable(state, &ask, wish, observed);
+    let heals = wish == Some(&Wish::Heal);
+    let kept: Vec<_> = match adopted {
+        _ if heals => blue.iter().copied().filter(|unit| serves(observed, *unit)).collect(),
+        Some(slot) => slot.units.to_vec(),
+        None => Vec::new(),
     };
-    let whole = wish == Some(&Wish::Heal) && !blue.is_empty() && kept.len() == blue.len();
-    let wanted = if ask.release.is_some() && !adopts { usize::from(ask.replicas) } else { 0 };
-    let missing = if whole { 0 } else { wanted.saturating_sub(kept.len()) };
-    let mut units = mint(&ask.full_name, missing, ids);
-    for unit in &mut units {
-        unit.replica += kept.len() as u16;
-    }
-    let slot: Vec<_> = kept.iter().copied().chain(units.iter().map(|unit| unit.unit)).collect();
-    let dead = if wish == Some(&Wish::Heal) { dead(&blue, observed) } else { Vec::new() };
-    let steps = if whole { Vec::new() } else { steps(&dead, &units, &slot, &ask) };
+    let whole = heals && !blue.is_empty() && kept.len() == blue.len();
+    let former = if heals { state.active.as_ref() } else { adopted }.map(|slot| &*slot.plan);
+    let filled = match former {
+        // What is there is all that there will be.
+        Some(former) if whole || adopted.is_some() => {
+            Filled { units: Vec::new(), slot: former.slot.clone(), processes: former.processes.clone() }
+        }
+        _ if ask.release.is_none() => Filled::default(),
+        _ => fill(&ask, (former, &kept), ids),
+    };
+    let adopts = adopted.is_some();
+    let dead = if heals { dead(&blue, observed) } else { Vec::new() };
+    let after = after(state, &ask);
+    let steps = if whole { Vec::new() } else { steps(&dead, &filled, &after, &ask) };
+    let Filled { units, slot, processes } = filled;
     Plan {
         release: ask.release,
         strategy: Strategy::BlueGreen,
@@ -43,6 +49,8 @@ pub(super) fn plan(state: &Workload, ask: Ask, observed: &Observed, (why, ids): 
         health: ask.health,
         policy: ask.policy,
         steps,
+        processes,
+        after,
     }
 }
 
@@ -54,17 +62,17 @@ fn adoptable<'a>(state: &'a Workload, ask: &Ask, wish: Option<&Wish>, observed: 
     (wanted && slot.units.iter().all(runs)).then_some(slot)
 }
 
-fn steps(dead: &[UnitId], units: &[UnitPlan], slot: &[UnitId], ask: &Ask) -> Vec<PlannedStep> {
-    let mut steps = Vec::new();
+fn steps(dead: &[UnitId], filled: &Filled, after: &[String], ask: &Ask) -> Vec<PlannedStep> {
+    let mut steps: Vec<_> = awaits(after, &ask.policy).into_iter().collect();
     let mut add = |step, undo, timeout_ms| steps.push(PlannedStep { step, undo, timeout_ms });
     for unit in dead {
         add(Step::Retire(*unit), Undo::ByLists, CONTAINER_MS);
     }
-    for unit in units {
+    for unit in &filled.units {
         add(Step::Create(unit.unit), Undo::Remove(unit.unit), CONTAINER_MS);
         add(Step::Start(unit.unit), Undo::Nothing, CONTAINER_MS);
     }
-    if !slot.is_empty() {
+    if !filled.slot.is_empty() {
         add(Step::Gate, Undo::Nothing, ask.policy.gate_timeout_ms);
         add(Step::Keep, Undo::ByLists, CONTAINER_MS);
     }

@@ -30,6 +30,10 @@ pub fn lint(plan: &Plan) -> Vec<Violation> {
         let twins = plan.units.iter().filter(|other| other.unit == unit.unit || other.address == unit.address);
         must(twins.count() == 1, format!("{} shares its id or address", unit.unit));
     }
+    parts(plan, &mut must);
+    let awaits = at(Step::Await);
+    must(awaits.is_none() || awaits == Some(0), "others are awaited when something has been done already".into());
+    must(awaits.is_some() != plan.after.is_empty(), "it comes after others and does not await them".into());
     if !plan.steps.is_empty() {
         let (swap, clear) = (at(Step::Swap), at(Step::Clear));
         let settled = plan.strategy == Strategy::Recreate || swap < at(Step::Settle);
@@ -49,6 +53,19 @@ pub fn lint(plan: &Plan) -> Vec<Violation> {
     must(!beside, "an exclusive workload would run beside itself".into());
     must(!plan.adopts || plan.units.is_empty(), "an adopting plan creates units".into());
     found
+}
+
+/// Every unit belongs to one process, in the order of the slot, and something is left for the routes.
+fn parts(plan: &Plan, must: &mut impl FnMut(bool, String)) {
+    let routed = plan.routed();
+    must(plan.slot.is_empty() == routed.is_empty(), "no unit is left for routes and name".into());
+    let others = plan.processes.iter().flat_map(|process| &process.units);
+    let ordered = routed.iter().chain(others).eq(&plan.slot);
+    must(ordered, "the slot is not in the order of its processes".into());
+    let empty = plan.processes.iter().find(|process| process.units.is_empty());
+    must(empty.is_none(), "a process has no unit".into());
+    let alone = plan.template.exclusive().is_none() || plan.slot.len() <= 1;
+    must(alone, "what one container can have is given to several".into());
 }
 
 #[cfg(test)]
@@ -95,6 +112,8 @@ mod tests {
             policy: Policy::default(),
             steps: starts.chain(rest).collect(),
             units: both.to_vec(),
+            processes: Vec::new(),
+            after: Vec::new(),
         }
     }
 

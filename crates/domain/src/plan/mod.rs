@@ -6,14 +6,16 @@ mod recreate;
 
 use std::net::Ipv4Addr;
 
-use cutover_events::plan::{Plan, Strategy, Template, UnitPlan, Why};
-use cutover_events::workload::{Health, Policy, Route};
+use cutover_events::deployment::Wish;
+use cutover_events::plan::{Plan, PlannedStep, ProcessPlan, Step, Strategy, Template, Undo, UnitPlan, Why};
+use cutover_events::workload::{Health, Policy, Process, Route};
 use cutover_events::{ReleaseId, UnitId};
 
 pub use lint::{Violation, lint};
 pub use recreate::restore;
 
 use crate::observed::{Observed, Phase, Restart};
+use crate::protocol::{Rule, on};
 use crate::workload::Workload;
 
 /// How long Docker may take to create or start one container before the deployment fails, ms.
@@ -36,8 +38,12 @@ pub struct Ask {
     pub health: Option<Health>,
     /// Times and counts.
     pub policy: Policy,
-    /// Containers of the release.
+    /// Containers of the workload itself.
     pub replicas: u16,
+    /// Its other processes.
+    pub processes: Vec<Process>,
+    /// Full names of the workloads that it comes after.
+    pub after: Vec<String>,
 }
 
 /// The ids and addresses that a plan needs.
@@ -76,15 +82,78 @@ fn strategy(state: &Workload, ask: &Ask) -> (Strategy, Why) {
     }
 }
 
-/// New units, named after the workload.
-fn mint(full_name: &str, count: usize, ids: &mut dyn Ids) -> Vec<UnitPlan> {
-    let mut units = Vec::with_capacity(count);
-    for replica in 0..count {
+/// New units of one process, named after the workload and the process; the first has this number.
+fn mint((full_name, process): (&str, &str), numbers: std::ops::Range<usize>, ids: &mut dyn Ids) -> Vec<UnitPlan> {
+    let prefix = match process {
+        "" => format!("cutover-{}", full_name.replace('/', "-")),
+        process => format!("cutover-{}-{process}", full_name.replace('/', "-")),
+    };
+    let mut units = Vec::with_capacity(numbers.len());
+    for replica in numbers {
         let unit = ids.unit();
-        let name = format!("cutover-{}-{}", full_name.replace('/', "-"), unit.suffix());
+        let name = format!("{prefix}-{}", unit.suffix());
         units.push(UnitPlan { unit, name, replica: replica as u16, address: ids.address() });
     }
     units
+}
+
+/// The units of a slot: what is created, what runs in the end, and which process each unit belongs to.
+#[derive(Default)]
+struct Filled {
+    units: Vec<UnitPlan>,
+    slot: Vec<UnitId>,
+    processes: Vec<ProcessPlan>,
+}
+
+impl Filled {
+    /// Takes in the next process: what is kept of it, and new units for what is missing.
+    fn take(&mut self, kept: Vec<UnitId>, new: Vec<UnitPlan>) -> Vec<UnitId> {
+        let mut units = kept;
+        units.extend(new.iter().map(|unit| unit.unit));
+        self.slot.extend(&units);
+        self.units.extend(new);
+        units
+    }
+}
+
+/// A slot with `kept` in it, and with new units for what each process lacks. `former` says which process a kept unit
+/// belongs to.
+fn fill(ask: &Ask, (former, kept): (Option<&Plan>, &[UnitId]), ids: &mut dyn Ids) -> Filled {
+    let of = |process: &str| -> Vec<UnitId> {
+        let belongs = |unit: &UnitId| former.is_some_and(|plan| plan.part(*unit).process == process);
+        kept.iter().copied().filter(belongs).collect()
+    };
+    let mut filled = Filled::default();
+    let mut of_process = |process: &str, wanted: u16, ids: &mut dyn Ids| {
+        let kept = of(process);
+        let new = mint((&ask.full_name, process), kept.len()..usize::from(wanted), ids);
+        filled.take(kept, new)
+    };
+    of_process("", ask.replicas, ids);
+    let mut processes = Vec::with_capacity(ask.processes.len());
+    for process in &ask.processes {
+        let units = of_process(&process.name, process.replicas, ids);
+        processes.push(ProcessPlan {
+            name: process.name.clone(),
+            units,
+            command: process.command.clone(),
+            limits: process.limits,
+            health: process.health.clone(),
+        });
+    }
+    Filled { processes, ..filled }
+}
+
+/// What a plan that starts containers waits for. A repair waits for nothing: what it replaces ran already.
+fn after(state: &Workload, ask: &Ask) -> Vec<String> {
+    let repairs = state.open.as_ref().is_some_and(|open| open.intent.wish == Wish::Heal);
+    if repairs || ask.release.is_none() { Vec::new() } else { ask.after.clone() }
+}
+
+/// The step that waits for them, before anything is created and before anything is taken away.
+fn awaits(after: &[String], policy: &Policy) -> Option<PlannedStep> {
+    let step = PlannedStep { step: Step::Await, undo: Undo::Nothing, timeout_ms: policy.gate_timeout_ms };
+    (!after.is_empty()).then_some(step)
 }
 
 /// Containers that do not run and that Docker may still revive.
@@ -92,5 +161,5 @@ fn dead(blue: &[UnitId], observed: &Observed) -> Vec<UnitId> {
     let revivable = |unit: &&UnitId| {
         observed.seen(**unit).is_some_and(|seen| seen.phase != Phase::Running && seen.restart == Restart::Always)
     };
-    blue.iter().filter(revivable).copied().collect()
+    blue.iter().filter(|unit| on(Rule::Retire) && revivable(unit)).copied().collect()
 }

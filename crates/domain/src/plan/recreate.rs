@@ -3,22 +3,25 @@
 use std::sync::Arc;
 
 use cutover_events::UnitId;
-use cutover_events::plan::{Plan, PlannedStep, Step, Strategy, Undo, UnitPlan, Why};
+use cutover_events::plan::{Plan, PlannedStep, ProcessPlan, Step, Strategy, Undo, UnitPlan, Why};
+use cutover_events::workload::Process;
 
-use super::{Ask, CONTAINER_MS, Ids, dead, mint};
+use super::{Ask, CONTAINER_MS, Filled, Ids, after, awaits, dead, fill};
 use crate::observed::Observed;
-use crate::workload::Workload;
+use crate::workload::{Slot, Workload};
 
 /// The plan of the open deployment, which takes away what runs.
 pub(super) fn plan(state: &Workload, ask: Ask, observed: &Observed, (why, ids): (Why, &mut dyn Ids)) -> Plan {
     let blue = state.active.as_ref().map(|slot| slot.units.to_vec()).unwrap_or_default();
-    let units = mint(&ask.full_name, usize::from(ask.replicas), ids);
-    let steps = steps(&dead(&blue, observed), &units, ask.policy.gate_timeout_ms);
+    let Filled { units, slot, processes } = fill(&ask, (None, &[]), ids);
+    let after = after(state, &ask);
+    let first = awaits(&after, &ask.policy).into_iter();
+    let steps = first.chain(steps(&dead(&blue, observed), &units, ask.policy.gate_timeout_ms)).collect();
     Plan {
         release: ask.release,
         strategy: Strategy::Recreate,
         why,
-        slot: units.iter().map(|unit| unit.unit).collect(),
+        slot,
         units,
         blue,
         adopts: false,
@@ -27,6 +30,8 @@ pub(super) fn plan(state: &Workload, ask: Ask, observed: &Observed, (why, ids): 
         health: ask.health,
         policy: ask.policy,
         steps,
+        processes,
+        after,
     }
 }
 
@@ -36,13 +41,13 @@ pub(super) fn plan(state: &Workload, ask: Ask, observed: &Observed, (why, ids): 
 pub fn restore(state: &Workload, full_name: &str, ids: &mut dyn Ids) -> Option<Plan> {
     let open = state.open.as_ref()?;
     let was = open.was.as_ref()?;
-    let units = mint(full_name, was.units.len(), ids);
     let former = Arc::clone(&was.plan);
+    let Filled { units, slot, processes } = fill(&again(full_name, was), (None, &[]), ids);
     Some(Plan {
         release: Some(was.release),
         strategy: Strategy::Recreate,
         why: open.plan.as_ref().map_or(former.why, |plan| plan.why),
-        slot: units.iter().map(|unit| unit.unit).collect(),
+        slot,
         steps: steps(&[], &units, former.policy.restore_timeout_ms),
         units,
         blue: Vec::new(),
@@ -51,7 +56,33 @@ pub fn restore(state: &Workload, full_name: &str, ids: &mut dyn Ids) -> Option<P
         routes: former.routes.clone(),
         health: former.health.clone(),
         policy: former.policy,
+        processes,
+        after: Vec::new(),
     })
+}
+
+/// What the plan of a slot was made from, to be started again; it waits for nothing, because it ran already.
+fn again(full_name: &str, was: &Slot) -> Ask {
+    let former = &was.plan;
+    let process = |process: &ProcessPlan| Process {
+        name: process.name.clone(),
+        command: process.command.clone(),
+        replicas: process.units.len() as u16,
+        limits: process.limits,
+        health: process.health.clone(),
+    };
+    Ask {
+        release: Some(was.release),
+        full_name: full_name.to_owned(),
+        wanted: None,
+        template: former.template.clone(),
+        routes: former.routes.clone(),
+        health: former.health.clone(),
+        policy: former.policy,
+        replicas: former.routed().len() as u16,
+        processes: former.processes.iter().map(process).collect(),
+        after: Vec::new(),
+    }
 }
 
 fn steps(dead: &[UnitId], units: &[UnitPlan], gate_ms: u64) -> Vec<PlannedStep> {

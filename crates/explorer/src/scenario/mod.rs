@@ -2,10 +2,10 @@
 
 use cutover_domain::plan::Ask;
 use cutover_domain::workload::Release;
-use cutover_events::plan::Template;
+use cutover_events::plan::{Strategy, Template};
 use std::net::{IpAddr, Ipv4Addr};
 
-use cutover_events::workload::{Check, Health, Policy, PublishedPort, Route, Transport};
+use cutover_events::workload::{Check, Health, Limits, Policy, Process, PublishedPort, Route, Transport};
 
 use crate::budget::Budget;
 
@@ -26,10 +26,32 @@ pub(crate) enum Program {
     Dies,
     /// Becomes ready, and answers 500 from some time on.
     Sickens,
+    /// The workload itself is good, and its other process ends at once.
+    WorkerExits,
+    /// The workload itself is good, and the first run of its other process ends some time after it became ready.
+    WorkerDies,
 }
 
 impl Program {
-    const ALL: [Self; 5] = [Self::Good, Self::Exits, Self::Silent, Self::Dies, Self::Sickens];
+    const ALL: [Self; 7] =
+        [Self::Good, Self::Exits, Self::Silent, Self::Dies, Self::Sickens, Self::WorkerExits, Self::WorkerDies];
+
+    /// What the containers of the workload itself run.
+    pub(crate) fn own(self) -> Self {
+        match self {
+            Self::WorkerExits | Self::WorkerDies => Self::Good,
+            other => other,
+        }
+    }
+
+    /// What the containers of its other process run.
+    pub(crate) fn of_worker(self) -> Self {
+        match self {
+            Self::WorkerExits => Self::Exits,
+            Self::WorkerDies => Self::Dies,
+            _ => Self::Good,
+        }
+    }
 
     /// As the last byte of a unit's id, and as the image of a release.
     pub(crate) fn code(self) -> u8 {
@@ -91,6 +113,12 @@ pub(crate) const fn machine(say: Say) -> Asked {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) replicas: u16,
+    /// Containers of its other process.
+    pub(crate) workers: u16,
+    /// What it asks for; otherwise the default of the source.
+    pub(crate) asks: Option<Strategy>,
+    /// The port that a route leads to.
+    pub(crate) routed: Option<u16>,
     /// Whether readiness is probed over HTTP; otherwise the liveness window counts.
     pub(crate) health: bool,
     /// A port of the host, which makes it exclusive.
@@ -105,8 +133,17 @@ pub(crate) const HOST_PORT: PublishedPort =
     PublishedPort { address: IpAddr::V4(Ipv4Addr::LOCALHOST), host: 5432, container: 80, transport: Transport::Tcp };
 
 /// One container with a health check, a bake, no standby.
-pub(crate) const PLAIN: Settings =
-    Settings { replicas: 1, health: true, port: None, bake_ms: 10_000, standby_ms: 0, keep_releases: 10 };
+pub(crate) const PLAIN: Settings = Settings {
+    replicas: 1,
+    workers: 0,
+    asks: None,
+    routed: Some(80),
+    health: true,
+    port: None,
+    bake_ms: 10_000,
+    standby_ms: 0,
+    keep_releases: 10,
+};
 
 impl Settings {
     /// With what blue-green deployments come with by default, shorter.
@@ -124,23 +161,38 @@ impl Settings {
         }
     }
 
+    /// Its other process, probed where the workload itself is.
+    fn worker(&self) -> Option<Process> {
+        let health = Health { check: Check::Tcp, port: 81, interval_ms: 100, timeout_ms: 100 };
+        (self.workers > 0).then(|| Process {
+            name: "worker".into(),
+            command: vec!["work".into()],
+            replicas: self.workers,
+            limits: Limits::default(),
+            health: self.health.then_some(health),
+        })
+    }
+
     /// As the shell asks for the plan of a release with these settings.
     pub(crate) fn ask(&self, release: &Release) -> Ask {
+        let route = |port| Route { host: "s".into(), path: "/".into(), port, strip: false };
         let check = Check::Http { path: "/".into(), host: String::new(), low: 200, high: 299 };
         Ask {
             release: Some(release.id),
             full_name: "s/w".into(),
-            wanted: None,
+            wanted: self.asks,
             template: Template {
                 image: release.image.to_string(),
-                port: Some(80),
+                port: self.routed,
                 ports: self.port.into_iter().collect(),
                 ..Template::default()
             },
-            routes: vec![Route { host: "s".into(), path: "/".into(), port: 80, strip: false }],
+            routes: self.routed.into_iter().map(route).collect(),
             health: self.health.then_some(Health { check, port: 80, interval_ms: 100, timeout_ms: 100 }),
             policy: self.policy(),
             replicas: self.replicas,
+            processes: self.worker().into_iter().collect(),
+            after: Vec::new(),
         }
     }
 
@@ -155,6 +207,8 @@ impl Settings {
             health: None,
             policy,
             replicas: 0,
+            processes: Vec::new(),
+            after: Vec::new(),
         }
     }
 }

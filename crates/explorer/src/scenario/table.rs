@@ -1,9 +1,10 @@
 //! The scenarios.
 
-use super::Program::{Dies, Exits, Good, Sickens, Silent};
+use super::Program::{Dies, Exits, Good, Sickens, Silent, WorkerDies, WorkerExits};
 use super::Say::{Cancel, Current, Deploy, Restart, Rollback, RollbackTo, Teardown};
 use super::{Asked, HOST_PORT, PLAIN, Scenario, Settings, machine, person};
 use crate::budget::{Budget, Fault};
+use cutover_events::plan::Strategy;
 
 const GOOD: Asked = person(Deploy(Good));
 const PUSH: Asked = machine(Deploy(Good));
@@ -15,6 +16,12 @@ const TWO: Settings = Settings { replicas: 2, bake_ms: 0, ..PLAIN };
 const NO_HEALTH: Settings = Settings { health: false, bake_ms: 0, ..PLAIN };
 
 const ALONE: Settings = Settings { port: Some(HOST_PORT), bake_ms: 0, ..PLAIN };
+
+const WORKER: Settings = Settings { workers: 1, bake_ms: 0, ..PLAIN };
+const WORKER_BAKE: Settings = Settings { workers: 1, ..PLAIN };
+const WORKER_STANDBY: Settings = Settings { workers: 1, ..STANDBY };
+const WORKER_RECREATE: Settings = Settings { asks: Some(Strategy::Recreate), ..WORKER };
+const LONE: Settings = Settings { routed: None, health: false, bake_ms: 0, ..PLAIN };
 
 /// A scenario on one row of settings, with no fault of its own.
 const fn of(name: &'static str, settings: &'static [Settings], script: &'static [Asked]) -> Scenario {
@@ -74,6 +81,12 @@ pub(crate) const ALL: &[Scenario] = &[
         .with(Budget::of(&[(Fault::Router, 1)])),
     of("the daemon restarts during a swap", &[QUICK], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Daemon, 1)])),
     of("the tail of the log is gone", &[QUICK], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Tail, 1)])),
+    of("the tail of the log is gone, and a cancel with it", &[QUICK], &[GOOD, person(Cancel(1))])
+        .after(&[GOOD])
+        .with(Budget::of(&[(Fault::Tail, 1)])),
+    of("alone, the tail of the log is gone", &[ALONE], &[person(Deploy(Exits)), GOOD])
+        .after(&[GOOD])
+        .with(Budget::of(&[(Fault::Tail, 1)])),
     of("the host sleeps", &[PLAIN], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Stall, 1)])),
     of("alone, first deployment", &[ALONE], &[GOOD]).won_by(0),
     of("alone, first deployment ends at start", &[ALONE], &[person(Deploy(Exits))]),
@@ -92,6 +105,19 @@ pub(crate) const ALL: &[Scenario] = &[
     of("alone, the host restarts", &[ALONE], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Reboot, 1)])),
     of("alone, the proxy restarts", &[ALONE], &[GOOD]).after(&[GOOD]).won_by(1).with(Budget::of(&[(Fault::Router, 1)])),
     of("alone, teardown", &[ALONE], &[person(Teardown)]).after(&[GOOD]).won_by(1),
+    of("a worker beside it, deploy again", &[WORKER], &[GOOD]).after(&[GOOD]).won_by(1),
+    of("the worker ends at start", &[WORKER], &[person(Deploy(WorkerExits))]).after(&[GOOD]).won_by(0),
+    of("the worker ends at start, then good", &[WORKER], &[person(Deploy(WorkerExits)), GOOD]).won_by(1),
+    of("bake, the worker dies and the route goes back", &[WORKER_BAKE], &[person(Deploy(WorkerDies))]).after(&[GOOD]),
+    of("roll back to a standby with a worker", &[WORKER_STANDBY], &[person(Rollback)]).after(&[GOOD, GOOD]).won_by(2),
+    of("a live worker dies", &[WORKER], &[]).after(&[GOOD]).with(Budget::of(&[(Fault::Exit, 1)])),
+    of("a worker comes", &[QUICK, WORKER], &[person(Current)]).after(&[GOOD]).won_by(1),
+    of("a worker goes", &[WORKER, QUICK], &[person(Current)]).after(&[GOOD]).won_by(1),
+    of("recreated with a worker", &[WORKER_RECREATE], &[GOOD]).after(&[GOOD]).won_by(1),
+    of("recreated, the worker ends at start and both are restored", &[WORKER_RECREATE], &[person(Deploy(WorkerExits))])
+        .after(&[GOOD]),
+    of("nothing leads to it, deploy again", &[LONE], &[GOOD]).after(&[GOOD]).won_by(1),
+    of("nothing leads to it, teardown", &[LONE], &[person(Teardown)]).after(&[GOOD]).won_by(1),
     of("connections are cut at the end of the drain", &[PLAIN], &[GOOD])
         .after(&[GOOD])
         .won_by(1)

@@ -9,6 +9,7 @@ mod points;
 mod postgres;
 mod proxy;
 mod scene;
+mod shop;
 mod swap;
 
 use std::process::ExitCode;
@@ -63,6 +64,13 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 8)]
         n: u32,
     },
+    /// A project of a database, a web with a worker and a caller: nothing fails while the web is replaced, and a worker
+    /// that fails its gate leaves everything as it was.
+    Shop {
+        /// Redeployments of the web.
+        #[arg(long, default_value_t = 50)]
+        n: u32,
+    },
     /// Two engines and strangers on one daemon: none notices the others.
     Neighbours,
 }
@@ -90,6 +98,9 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Proxy { n } => {
             (format!("prove proxy --n {n}"), on_stand(async |stand| proxy::prove(&stand, n).await).await?)
+        }
+        Command::Shop { n } => {
+            (format!("prove shop --n {n}"), on_stand(async |stand| shop::prove(&stand, n).await).await?)
         }
         Command::Neighbours => {
             let both = on_stand(async |one| on_stand(async |two| neighbours::prove(&one, &two).await).await);

@@ -79,12 +79,12 @@ async fn round(scene: &Scene<'_>, number: u32, verdict: &mut Verdict) -> Result 
     Ok(())
 }
 
-fn failed(told: &Value) -> u64 {
+pub(super) fn failed(told: &Value) -> u64 {
     told.as_object().into_iter().flatten().filter_map(|(_, tally)| tally["failed"].as_u64()).sum()
 }
 
 /// What a caller tells.
-async fn told(stand: &Stand, caller: &str) -> Result<Value> {
+pub(super) async fn told(stand: &Stand, caller: &str) -> Result<Value> {
     let (status, body) = stand.get(caller, "/").await?;
     if status != 200 {
         return Err(format!("the caller answers {status}").into());
@@ -158,7 +158,7 @@ pub(super) async fn kill_serving(stand: &Stand) -> Result {
     }
 }
 
-fn judge(verdict: &mut Verdict, tally: &Value, call: &str, n: u32) {
+pub(super) fn judge(verdict: &mut Verdict, tally: &Value, call: &str, n: u32) {
     let (calls, failed) = (tally["calls"].as_u64().unwrap_or(0), tally["failed"].as_u64().unwrap_or(0));
     progress(&format!("{call}: {failed} of {calls} calls failed"));
     if failed > 0 || calls == 0 {

@@ -251,6 +251,8 @@ fn where_both_are_dead_the_route_stays_and_blue_is_healed() {
     story.step();
     assert_eq!(story.appends(), ["DeploymentFailed"]);
     story.step();
+    assert_eq!(story.next(), Next::Do(Effect::Fence { generation: 4 }), "the router is told of what goes");
+    story.step();
     assert!(matches!(story.next(), Next::Decide(crate::deployment::Decision::Heal(..))), "{:?}", story.next());
 }
 

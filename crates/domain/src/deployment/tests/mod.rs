@@ -2,6 +2,7 @@
 
 mod course;
 mod downtime;
+mod processes;
 mod queue;
 mod repair;
 mod story;

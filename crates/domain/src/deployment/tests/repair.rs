@@ -121,11 +121,28 @@ fn a_route_is_put_right_while_a_deployment_prepares_and_not_after_its_pivot() {
 }
 
 #[test]
+fn the_router_is_told_of_what_goes_before_it_is_touched() {
+    let mut story = Story::live(1);
+    story.policy.standby_ms = 0;
+    story.wish(2, deploy(), By::Person);
+    let ends = |events: &[Event]| matches!(events.last(), Some(Event::DeploymentSucceeded(_)));
+    story.go_until(|story| matches!(story.next(), Next::Append(events) if ends(&events)));
+    let before = story.state.clone();
+    story.step();
+    assert_eq!(story.next(), Next::Do(Effect::Fence { generation: 3 }));
+    assert_eq!(story.router().generation, 2);
+    story.step();
+    assert!(matches!(story.next(), Next::Do(Effect::Remove(unit, _)) if unit == self::unit(1)));
+    assert!(story.router().generation > before.generation, "a log without that commit is behind the router");
+}
+
+#[test]
 fn nothing_is_removed_that_is_routed_or_busy_or_while_the_router_is_silent() {
     let mut story = Story::live(1);
     story.policy.standby_ms = 0;
     story.wish(2, deploy(), By::Person);
     story.go_until(|story| !story.state.removal.is_empty());
+    story.step();
     assert!(matches!(story.next(), Next::Do(Effect::Remove(..))));
     let router = story.seen.router.take();
     assert!(matches!(story.next(), Next::Wait(_)));

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use cutover_events::deployment::{ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
 use cutover_events::plan::{Plan, Strategy, Template};
-use cutover_events::workload::{Check, Health, Policy};
+use cutover_events::workload::{Check, Health, Policy, Process};
 use cutover_events::{BootId, DeploymentId, Event, ReleaseId, UnitId, WorkloadId};
 
 use crate::deployment::{Aim, Command, Decision, Next, Rejection, aim, decide, evolve, next};
@@ -46,7 +46,9 @@ pub(super) struct Story {
     pub(super) policy: Policy,
     pub(super) replicas: u16,
     pub(super) wanted: Option<Strategy>,
-    units: u8,
+    pub(super) processes: Vec<Process>,
+    pub(super) after: Vec<String>,
+    pub(super) units: u8,
 }
 
 struct Units<'a>(&'a mut u8);
@@ -67,7 +69,8 @@ impl Story {
         let now = Now { boot: BootId([1; 16]), mono_ms: 1_000_000, engine_start_ms: 0 };
         let policy = Policy { gate_timeout_ms: GATE_MS, bake_ms: BAKE_MS, standby_ms: STANDBY_MS, ..Policy::default() };
         let seen = Observed { router: Some(RouterSeen::default()), ..Observed::default() };
-        Self { state: Workload::default(), seen, now, policy, replicas: 1, wanted: None, units: 0 }
+        let (state, processes, after) = (Workload::default(), Vec::new(), Vec::new());
+        Self { state, seen, now, policy, replicas: 1, wanted: None, processes, after, units: 0 }
     }
 
     /// A workload whose first deployment, dep 1 with unit 1 (and 2, 3 … for more replicas), is live and at rest.
@@ -200,6 +203,8 @@ impl Story {
             health: Some(Health { check, port: 80, interval_ms: 100, timeout_ms: 100 }),
             policy: self.policy,
             replicas: self.replicas,
+            processes: self.processes.clone(),
+            after: self.after.clone(),
         };
         let made = plan(&self.state, ask, &self.seen, &mut Units(&mut self.units));
         assert_eq!(lint(&made), []);

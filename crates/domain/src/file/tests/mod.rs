@@ -1,10 +1,11 @@
 //! Whole files: what is accepted means this, what is refused says that.
 
 mod exclusive;
+mod processes;
 
 use cutover_events::workload::{
-    Access, Check, Hardening, Health, ImageSource, Mount, MountFrom, Policy, PublishedPort, Pull, Route, Source, Spec,
-    Transport, Trigger,
+    Access, Check, Hardening, Health, ImageSource, Limits, Mount, MountFrom, Policy, Process, PublishedPort, Pull,
+    Route, Source, Spec, Transport, Trigger,
 };
 use proptest::prelude::*;
 
@@ -27,6 +28,7 @@ cpus = 0.5
 pids = 100
 hardening = "strict"
 replicas = 2
+after = ["db", "cache"]
 deploy = ["github:acme/shop@main", "github:acme/shop@tag:v*"]
 [workloads.web.health]
 http = "/healthz?deep"
@@ -54,6 +56,9 @@ stop_timeout = "3s"
 stop_signal = "SIGINT"
 keep_releases = 3
 restore_timeout = "1h"
+[workloads.web.processes]
+worker = { command = ["work", "--all"] }
+mailer = { command = ["mail"], replicas = 2, memory = "256MiB", health = "tcp:9000" }
 "#;
 fn one(text: &str) -> Declared {
     read("f.toml", text.as_bytes()).unwrap_or_else(|bad| panic!("{bad}")).remove(0)
@@ -95,11 +100,7 @@ fn full_spec() -> Spec {
             mount(MountFrom::Folder("/srv/data/fonts".into()), "/fonts", Access::ReadOnly),
         ],
         ports: Vec::new(),
-        limits: cutover_events::workload::Limits {
-            memory_bytes: Some(536_870_912),
-            cpu_milli: Some(500),
-            pids: Some(100),
-        },
+        limits: Limits { memory_bytes: Some(536_870_912), cpu_milli: Some(500), pids: Some(100) },
         hardening: Hardening::Strict,
         health: Some(Health {
             check: Check::Http { path: "/healthz?deep".into(), host: "shop.example.com".into(), low: 201, high: 299 },
@@ -124,7 +125,29 @@ fn full_spec() -> Spec {
             keep_releases: 3,
             restore_timeout_ms: 3_600_000,
         },
+        processes: processes(),
+        after: vec!["db".into(), "cache".into()],
     }
+}
+
+fn processes() -> Vec<Process> {
+    let shared = Limits { memory_bytes: Some(268_435_456), cpu_milli: Some(500), pids: Some(100) };
+    vec![
+        Process {
+            name: "mailer".into(),
+            command: vec!["mail".into()],
+            replicas: 2,
+            limits: shared,
+            health: Some(Health { check: Check::Tcp, port: 9000, interval_ms: 1_000, timeout_ms: 5_000 }),
+        },
+        Process {
+            name: "worker".into(),
+            command: vec!["work".into(), "--all".into()],
+            replicas: 1,
+            limits: Limits { memory_bytes: Some(536_870_912), ..shared },
+            health: None,
+        },
+    ]
 }
 
 fn mount(from: MountFrom, target: &str, access: Access) -> Mount {

@@ -49,6 +49,7 @@ pub(super) async fn try_all(inputs: &mut Inputs<'_>) -> Result {
     cases.extend(names(&stand.project));
     cases.extend(values(&stand.project));
     cases.extend(of_the_host(&stand.project));
+    cases.extend(of_the_project(&stand.project));
     for case in cases {
         let path = stand.folder().join("bad.toml");
         std::fs::write(&path, &case.file)?;
@@ -58,7 +59,25 @@ pub(super) async fn try_all(inputs: &mut Inputs<'_>) -> Result {
             inputs.command(&format!("{command} {}", case.name), &[command, &path], expected).await?;
         }
     }
-    held_by_another(inputs).await
+    held_by_another(inputs).await?;
+    after_others(inputs).await
+}
+
+/// What only the engine can tell: whom a workload comes after, and whether in a circle.
+async fn after_others(inputs: &mut Inputs<'_>) -> Result {
+    let stand = inputs.scene.stand;
+    let file = |name, after| {
+        let after = format!("after = [\"{after}\"]");
+        Parts { name, host: "\"after.test\"", more: &after, ..Parts::default() }.file(&stand.project)
+    };
+    let nobody = stand.write("nobody.toml", &file("other", "nobody"))?;
+    let other = stand.full_name("other");
+    for command in ["plan", "apply"] {
+        let what = format!("{command}, after a workload that does not exist");
+        let expected = Expected { codes: &[REFUSED], says: &["nobody", "does not exist", &other] };
+        inputs.command(&what, &[command, &nobody], expected).await?;
+    }
+    Ok(())
 }
 
 async fn held_by_another(inputs: &mut Inputs<'_>) -> Result {
@@ -171,6 +190,34 @@ fn values(project: &str) -> Vec<Case> {
         with("policy, no duration", "[workloads.other.policy]\nbake = \"soon\"", &["bake"]),
         with("policy, negative", "[workloads.other.policy]\ndrain = \"-1s\"", &["drain"]),
         with("a key twice", "port = 9090", &["duplicate", "bad.toml:7"]),
+    ]
+}
+
+/// Processes, and what comes after what, as far as the file alone can tell.
+fn of_the_project(project: &str) -> Vec<Case> {
+    let with = |name, more, says: &[&'static str]| Case {
+        name,
+        file: Parts { more, ..Parts::default() }.file(project).into_bytes(),
+        says: says.to_vec(),
+    };
+    let circle = "after = [\"more\"]\n[workloads.more]\nimage = \"a\"\nafter = [\"other\"]";
+    let beside = "volumes = [\"a:/b\"]\n[workloads.other.processes.worker]\ncommand = [\"work\"]";
+    vec![
+        with(
+            "a process without a command",
+            "[workloads.other.processes.worker]",
+            &["worker", "no command", "bad.toml"],
+        ),
+        with(
+            "a process with an unknown key",
+            "[workloads.other.processes.worker]\ncommand = [\"work\"]\nreplica = 2",
+            &["replica", "replicas"],
+        ),
+        with("a process named as the workload", "processes.other = { command = [\"work\"] }", &["other", "own"]),
+        with("a process beside a volume", beside, &["worker", "a:/b:shared"]),
+        with("after itself", "after = [\"other\"]", &["after", "itself"]),
+        with("after another project", "after = [\"a/b\"]", &["after", "same project"]),
+        with("after in a circle", circle, &["after", "circle", "other comes after more"]),
     ]
 }
 

@@ -17,7 +17,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 const MAX_MESSAGE: usize = 1024 * 1024;
 
 /// Connects, asks once, and gives the first column of every row.
-pub(super) async fn ask(at: SocketAddr, query: &str) -> Result<Vec<String>> {
+pub(crate) async fn ask(at: SocketAddr, query: &str) -> Result<Vec<String>> {
     let answered = timeout(ANSWER, async {
         let mut stream = TcpStream::connect(at).await?;
         let mut hello = PROTOCOL.to_be_bytes().to_vec();

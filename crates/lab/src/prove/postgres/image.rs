@@ -35,7 +35,7 @@ exec postgres -D /data/pg -c listen_addresses=0.0.0.0 -c unix_socket_directories
 "#;
 
 /// Makes an image of that tag whose containers have this environment, unless Docker holds it; its reference.
-pub(super) async fn make(docker: &Docker, tag: &str, env: &str) -> Result<String> {
+pub(crate) async fn make(docker: &Docker, tag: &str, env: &str) -> Result<String> {
     let package = installed()?;
     let reference = format!("{REPOSITORY}:{tag}");
     let fingerprint = hex::encode(&Sha256::digest(format!("{SCRIPT}{tag}{env}{}", package.display()))[..8]);

@@ -1,8 +1,8 @@
 //! A real PostgreSQL as an exclusive workload: its data outlives redeployments and kills of the engine, two of its
 //! containers never run at once, and what fails is answered by one restore.
 
-mod client;
-mod image;
+pub(super) mod client;
+pub(super) mod image;
 mod watch;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
