@@ -21,6 +21,10 @@ pub(super) enum History {
     AloneRestore,
     /// The new version ends while it is watched.
     RouteBack,
+    /// The worker of the new version ends at once: everything is as it was.
+    WorkerEnds,
+    /// Two first deployments, of which the second comes after the first.
+    AfterFirst,
     /// A new revision, under load. Not in the simulation: it has no registry.
     Apply,
     /// A push. Not in the simulation: it has no hooks.
@@ -32,7 +36,7 @@ pub(super) enum History {
 use History::*;
 
 /// In this order: a first deployment leaves what a teardown needs, and the other way round.
-pub(super) const ALL: [History; 11] = [
+pub(super) const ALL: [History; 13] = [
     DeployReplicas,
     DeployFirst,
     Teardown,
@@ -41,6 +45,8 @@ pub(super) const ALL: [History; 11] = [
     AloneAgain,
     AloneRestore,
     RouteBack,
+    WorkerEnds,
+    AfterFirst,
     Apply,
     Delivery,
     Start,
@@ -55,6 +61,9 @@ pub(super) const REPO: &str = "acme/points";
 /// Commits that are pushed in turn.
 pub(super) const COMMITS: [&str; 2] =
     ["1111111a1111111111111111111111111111111a", "2222222b2222222222222222222222222222222b"];
+
+/// What another workload comes after.
+pub(super) const FORMER: &str = "former";
 
 /// How a commit names its image.
 pub(super) fn tag(commit: &str) -> &str {
@@ -75,13 +84,15 @@ impl History {
             HealOne => "side",
             AloneAgain | AloneRestore => "alone",
             RouteBack => "baked",
+            WorkerEnds => "working",
+            AfterFirst => "later",
             Delivery => "hooked",
         }
     }
 
     /// Whether the wish is to fail, with what was before serving on.
     pub(super) fn fails(self) -> bool {
-        matches!(self, AloneRestore | RouteBack)
+        matches!(self, AloneRestore | RouteBack | WorkerEnds)
     }
 
     /// Its workload's file; `number` makes it a new revision where one is wanted.
@@ -98,6 +109,13 @@ impl History {
             // Longer than the bad version lives, whatever disturbs it.
             RouteBack => short.policy("bake", "60s"),
             Delivery => short.deploy(&format!("{}:{REPO}@main", crate::hook::NAME)),
+            WorkerEnds => short.process("worker", "stay"),
+            AfterFirst => {
+                let first = Workload::new(FORMER, image).policy("bake", SHORT).policy("drain", SHORT);
+                let revision = number.to_string();
+                let later = short.line(&format!("after = [\"{FORMER}\"]")).env("REVISION", &revision);
+                return first.env("REVISION", &revision).file(stand) + &later.table(stand);
+            }
             // What was torn down comes back with a new revision only.
             DeployFirst | Teardown => short.policy("standby", "1h").env("REVISION", &number.to_string()),
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::history::{ALL, COMMITS, History, REPO, tag};
+use super::history::{ALL, COMMITS, FORMER, History, REPO, tag};
 use crate::Result;
 use crate::hook::{Hook, push};
 use crate::judge::Promised;
@@ -26,7 +26,7 @@ pub(super) struct Stage<'a> {
     pub stand: &'a Stand,
     pub promised: RefCell<Promised>,
     images: [String; 2],
-    bad: [String; 2],
+    bad: [String; 3],
     hook: Hook,
     /// Counts visits: keys, revisions and ids of deliveries are never used twice.
     number: Cell<u32>,
@@ -54,12 +54,21 @@ impl<'a> Stage<'a> {
         }
         let exits = Version::with("bad-exits", &["EXIT_AT_START=1"]).make(&stand.docker).await?;
         let leaves = Version::with("bad-leaves", &["EXIT_AFTER_READY_MS=700"]).make(&stand.docker).await?;
+        let worker = Version::with("bad-worker", &["WORKER_EXITS=1"]).make(&stand.docker).await?;
         stand.start_proxy().await?;
         stand.start_engine().await?;
         let hook = Hook::add(stand).await?;
-        let stage =
-            Self { stand, promised: RefCell::default(), images, bad: [exits, leaves], hook, number: Cell::new(0) };
-        for history in ALL.into_iter().filter(|history| wanted.contains(history)) {
+        let stage = Self {
+            stand,
+            promised: RefCell::default(),
+            images,
+            bad: [exits, leaves, worker],
+            hook,
+            number: Cell::new(0),
+        };
+        // The load is on the workload of this one, whatever is asked for.
+        let wanted = |history: &History| *history == History::DeployReplicas || wanted.contains(history);
+        for history in ALL.into_iter().filter(wanted) {
             stage.first(history).await?;
         }
         Ok(stage)
@@ -98,6 +107,11 @@ impl<'a> Stage<'a> {
         let serving = self.serving(history).await;
         match (history, &serving) {
             (History::DeployFirst, Some(_)) => drop(self.stand.must(&["teardown", &self.name(history)]).await?),
+            (History::AfterFirst, _) => {
+                for name in [history.workload(), FORMER] {
+                    self.stand.must(&["teardown", &self.stand.full_name(name)]).await?;
+                }
+            }
             (History::Teardown, _) => {
                 self.apply(history, number, "--json").await?;
                 self.stand.must(&["deploy", &self.name(history), "--image", &self.images[1]]).await?;
@@ -112,7 +126,7 @@ impl<'a> Stage<'a> {
         let stays = history.fails() || matches!(history, History::HealOne | History::Start | History::Apply);
         let target = match history {
             History::Teardown => String::new(),
-            History::DeployFirst => one.to_owned(),
+            History::DeployFirst | History::AfterFirst => one.to_owned(),
             _ if stays => now,
             _ if now == one => two.to_owned(),
             _ => one.to_owned(),
@@ -143,7 +157,7 @@ impl<'a> Stage<'a> {
             History::Delivery => self.push(wish).await.map(|()| None),
             History::Teardown => asked(&["teardown", &name]).await,
             History::RollbackAdopt => asked(&["rollback", &name]).await,
-            History::DeployFirst | History::Apply => {
+            History::DeployFirst | History::AfterFirst | History::Apply => {
                 let text = wish.history.file(self.stand, &self.images[0], wish.number);
                 let file = self.stand.write("revised.toml", &text)?;
                 asked(&["apply", &file]).await
@@ -153,6 +167,7 @@ impl<'a> Stage<'a> {
                 asked(&["deploy", &name, "--image", &image]).await
             }
             History::AloneRestore => asked(&["deploy", &name, "--image", &self.bad[0]]).await,
+            History::WorkerEnds => asked(&["deploy", &name, "--image", &self.bad[2]]).await,
             History::RouteBack => asked(&["deploy", &name, "--image", &self.bad[1]]).await,
         }
     }
@@ -203,7 +218,8 @@ impl<'a> Stage<'a> {
             let outcome = said.text("outcome").unwrap_or_default();
             let should = if history.fails() { "failed" } else { "succeeded" };
             // An apply that finds its revision recorded has nothing more to ask for.
-            let recorded = matches!(history, History::Apply | History::DeployFirst) && said.code == 0;
+            let recorded =
+                matches!(history, History::Apply | History::DeployFirst | History::AfterFirst) && said.code == 0;
             if outcome != should && !recorded {
                 verdict.short(format!("{history:?} {name}: should have {should}: {}", said.told()));
             }
