@@ -118,6 +118,8 @@ impl<'a> Stage<'a> {
             }
             _ => {}
         }
+        // What prepared it is over, removals too: its points are not those of the history.
+        self.stand.subject().orphans(&mut Verdict::default()).await?;
         let (one, two) = match history {
             History::Delivery => (tag(COMMITS[0]), tag(COMMITS[1])),
             _ => (VERSIONS[0], VERSIONS[1]),
