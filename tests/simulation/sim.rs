@@ -258,7 +258,7 @@ impl Sim {
             let program = plan.template.image.parse().unwrap_or(usize::MAX);
             let runs = |unit: UnitId| {
                 let part = plan.part(unit);
-                let process = if part.process.is_empty() { Process::Itself } else { Process::Worker };
+                let process = process_of(&part.process);
                 let unprobed = part.health.is_none() && part.port.is_none();
                 (unit, Runs { program, process, unprobed })
             };
@@ -294,6 +294,10 @@ impl Sim {
         self.engine.start_ms = self.mono();
         self.world.forget_probes();
     }
+}
+
+fn process_of(name: &str) -> Process {
+    if name.is_empty() { Process::Itself } else { Process::Worker }
 }
 
 /// One event, short enough for a trace.

@@ -425,6 +425,9 @@ impl Look<'_> {
         if alive.is_empty() && plan.routed().iter().any(stays) {
             return None;
         }
+        if self.repairs_the_route(plan, stays) && failures.iter().all(|(unit, _)| !plan.routed().contains(unit)) {
+            return None;
+        }
         if let Some(next) = self.capture(Some(*unit)) {
             return Some(next);
         }
@@ -434,6 +437,13 @@ impl Look<'_> {
             to: alive,
             reason: named(Some(plan), Some(*unit), why.clone()),
         }))
+    }
+
+    /// Whether a repair has brought back a part of what is routed: that is not given up for a worker, which the next repair
+    /// sees to.
+    fn repairs_the_route(self, plan: &Plan, stays: impl Fn(&UnitId) -> bool) -> bool {
+        let kept = plan.slot.iter().any(|unit| plan.blue.contains(unit));
+        kept && plan.routed().iter().any(|unit| !plan.blue.contains(unit) && stays(unit))
     }
 
     /// Whether a unit of blue runs, and is not known to be ill: what a repair has kept is probed with its green.

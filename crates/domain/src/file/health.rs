@@ -17,7 +17,7 @@ const MAX_INTERVAL_MS: u64 = 10 * 60_000;
 pub(super) const DEFAULT_STATUS: (u16, u16) = (200, 399);
 
 const WORDS: Words = Words { known: &["http", "port", "status", "headers", "interval", "timeout"], later: &["exec"] };
-const NEEDS_PORT: &str = "needs a port; add port = NUMBER (1 to 65535) to the workload or to health";
+pub(super) const NEEDS_PORT: &str = "needs a port; add port = NUMBER (1 to 65535) to the workload or to health";
 
 pub(super) fn read(entry: &Entry<'_>, default_port: Option<u16>) -> Result<Health, Fault> {
     if let Some(section) = entry.as_section() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cutover_events::workload::{Limits, Process};
+use cutover_events::workload::{Health, Limits, Process};
 
 use super::canonical::{self, CanonicalHealth, CanonicalLimits, CanonicalProcess, of_key};
 
@@ -47,7 +47,15 @@ fn one(entry: &Entry<'_>, own: &str, shared: Limits) -> Result<Process, Fault> {
             cpu_milli: said.cpu_milli.or(shared.cpu_milli),
             pids: said.pids.or(shared.pids),
         },
-        health: section.read("health", |entry| health::read(entry, None))?,
+        health: section.read("health", probe)?,
+    })
+}
+
+/// Nothing leads to a process, so that no port is known but the one that is written here.
+fn probe(entry: &Entry<'_>) -> Result<Health, Fault> {
+    health::read(entry, None).map_err(|fault| match fault.text == health::NEEDS_PORT {
+        true => entry.fault("needs a port; write { http = \"/path\", port = NUMBER } or \"tcp:NUMBER\""),
+        false => fault,
     })
 }
 

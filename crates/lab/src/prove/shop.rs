@@ -1,7 +1,8 @@
 //! A project as people have them: a database, a web with two replicas and a worker that talk to it by its name, and a
-//! workload that calls the web by its name.
+//! workload that calls the web by its name; and a worker that is a workload of its own, which nothing leads to.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -20,10 +21,14 @@ use crate::stand::{Stand, field};
 const DB: &str = "db";
 /// Calls the web.
 const CALLER: &str = "caller";
+/// Works by itself: it has no route, no port and no health check.
+const LONE: &str = "lone";
 /// The other process of the web.
 const WORKER: &str = "worker";
 /// Failed before the swap.
 const BEFORE_SWAP: i32 = 10;
+/// How long a repair may take: Docker tells of the end at once, and the new worker is watched for a while.
+const HEALED_WITHIN: Duration = Duration::from_secs(30);
 /// A worker that fails its gate, in the list of what others lose.
 const SCENARIO: u32 = 5;
 
@@ -45,6 +50,8 @@ pub(super) async fn prove(stand: &Stand, n: u32) -> Result<Verdict> {
         shop.redeploy(&mut verdict, &load, number).await?;
     }
     shop.bad_worker(&mut verdict, VERSIONS[n as usize % 2]).await?;
+    shop.worker_dies(&mut verdict).await?;
+    shop.replace_lone(&mut verdict).await?;
     let summary = load.stop().await;
     line(&summary);
     progress(&summary.sentence());
@@ -88,6 +95,8 @@ impl<'a> Shop<'a> {
              after = [\"{DB}\"]\nenv = {{ DATABASE = \"{DB}:5432\" }}\n\
              policy = {{ bake = \"1s\", drain = \"2s\", liveness = \"1s\", gate_timeout = \"20s\" }}\n\
              [workloads.{WEB}.processes.{WORKER}]\ncommand = [\"work\"]\n\n\
+             [workloads.{LONE}]\nimage = \"{web}\"\ncommand = [\"work\"]\nafter = [\"{DB}\"]\n\
+             env = {{ DATABASE = \"{DB}:5432\", VERSION = \"{LONE}\" }}\npolicy = {{ bake = \"0s\", liveness = \"1s\" }}\n\n\
              [workloads.{DB}]\nimage = \"{database}\"\nvolumes = [\"{project}-pgdata:/data\"]\nports = [\"{db}:5432\"]\n\
              health = \"tcp:5432\"\nstrategy = \"recreate\"\n\
              policy = {{ gate_timeout = \"60s\", stop_timeout = \"30s\", stop_signal = \"SIGINT\" }}\n",
@@ -123,7 +132,7 @@ impl<'a> Shop<'a> {
             verdict.short(format!("deployment {number}: {}", said.told()));
         }
         self.serves(verdict, VERSIONS[version]).await;
-        let of_worker = self.active().await?.iter().filter(|(_, process)| process == WORKER).count();
+        let of_worker = self.active(WEB).await?.iter().filter(|(_, process)| process == WORKER).count();
         verdict.same("workers that are active", of_worker, 1);
         let ((failed_requests, requests), calls) = (load.so_far(), told(self.stand, CALLER).await?);
         line(&json!({
@@ -141,9 +150,9 @@ impl<'a> Shop<'a> {
         }
     }
 
-    /// Id and process of every active container of the web, sorted.
-    async fn active(&self) -> Result<Vec<(String, String)>> {
-        let status = self.stand.must(&["status", &self.stand.full_name(WEB), "--json"]).await?.json()?;
+    /// Id and process of every active container of a workload, sorted.
+    async fn active(&self, name: &str) -> Result<Vec<(String, String)>> {
+        let status = self.stand.must(&["status", &self.stand.full_name(name), "--json"]).await?.json()?;
         let containers = field(&status, "containers").and_then(Value::as_array).cloned().unwrap_or_default();
         let text = |container: &Value, key: &str| container[key].as_str().unwrap_or_default().to_owned();
         let active = containers.iter().filter(|container| container["role"] == "active");
@@ -154,7 +163,7 @@ impl<'a> Shop<'a> {
 
     /// A worker that fails its gate: everything is as it was.
     async fn bad_worker(&self, verdict: &mut Verdict, version: &str) -> Result {
-        let before = self.active().await?;
+        let before = self.active(WEB).await?;
         let image = Version::with("bad-worker", &["WORKER_EXITS=1"]).make(&self.stand.docker).await?;
         let said = self.stand.ask(&["deploy", &self.stand.full_name(WEB), "--image", &image, "--json"]).await?;
         verdict.same("the exit code of a version whose worker ends at once", said.code, BEFORE_SWAP);
@@ -163,7 +172,7 @@ impl<'a> Shop<'a> {
         if !words.out.contains("a worker without work") {
             verdict.short(format!("the last words of the worker are not shown: {}", words.told()));
         }
-        let after = self.active().await?;
+        let after = self.active(WEB).await?;
         verdict.same("what is active after a worker failed its gate", &after, &before);
         verdict.same("containers that are active", after.len(), 3);
         self.serves(verdict, version).await;
@@ -174,6 +183,43 @@ impl<'a> Shop<'a> {
         line(&json!({
             "prove": "shop", "scenario": SCENARIO, "code": said.code, "as_before": after == before, "reason": reason,
         }));
+        Ok(())
+    }
+
+    /// Somebody removes the worker: it alone is replaced.
+    async fn worker_dies(&self, verdict: &mut Verdict) -> Result {
+        let before = self.active(WEB).await?;
+        let worker = before.iter().find(|(_, process)| process == WORKER).ok_or("no worker is active")?;
+        self.stand.docker.remove(&worker.0).await?;
+        let deadline = Instant::now() + HEALED_WITHIN;
+        let healed = loop {
+            let now = self.active(WEB).await?;
+            let another = now.iter().any(|(id, process)| process == WORKER && *id != worker.0);
+            if (another && now.len() == before.len()) || Instant::now() > deadline {
+                break now;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        let kept = |all: &[(String, String)]| all.iter().filter(|(_, process)| process != WORKER).cloned().collect();
+        let (before, now): (Vec<_>, Vec<_>) = (kept(&before), kept(&healed));
+        verdict.same("what is active beside a worker that was replaced", now, before);
+        verdict.same("containers that are active after a repair", healed.len(), 3);
+        progress("a worker was removed and replaced");
+        Ok(())
+    }
+
+    /// A workload that nothing leads to is replaced by the same steps.
+    async fn replace_lone(&self, verdict: &mut Verdict) -> Result {
+        let before = self.active(LONE).await?;
+        let name = self.stand.full_name(LONE);
+        let said = self.stand.ask(&["deploy", &name, "--image", &self.images[1], "--json"]).await?;
+        if said.code != 0 {
+            verdict.short(format!("the lone worker: {}", said.told()));
+        }
+        let after = self.active(LONE).await?;
+        if after.len() != 1 || after == before {
+            verdict.short(format!("the lone worker was {before:?} and is {after:?}"));
+        }
         Ok(())
     }
 
@@ -188,18 +234,15 @@ impl<'a> Shop<'a> {
     /// The workers of both versions have written into the database, and the one that failed has not.
     async fn worked(&self, verdict: &mut Verdict, n: u32) -> Result {
         let versions = client::ask(self.db, "select distinct version from work order by version").await?;
-        let expected = &VERSIONS[..VERSIONS.len().min(n as usize + 1)];
-        verdict.same(
-            "versions whose workers have worked",
-            versions,
-            expected.iter().map(|v| (*v).to_owned()).collect(),
-        );
+        let mut expected = vec![LONE.to_owned()];
+        expected.extend(VERSIONS.iter().take(n as usize + 1).map(|version| (*version).to_owned()));
+        verdict.same("versions whose workers have worked", versions, expected);
         Ok(())
     }
 
     async fn close(&self, verdict: &mut Verdict) -> Result {
         line(&crate::judge::judge(&self.stand.subject(), &Promised::default(), verdict).await?);
-        for name in [CALLER, WEB] {
+        for name in [CALLER, WEB, LONE] {
             self.stand.must(&["teardown", &self.stand.full_name(name)]).await?;
         }
         self.stand.must(&["teardown", &self.stand.full_name(DB), "--volumes"]).await?;

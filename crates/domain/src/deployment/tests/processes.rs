@@ -6,7 +6,7 @@ use cutover_events::workload::{Limits, Process};
 use cutover_events::{Event, UnitId, WorkloadId};
 
 use super::story::{BAKE_MS, By, GATE_MS, Story, dep, deploy, unit};
-use crate::deployment::{Command, Next, probed};
+use crate::deployment::{Command, Decision, Next, probed};
 use crate::observed::{Behind, Effect, Phase, RouterSeen, Targets};
 use crate::workload::Phase as Course;
 
@@ -70,12 +70,12 @@ fn all_are_gated_one_is_routed_then_all_of_blue_goes() {
 #[test]
 fn a_worker_that_fails_its_gate_leaves_everything_as_it_was() {
     let mut story = at_the_gate();
-    let generation = story.state.generation;
+    let generation = story.state.routed.generation;
     story.ends(4);
     assert_eq!(failure(&mut story).as_deref(), Some("worker: the container ended with exit code 1"));
     story.go_on();
     assert_eq!((active(&story), story.router_targets()), (vec![unit(1), unit(2)], &[unit(1)][..]));
-    assert_eq!(story.state.generation, generation);
+    assert_eq!(story.state.routed.generation, generation);
     assert_eq!(story.seen.containers.len(), 2);
 }
 
@@ -139,6 +139,25 @@ fn the_workload_itself_is_replaced_beside_its_worker_and_comes_first() {
     story.asks(Command::Heal(DriftSeen { unit: unit(1), drift: Drift::Gone }, intent)).unwrap();
     story.go_on();
     assert_eq!((active(&story), story.router_targets()), (vec![unit(3), unit(2)], &[unit(3)][..]));
+}
+
+#[test]
+fn a_repair_of_the_route_is_not_given_up_for_a_worker() {
+    let mut story = Story { replicas: 2, ..new() };
+    story.wish(1, deploy(), By::Person);
+    story.go_on();
+    story.vanishes(1);
+    story.vanishes(3);
+    let workload = WorkloadId([9; 16]);
+    let intent =
+        IntentQueued { deployment: dep(2), workload, wish: Wish::Heal, revision: 1, person: false, change: None };
+    story.asks(Command::Heal(DriftSeen { unit: unit(1), drift: Drift::Gone }, intent)).unwrap();
+    story.go_until(|story| story.router_targets() == [unit(2), unit(4)] && matches!(story.next(), Next::Wait(_)));
+    story.ends(5);
+    assert!(matches!(story.next(), Next::Wait(_)), "{:?}", story.next());
+    story.go_until(|story| matches!(story.next(), Next::Decide(_)));
+    assert_eq!((active(&story), story.router_targets().len()), (vec![unit(2), unit(4), unit(5)], 2));
+    assert!(matches!(story.next(), Next::Decide(Decision::Heal(broken, Drift::Dead)) if broken == unit(5)));
 }
 
 #[test]

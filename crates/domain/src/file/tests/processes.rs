@@ -24,7 +24,7 @@ fn processes_that_cannot_be() {
         (&worker("env = {}"), "5:1: workloads.web.processes.worker.env", "not yet supported"),
         (&worker("replicas = 0"), "5:12: workloads.web.processes.worker.replicas", "1 to 64"),
         (&worker("replicas = 64"), "3:16: workloads.web.processes", "at most 64"),
-        (&worker("health = \"/up\""), "5:10: workloads.web.processes.worker.health", "needs a port"),
+        (&worker("health = \"/up\""), "5:10: workloads.web.processes.worker.health", "port = NUMBER }"),
         ("processes.web = { command = [\"a\"] }", "3:11: workloads.web.processes.web", "own process"),
         ("processes.W = { command = [\"a\"] }", "3:11: workloads.web.processes.W", "name"),
         ("processes.a = { command = [] }", "3:27: workloads.web.processes.a.command", "an empty command"),
