@@ -11,6 +11,7 @@ mod cli_waiting;
 #[cfg(not(feature = "crash-points"))]
 mod crash_points;
 mod engine;
+mod engine_people;
 mod inputs;
 mod intake_decide;
 mod intake_fuzz;

@@ -16,6 +16,8 @@ use crate::{Result, process};
 
 /// How long a start may take before it counts as failed: recovery of a million events takes six seconds.
 const START: Duration = Duration::from_secs(30);
+/// Where Linux tells its boot id.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// How long a command may take: the longest waits for a deployment with its gate, drain and bake.
 const COMMAND: Duration = Duration::from_secs(180);
 
@@ -114,7 +116,7 @@ impl Stand {
         if let Some(mut proxy) = proxy {
             proxy.wait().await?;
         }
-        process::end(&pids, Duration::ZERO).await;
+        process::end(&pids, START).await;
         Ok(())
     }
 
@@ -132,7 +134,7 @@ impl Stand {
 
     fn spawn(&self, process: &str) -> Result<Child> {
         let name = if process == "serve" { "engine" } else { process };
-        self.logged(&mut self.command(&[process]), name)
+        self.logged(&mut self.process(process), name)
     }
 
     fn logged(&self, command: &mut Command, name: &str) -> Result<Child> {
@@ -145,6 +147,25 @@ impl Stand {
     /// What the judge looks at.
     pub(crate) fn subject(&self) -> Subject<'_> {
         Subject { binary: self.binary(), config: &self.config, data: self.data(), docker: &self.docker }
+    }
+
+    /// A process of the program under test; under another boot id where one is set, by a mount that only it sees.
+    fn process(&self, process: &str) -> Command {
+        let Some(boot) = self.boot.lock().clone() else { return self.command(&[process]) };
+        let mount = format!("mount --bind '{}' {BOOT_ID} && exec \"$0\" \"$@\"", boot.display());
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "--", "sh", "-c", &mount]);
+        command.arg(self.binary()).arg("--config").arg(self.config()).arg(process);
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// From here on processes find another boot id than the machine's: what a restart of the host is to them.
+    pub(crate) fn other_boot(&self) -> Result {
+        let path = self.folder().join("boot_id");
+        std::fs::write(&path, "c0ffee00-0000-4000-8000-000000000001\n")?;
+        *self.boot.lock() = Some(path);
+        Ok(())
     }
 
     /// A command of the program under test, with the config of this stand; ended when it is dropped.

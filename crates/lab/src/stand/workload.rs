@@ -91,6 +91,7 @@ impl Workload {
             let pairs: Vec<String> = self.env.iter().map(|(name, value)| format!("{name} = \"{value}\"")).collect();
             line(format!("env    = {{ {} }}", pairs.join(", ")));
         }
+        self.lines.iter().cloned().for_each(&mut line);
         line(format!("\n[workloads.{}.policy]", self.name));
         for (key, value) in &self.policy {
             line(format!("{key} = {value}"));
