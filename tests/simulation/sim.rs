@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cutover::crash;
 use cutover_domain::observed::{Answers, Behind, Now, Observed};
 use cutover_domain::workload::Workload;
 use cutover_domain::{deployment::Next, invariants};
@@ -53,6 +54,8 @@ pub(crate) struct Sim {
     pub(crate) calm: bool,
     pub(crate) violation: Option<String>,
     pub(crate) trace: Option<Vec<String>>,
+    /// Appends and effects as the crash points of the engine are named, in the order in which they were met.
+    pub(crate) met: Vec<String>,
 }
 
 /// All of it is lost in a crash.
@@ -131,6 +134,7 @@ impl Sim {
             calm: false,
             violation: None,
             trace: None,
+            met: Vec::new(),
         };
         sim.engine.epoch = sim.journal.started();
         sim
@@ -226,6 +230,7 @@ impl Sim {
             return false;
         }
         let at = self.stamp();
+        self.met.push(crash::append(&events));
         for event in &events {
             self.say(|| format!("w{lane} append {}", brief(event)));
         }
@@ -259,7 +264,7 @@ impl Sim {
             let program = plan.template.image.parse().unwrap_or(usize::MAX);
             let runs = |unit: UnitId| {
                 let part = plan.part(unit);
-                let process = if part.process.is_empty() { Process::Itself } else { Process::Worker };
+                let process = process_of(part.process);
                 let unprobed = part.health.is_none() && part.port.is_none();
                 (unit, Runs { program, process, unprobed })
             };
@@ -295,6 +300,10 @@ impl Sim {
         self.engine.start_ms = self.mono();
         self.world.forget_probes();
     }
+}
+
+fn process_of(name: &str) -> Process {
+    if name.is_empty() { Process::Itself } else { Process::Worker }
 }
 
 /// One event, short enough for a trace.
