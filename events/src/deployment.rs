@@ -334,19 +334,53 @@ pub struct DriftSeen {
     pub unit: UnitId,
     /// What was seen.
     pub drift: Drift,
+    /// What follows from it.
+    pub handling: Handling,
+}
+
+/// What follows from a difference.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Handling {
+    /// It is repaired.
+    Repair,
+    /// It is left as it is: the policy of the workload says so.
+    Report,
+    /// It is left as it is for as long as it is frozen.
+    Frozen,
+}
+
+/// A difference that was recorded is none any more: a person or a repair has put it right.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct DriftEnded {
+    /// Which unit.
+    pub unit: UnitId,
+    /// What is no longer so.
+    pub drift: Drift,
 }
 
 /// How the world differs.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Drift {
     /// An active container is gone.
     Gone,
     /// An active container does not run, and Docker has not restarted it.
     Dead,
-    /// A container of ours that no list knows: it goes to the removal list.
+    /// A container of ours that no list knows: a repair puts it on the removal list.
     Orphan,
-    /// A standby does not run any more: it goes to the removal list.
+    /// A standby does not run any more: a repair puts it on the removal list.
     StandbyDead,
+    /// An active container was paused: a repair lets its process go on.
+    Paused,
+    /// An active container was taken off the network of its project: a repair replaces it.
+    Disconnected,
+    /// An active container has another name: a repair gives it back its own, which is reserved for it.
+    Renamed,
+    /// Docker would not restart an active container by itself: a repair sets the policy.
+    Policy,
+    /// An active container may use more or less than its plan says: a repair sets the limits.
+    Limits,
+    /// An active container was started anew since it became active: nothing to repair, it runs.
+    Restarted,
 }
 
 /// The standby goes to the removal list.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{BootId, Digest, InstanceId, LogId, RouterBoot, TokenId};
+use crate::id::{BootId, Digest, InstanceId, LogId, RouterBoot, TokenId, WorkloadId};
 
 /// An engine has taken over; its position is the writer epoch.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -91,4 +91,20 @@ pub enum HeldCause {
 pub struct Confirmed {
     /// What is confirmed.
     pub cause: HeldCause,
+}
+
+/// A person is at work: from here on the engine does nothing by itself to what is frozen.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Frozen {
+    /// What is frozen; `None`: everything.
+    pub workload: Option<WorkloadId>,
+    /// Why, in the words of the person; may be empty.
+    pub reason: String,
+}
+
+/// The engine goes on by itself.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Thawed {
+    /// What was frozen; `None`: everything. What was frozen apart stays so.
+    pub workload: Option<WorkloadId>,
 }

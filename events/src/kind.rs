@@ -82,6 +82,8 @@ catalogue! {
     9 HookAdded 1 "engine" "A source of deliveries was configured.";
     10 HookRotated 1 "engine" "A hook has a new secret.";
     11 HookRemoved 1 "engine" "A hook is gone.";
+    12 Frozen 1 "engine" "A person is at work: the engine does nothing by itself to what is frozen.";
+    13 Thawed 1 "engine" "The engine goes on by itself.";
     20 WorkloadRegistered 1 "registry" "A workload was named for the first time.";
     21 SpecRevised 1 "registry" "The wish for what should run has changed.";
     22 ClaimsFreed 1 "registry" "Nothing holds these claims any more.";
@@ -114,6 +116,7 @@ catalogue! {
     62 DowntimeOpened 1 "workload" "The point of no return of an exclusive workload; it does not serve from here on.";
     63 Unrouted 1 "workload" "The router shows that nothing is routed; requests wait.";
     64 RestorePlanned 1 "workload" "The new release of an exclusive workload failed; the old one starts again, once.";
+    70 DriftEnded 1 "workload" "What differed is as the log says again.";
 }
 
 impl Event {
@@ -173,6 +176,9 @@ impl Event {
             | Self::UnitRemoved(_)
             | Self::RouteReasserted(_)
             | Self::DriftSeen(_)
+            | Self::DriftEnded(_)
+            | Self::Frozen(_)
+            | Self::Thawed(_)
             | Self::StandbyExpired(_) => None,
         }
     }

@@ -254,6 +254,18 @@ pub struct Policy {
     pub keep_releases: u16,
     /// For the old release of an exclusive workload to become ready again after the new one failed.
     pub restore_timeout_ms: u64,
+    /// What follows when its containers are not as they should be.
+    pub drift: OnDrift,
+}
+
+/// What follows when containers are not as they should be.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Default)]
+pub enum OnDrift {
+    /// It is recorded and repaired.
+    #[default]
+    Repair,
+    /// It is recorded, and left to persons.
+    Report,
 }
 
 impl Default for Policy {
@@ -268,6 +280,7 @@ impl Default for Policy {
             stop_signal: 0,
             keep_releases: 10,
             restore_timeout_ms: 600_000,
+            drift: OnDrift::Repair,
         }
     }
 }

@@ -137,6 +137,11 @@ pub trait Backend: Send + Sync + 'static {
     /// Lets a held engine go on as things are.
     async fn confirm(&self, asker: Asker, ask: ConfirmAsk) -> Result<StatusView, Refusal>;
 
+    /// From here on nothing is done by itself to a workload, or to any.
+    async fn freeze(&self, asker: Asker, name: Option<WorkloadName>, reason: String) -> Result<StatusView, Refusal>;
+    /// A workload, or everything, goes on by itself.
+    async fn thaw(&self, asker: Asker, name: Option<WorkloadName>) -> Result<StatusView, Refusal>;
+
     /// Every workload, or one of them.
     async fn status(&self, name: Option<WorkloadName>) -> Result<StatusView, Refusal>;
     /// One deployment as it is now.

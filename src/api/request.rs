@@ -17,6 +17,8 @@ use super::backend::{AskKey, Asker, HookName, RollbackTo, WorkloadName};
 use super::problem::{Code, Problem};
 use super::state::ApiState;
 
+/// Characters of a reason: as many as of any line for a person in the log.
+const MAX_REASON_CHARS: usize = 400;
 /// Characters of an idempotency key: a UUID or a CI run with room to spare, short enough to be stored with every wish.
 pub const MAX_KEY_CHARS: usize = 128;
 /// Bytes of a request's body: a workload file of 1 MiB in its canonical form, with every character escaped.
@@ -154,6 +156,18 @@ pub fn workload_name(text: &str) -> Result<WorkloadName, String> {
         check::name(part).map_err(|why| format!("\"{}\" is not the name of a workload: {why}", shown(text)))?;
     }
     Ok(WorkloadName(text.to_owned()))
+}
+
+/// Why something is frozen: one line for those who look later.
+///
+/// # Errors
+/// It is longer than a line for a person, or has control characters.
+pub fn freeze_reason(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.chars().count() > MAX_REASON_CHARS || text.chars().any(char::is_control) {
+        return Err(format!("a reason is one line of at most {MAX_REASON_CHARS} characters"));
+    }
+    Ok(text.to_owned())
 }
 
 /// A hook by name or id.

@@ -57,6 +57,10 @@ pub(super) enum Command {
     Resume(Deployment),
     /// Let a held engine go on as things are
     Confirm(Confirm),
+    /// Do nothing by itself to a workload, or to any, until it is thawed: no repair, no push
+    Freeze(Freeze),
+    /// Let a workload, or everything, go on by itself
+    Thaw(Thaw),
     /// Remove a workload and wait
     Teardown(Removal),
     /// Show what runs
@@ -236,6 +240,26 @@ pub(super) struct Confirm {
     /// What is confirmed; `cutover status` shows what holds the engine
     #[arg(value_enum)]
     pub(super) cause: HeldWord,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Freeze {
+    /// Workload; everything without it
+    pub(super) name: Option<String>,
+    /// Why, for those who look later
+    #[arg(long, allow_hyphen_values = true, value_name = "TEXT", default_value = "", hide_default_value = true,
+          value_parser = values::reason)]
+    pub(super) reason: String,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Thaw {
+    /// Workload; everything without it
+    pub(super) name: Option<String>,
     #[command(flatten)]
     pub(super) json: Json,
 }

@@ -9,7 +9,7 @@ use cutover_events::kind::CATALOGUE;
 use cutover_events::{BadId, DeploymentId, TokenId};
 
 use super::exit::{Exit, Failure};
-use crate::api::request::{check_key, hook_name, workload_name};
+use crate::api::request::{check_key, freeze_reason, hook_name, workload_name};
 
 /// The longest that anybody waits: a day.
 const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
@@ -24,6 +24,10 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
 
 pub(super) fn key(text: &str) -> Result<String, String> {
     check_key(text).map(|()| text.to_owned())
+}
+
+pub(super) fn reason(text: &str) -> Result<String, String> {
+    freeze_reason(text)
 }
 
 pub(super) fn deployment(text: &str) -> Result<String, String> {

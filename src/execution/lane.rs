@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cutover_domain::deployment::{Command, Decision, Next, next};
 use cutover_domain::observed::{Class, Effect, Now, Trouble};
-use cutover_events::deployment::{DriftSeen, IntentQueued, ReasonKind, ReleaseResolved, Wish};
+use cutover_events::deployment::{DriftSeen, Handling, IntentQueued, ReasonKind, ReleaseResolved, Wish};
 use cutover_events::{Cause, DeploymentId, Event, WorkloadId};
 use tokio_util::sync::CancellationToken;
 
@@ -216,7 +216,9 @@ impl Execution {
                     }
                 }
             }
-            Decision::Heal(unit, drift) => Command::Heal(DriftSeen { unit, drift }, self.repair(lane.id)),
+            Decision::Heal(unit, drift) => {
+                Command::Heal(DriftSeen { unit, drift, handling: Handling::Repair }, self.repair(lane.id))
+            }
             Decision::Revive => Command::Queue(self.repair(lane.id)),
         };
         let cause = match (&decision, &state.open) {

@@ -5,8 +5,10 @@ use std::net::Ipv4Addr;
 
 use cutover_domain::deployment::probed;
 use cutover_domain::observed::{Answers, Behind, DockerId, Effect, Observed, Phase, Probe, RouterSeen, Seen};
+use cutover_domain::plan::container_name;
 use cutover_domain::workload::{Open, Workload};
 use cutover_events::deployment::Cut;
+use cutover_events::plan::Plan;
 use cutover_events::{DeploymentId, UnitId};
 use cutover_proxy::wire::{Entry, Table};
 use tokio::task::JoinSet;
@@ -29,6 +31,10 @@ pub(super) struct Sight {
     /// Removals that have ended and were not taken in yet.
     pub(super) removed: Vec<(Effect, Result<(), super::perform::Failed>)>,
     down_since: BTreeMap<DockerId, u64>,
+    paused_since: BTreeMap<DockerId, u64>,
+    apart_since: BTreeMap<DockerId, u64>,
+    /// Start of the newest run that was seen, and how often it was another one before.
+    runs: BTreeMap<DockerId, (String, u32)>,
     witnessed: BTreeMap<DockerId, bool>,
 }
 
@@ -89,10 +95,21 @@ impl Execution {
         let mut seen = Vec::with_capacity(containers.len());
         for container in &containers {
             let witnessed = self.witnessed(sight, container).await;
-            seen.push(Seen { witnessed, ..sight.seen(container, now_ms) });
+            let plan = state.plan_with(container.unit);
+            let limits = plan.map_or(container.limits, |plan| plan.part(container.unit).limits);
+            let own = plan.map(|plan| own_name(plan, container));
+            let routed = table.as_ref().and_then(|table| routed_at(table, container));
+            seen.push(Seen {
+                witnessed,
+                resized: limits != container.limits,
+                renamed: own.is_some_and(|own| own != container.name),
+                apart_ms: sight.apart_ms(container, routed, now_ms),
+                ..sight.seen(container, now_ms)
+            });
         }
         seen.sort_by_key(|seen| seen.unit);
         sight.observed.containers = seen;
+        sight.observed.frozen = self.commands.live().engine().freeze_of(lane.id).is_some();
         let entry =
             table.as_ref().map(|table| table.entries.iter().find(|entry| entry.workload == lane.id.to_string()));
         sight.observed.behind = self.behind(state);
@@ -150,7 +167,7 @@ impl Execution {
             id: hex::encode(c.id.0),
             name: c.name.clone(),
             unit: c.unit,
-            phase: phase_word(c.phase),
+            phase: if c.paused { "paused" } else { phase_word(c.phase) },
             restarts: c.restarts,
             address: c.address,
         });
@@ -173,6 +190,9 @@ impl Sight {
         let here = |id: &DockerId| containers.iter().any(|container| container.id == *id);
         self.down_since.retain(|id, _| here(id));
         self.witnessed.retain(|id, _| here(id));
+        self.paused_since.retain(|id, _| here(id));
+        self.apart_since.retain(|id, _| here(id));
+        self.runs.retain(|id, _| here(id));
         let Answers { resolved, captured, .. } = &mut self.observed.answers;
         *resolved = self.resolved.as_ref().map(|resolved| resolved.deployment);
         captured.retain(|unit| containers.iter().any(|container| container.unit == *unit));
@@ -185,20 +205,80 @@ impl Sight {
         } else {
             now_ms - *self.down_since.entry(container.id).or_insert(now_ms) + 1
         };
+        let paused_ms = self.paused_ms(container, now_ms);
         let probe: Probe = self.probes.newest(container);
         Seen {
             unit: container.unit,
             id: container.id,
             phase: container.phase,
             restart: container.restart,
-            restarts: container.restarts,
+            restarts: container.restarts.saturating_add(self.started_anew(container)),
             exit_code: container.exit_code,
             up_ms: container.up_ms,
+            age_ms: container.age_ms,
             down_ms,
             health: container.health,
             probe,
             witnessed: false,
+            paused_ms,
+            apart_ms: 0,
+            renamed: false,
+            resized: false,
         }
+    }
+
+    /// How long a running container has been seen off its network, or at another address than it is routed at, ms.
+    fn apart_ms(&mut self, container: &Container, routed: Option<Ipv4Addr>, now_ms: u64) -> u64 {
+        let elsewhere = routed.is_some() && routed != container.address;
+        if container.phase == Phase::Running && (!container.connected || elsewhere) {
+            return lasted(&mut self.apart_since, container.id, now_ms);
+        }
+        self.apart_since.remove(&container.id);
+        0
+    }
+
+    /// How long a container has been seen paused, ms.
+    fn paused_ms(&mut self, container: &Container, now_ms: u64) -> u64 {
+        if container.paused {
+            return lasted(&mut self.paused_since, container.id, now_ms);
+        }
+        self.paused_since.remove(&container.id);
+        0
+    }
+
+    /// How often a person has started it anew since the engine looks: Docker counts its own restarts only.
+    fn started_anew(&mut self, container: &Container) -> u32 {
+        if container.started_at.is_empty() {
+            return 0;
+        }
+        let (start, restarts) = (container.started_at.clone(), container.restarts);
+        let (known, anew) = self.runs.entry(container.id).or_insert((start.clone(), 0));
+        if *known != start {
+            *known = start;
+            *anew += u32::from(restarts == 0);
+        }
+        *anew
+    }
+}
+
+/// How long something has been seen so, counted from one, ms.
+fn lasted(since: &mut BTreeMap<DockerId, u64>, id: DockerId, now_ms: u64) -> u64 {
+    now_ms - *since.entry(id).or_insert(now_ms) + 1
+}
+
+/// The name that a container was created with.
+pub(super) fn own_name(plan: &Plan, container: &Container) -> String {
+    container_name((&container.full_name, plan.part(container.unit).process), container.unit)
+}
+
+/// The address that the router has for a container.
+fn routed_at(table: &Table, container: &Container) -> Option<Ipv4Addr> {
+    let (workload, unit) = (container.workload.to_string(), container.unit.to_string());
+    let entry = table.entries.iter().find(|entry| entry.workload == workload)?;
+    let target = entry.targets.iter().find(|target| target.unit == unit)?;
+    match target.address {
+        std::net::IpAddr::V4(address) => Some(address),
+        std::net::IpAddr::V6(_) => None,
     }
 }
 

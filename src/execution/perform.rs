@@ -16,7 +16,7 @@ use cutover_proxy::wire;
 
 use super::Execution;
 use super::lane::Lane;
-use super::look::Resolved;
+use super::look::{Resolved, own_name};
 use crate::adapters::host::FolderRefused;
 use crate::adapters::router::RouterError;
 use crate::adapters::runtime::{CreateContainer, RuntimeError, Witness, gateway, host_resolvers};
@@ -83,11 +83,24 @@ impl Execution {
             Effect::Create(unit) => self.create(lane, state, unit).await,
             Effect::Start(_, id) => Ok(self.runtime.start(id).await?),
             Effect::SetRestart(_, id, restart) => Ok(self.runtime.set_restart(id, restart).await?),
+            Effect::Unpause(_, id) => Ok(self.runtime.unpause(id).await?),
+            Effect::Rename(unit, id) => self.rename(lane, state, (unit, id)).await,
+            Effect::SetLimits(unit, id) => match state.plan_with(unit) {
+                Some(plan) => Ok(self.runtime.set_limits(id, plan.part(unit).limits).await?),
+                None => Ok(()),
+            },
             Effect::Capture(unit, id) => self.capture(lane, unit, id).await,
             Effect::Put { to, generation } => self.put(lane, state, (to, generation)).await,
             Effect::Fence { generation } => self.fence(lane, generation).await,
             Effect::Remove(..) | Effect::Plan(_) => Ok(()),
         }
+    }
+
+    /// Its own name back, which is reserved for it.
+    async fn rename(&self, lane: &Lane, state: &Workload, (unit, id): (UnitId, DockerId)) -> Result<(), Failed> {
+        let container = lane.sight.containers.iter().find(|container| container.id == id);
+        let (Some(container), Some(plan)) = (container, state.plan_with(unit)) else { return Ok(()) };
+        Ok(self.runtime.rename(id, &own_name(plan, container)).await?)
     }
 
     async fn resolve(&self, lane: &mut Lane, state: &Workload) -> Result<(), Failed> {

@@ -132,6 +132,7 @@ mod tests {
     use async_trait::async_trait;
     use cutover_domain::observed::{ImageHealth, Phase, Restart};
     use cutover_events::plan::{Strategy, Template, Why};
+    use cutover_events::workload::Limits;
     use cutover_events::{DeploymentId, ReleaseId, WorkloadId};
 
     use super::*;
@@ -149,18 +150,23 @@ mod tests {
         Container {
             id: DockerId([1; 32]),
             name: "cutover-shop-web".into(),
+            full_name: "shop/web".into(),
             unit: UnitId([1; 16]),
             workload: WorkloadId([1; 16]),
             release: ReleaseId([1; 16]),
             deployment: DeploymentId([1; 16]),
             witness: None,
             phase: Phase::Running,
+            paused: false,
+            connected: true,
+            limits: Limits::default(),
             restart: Restart::No,
             restarts: 0,
             exit_code: 0,
             oom_killed: false,
             started_at: "2026-01-01T00:00:00Z".into(),
             up_ms: 1,
+            age_ms: 1,
             health: ImageHealth::None,
             address: Some([127, 0, 0, 1].into()),
             mounts: Vec::new(),

@@ -145,7 +145,8 @@ impl Execution {
 fn picture(id: WorkloadId, containers: &[Container], table: &Table) -> Vec<u8> {
     let mut ours: Vec<_> = containers.iter().filter(|container| container.workload == id).collect();
     ours.sort_by_key(|container| container.id);
-    let seen = ours.iter().map(|c| (c.id, c.phase, c.restart, c.restarts, &c.started_at, c.address));
+    let state = |c: &Container| (c.phase, c.paused, c.restart, c.restarts, c.limits);
+    let seen = ours.iter().map(|c| (c.id, state(c), &c.name, &c.started_at, c.address));
     let entry = table.entries.iter().find(|entry| entry.workload == id.to_string());
     let route = entry.map(|entry| (entry.generation, entry.targets.iter().map(|t| &t.unit).collect::<Vec<_>>()));
     format!("{:?}{:?}{}", seen.collect::<Vec<_>>(), route, table.router_boot).into_bytes()

@@ -211,8 +211,23 @@ fn ends() -> Vec<Event> {
 }
 
 fn tending() -> Vec<Event> {
-    let drifts = [Drift::Gone, Drift::Dead, Drift::Orphan, Drift::StandbyDead];
-    let mut all: Vec<Event> = drifts.map(|drift| DriftSeen { unit: GREEN, drift }.into()).to_vec();
+    let drifts = [
+        Drift::Gone,
+        Drift::Dead,
+        Drift::Orphan,
+        Drift::StandbyDead,
+        Drift::Paused,
+        Drift::Disconnected,
+        Drift::Renamed,
+        Drift::Policy,
+        Drift::Limits,
+        Drift::Restarted,
+    ];
+    let seen = |drift| DriftSeen { unit: GREEN, drift, handling: Handling::Repair }.into();
+    let mut all: Vec<Event> = drifts.map(seen).to_vec();
+    let left = |handling| DriftSeen { unit: BLUE, drift: Drift::Dead, handling }.into();
+    all.extend([Handling::Report, Handling::Frozen].map(left));
+    all.push(DriftEnded { unit: GREEN, drift: Drift::Paused }.into());
     all.extend([
         UnitRemoved { unit: BLUE }.into(),
         RouteReasserted { generation: 9, to: vec![GREEN] }.into(),

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use cutover_events::delivery::{Change, ChangeKind, DeliveryDecided, DeliveryReceived, Verdict};
 use cutover_events::deployment::DeploymentBegun;
 use cutover_events::engine::{
-    Confirmed, EngineStarted, Held, HeldCause, LogBegun, NetworkMade, NetworkRemoved, TokenAdded, TokenRevoked,
+    Confirmed, EngineStarted, Frozen, Held, HeldCause, LogBegun, NetworkMade, NetworkRemoved, Thawed, TokenAdded,
+    TokenRevoked,
 };
 use cutover_events::workload::{
     Access, Check, Claim, ClaimsFreed, EnvVar, Hardening, Health, HookAdded, HookRemoved, HookRotated, ImageSource,
@@ -56,6 +57,9 @@ fn engine() -> Vec<Event> {
         held(HeldCause::DaemonChanged),
         held(HeldCause::RouterAhead),
         Confirmed { cause: HeldCause::DaemonChanged }.into(),
+        Frozen { workload: None, reason: "backup".into() }.into(),
+        Frozen { workload: Some(WORKLOAD), reason: String::new() }.into(),
+        Thawed { workload: Some(WORKLOAD) }.into(),
     ]
 }
 

@@ -146,8 +146,14 @@ impl Backend for Fake {
     async fn confirm(&self, _: Asker, _: ConfirmAsk) -> Result<StatusView, Refusal> {
         no()
     }
+    async fn freeze(&self, _: Asker, _: Option<WorkloadName>, _: String) -> Result<StatusView, Refusal> {
+        no()
+    }
+    async fn thaw(&self, _: Asker, _: Option<WorkloadName>) -> Result<StatusView, Refusal> {
+        no()
+    }
     async fn status(&self, _: Option<WorkloadName>) -> Result<StatusView, Refusal> {
-        Ok(StatusView { position: *self.head.borrow(), held: Vec::new(), workloads: Vec::new() })
+        Ok(StatusView { position: *self.head.borrow(), held: Vec::new(), frozen: Vec::new(), workloads: Vec::new() })
     }
     async fn deployment(&self, id: DeploymentId) -> Result<DeploymentView, Refusal> {
         if id.to_string() == DEPLOYMENT && !self.events.lock().is_empty() {

@@ -23,11 +23,11 @@ use crate::wiring;
 /// How long a test waits for what must come.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-struct Engine {
-    commands: Commands,
+pub(crate) struct Engine {
+    pub(crate) commands: Commands,
     clock: Clock,
-    twin: Shared,
-    workload: WorkloadId,
+    pub(crate) twin: Shared,
+    pub(crate) workload: WorkloadId,
     stop: CancellationToken,
     task: Option<JoinHandle<Option<String>>>,
     folder: tempfile::TempDir,
@@ -66,7 +66,7 @@ fn spec(reference: &str, replicas: u16) -> Spec {
 }
 
 impl Engine {
-    async fn begin(replicas: u16) -> Self {
+    pub(crate) async fn begin(replicas: u16) -> Self {
         Self::apply(spec("app:1", replicas)).await
     }
 
@@ -103,13 +103,13 @@ impl Engine {
         self.task = Some(task);
     }
 
-    async fn end(&mut self) {
+    pub(crate) async fn end(&mut self) {
         self.stop.cancel();
         let ended = self.task.take().unwrap().await.unwrap();
         assert_eq!(ended, None);
     }
 
-    fn state(&self) -> Arc<Workload> {
+    pub(crate) fn state(&self) -> Arc<Workload> {
         self.commands.live().cell(self.workload).state()
     }
 
@@ -125,7 +125,7 @@ impl Engine {
         self.wish(Wish::Deploy(ImageWish::Reference { reference: reference.into(), ask_registry: false })).await
     }
 
-    async fn until(&self, what: &str, holds: impl Fn(&Workload) -> bool) {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Workload) -> bool) {
         let mut head = self.commands.log().subscribe();
         let wait = async {
             while !holds(&self.state()) {
@@ -137,12 +137,12 @@ impl Engine {
         }
     }
 
-    async fn settled(&self) {
+    pub(crate) async fn settled(&self) {
         let rest = |state: &Workload| state.open.is_none() && state.queue.is_empty() && state.removal.is_empty();
         self.until("nothing is left to do", rest).await;
     }
 
-    async fn events(&self) -> Vec<Event> {
+    pub(crate) async fn events(&self) -> Vec<Event> {
         let commits = self.commands.log().read(StreamId::Workload(self.workload), 1, 10_000).await.unwrap();
         commits.into_iter().flat_map(|sealed| sealed.commit.events).collect()
     }

@@ -9,6 +9,7 @@ mod api_live;
 mod cli_commands;
 mod cli_waiting;
 mod engine;
+mod engine_people;
 mod inputs;
 mod intake_decide;
 mod intake_fuzz;

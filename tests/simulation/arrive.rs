@@ -13,14 +13,19 @@ impl Sim {
         let Some(lane) = self.lane_about(request, unit) else { return self.world.perform(request) };
         let (served, former) = (self.serves(lane), self.world.targets(self.shops[lane].id));
         self.before(lane, request, unit);
-        let answer = self.world.perform(request);
+        let unasked = |unit: UnitId| self.runs.get(&unit).is_some_and(|runs| runs.unprobed);
+        let answer = match request {
+            Request::Put { to, .. } if !to.is_empty() && to.iter().all(unasked) => self.world.perform_unprobed(request),
+            other => self.world.perform(other),
+        };
         self.say(|| format!("w{lane} {request:?} -> {answer:?}"));
         if served && !self.serves(lane) && !self.may_end(lane, request) {
             self.fail(format!("w{lane} served until {request:?} came"));
         }
         if let (Request::Put { to, .. }, Answer::Done) = (request, answer) {
-            let unready =
-                |unit: &UnitId| !former.contains(*unit) && !self.world.unit(*unit).is_some_and(|body| body.ready());
+            let unasked = |unit: &UnitId| self.runs.get(unit).is_some_and(|runs| runs.unprobed);
+            let ready = |unit: &UnitId| self.world.unit(*unit).is_some_and(|body| body.ready()) || unasked(unit);
+            let unready = |unit: &UnitId| !former.contains(*unit) && !ready(unit);
             if let Some(unit) = to.iter().find(unready) {
                 self.fail(format!("w{lane} is routed to {unit}, which is missing or not ready"));
             }
@@ -70,7 +75,13 @@ impl Sim {
         let by_id = |id: DockerId| self.world.container(id).map(|body| body.unit);
         match request {
             Request::Create { unit, .. } => Some(unit),
-            Request::Start(id) | Request::SetRestart(id, _) | Request::Stop(id) | Request::Remove(id) => by_id(id),
+            Request::Start(id)
+            | Request::SetRestart(id, _)
+            | Request::Unpause(id)
+            | Request::Rename(id)
+            | Request::SetLimits(id)
+            | Request::Stop(id)
+            | Request::Remove(id) => by_id(id),
             Request::Put { .. } | Request::Fence { .. } => None,
         }
     }

@@ -1,7 +1,7 @@
 //! Faults that are moves of their own.
 
 use cutover_events::UnitId;
-use cutover_world::{LiveRestore, Request, TableFate};
+use cutover_world::{Hand, LiveRestore, Request, TableFate};
 
 use crate::sim::Sim;
 use crate::swarm::Fault;
@@ -14,7 +14,7 @@ impl Sim {
         self.say(|| format!("fault {fault:?}"));
         match fault {
             Fault::Crash => self.crash(),
-            Fault::HumanRemove | Fault::HumanStop | Fault::Exit | Fault::Flap => self.harm(fault),
+            Fault::HumanRemove | Fault::Hands | Fault::Exit | Fault::Flap => self.harm(fault),
             Fault::DaemonKept => self.daemon(LiveRestore::On),
             Fault::DaemonLost => self.daemon(LiveRestore::Off),
             Fault::DockerAway => self.host.docker_back_ms = self.world.now_ms() + self.random.pick(AWAY_MS),
@@ -45,15 +45,16 @@ impl Sim {
         }
         let unit = self.random.pick(&units);
         self.say(|| format!("{fault:?} {unit}"));
-        let id = self.world.unit(unit).map(|body| body.id);
-        match (fault, id) {
-            (Fault::HumanRemove, _) => {
+        match fault {
+            Fault::HumanRemove => {
                 self.world.human_remove(unit);
             }
-            (Fault::HumanStop, Some(id)) => {
-                self.world.perform(Request::Stop(id));
+            Fault::Hands => {
+                let hand = self.random.pick(&Hand::ALL);
+                self.say(|| format!("{hand:?}"));
+                self.world.human(unit, hand);
             }
-            (Fault::Exit, _) => {
+            Fault::Exit => {
                 self.world.exit(unit, 9);
             }
             // How what is not probed answers, nobody can tell.

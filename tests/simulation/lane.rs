@@ -4,7 +4,7 @@ use cutover_domain::deployment::{Aim, Command, Decision, Next, aim, decide, next
 use cutover_domain::observed::{Answer, Class, Effect, Observed, Phase, Probe, Trouble};
 use cutover_domain::plan::{plan, restore};
 use cutover_domain::workload::Open;
-use cutover_events::deployment::{DriftSeen, IntentQueued, ReasonKind, ReleaseResolved, Wish};
+use cutover_events::deployment::{DriftSeen, Handling, IntentQueued, ReasonKind, ReleaseResolved, Wish};
 use cutover_events::{DeploymentId, ReleaseId};
 
 use crate::shop::{Minted, Spec};
@@ -133,7 +133,9 @@ impl Sim {
                 let Some(made) = restore(state, "s/w", &mut Minted(&mut self.minted)) else { return };
                 Command::Restore(id, Box::new(made))
             }
-            Decision::Heal(unit, drift) => Command::Heal(DriftSeen { unit, drift }, self.repair(lane)),
+            Decision::Heal(unit, drift) => {
+                Command::Heal(DriftSeen { unit, drift, handling: Handling::Repair }, self.repair(lane))
+            }
             Decision::Revive => Command::Queue(self.repair(lane)),
         };
         if let Ok(events) = decide(&self.engine.lanes[lane].state, command) {

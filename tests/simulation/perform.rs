@@ -27,6 +27,9 @@ impl Sim {
             Effect::Create(unit) => self.create(lane, unit),
             Effect::Start(_, id) => self.ask(lane, Request::Start(id)),
             Effect::SetRestart(_, id, restart) => self.ask(lane, Request::SetRestart(id, restart)),
+            Effect::Unpause(_, id) => self.ask(lane, Request::Unpause(id)),
+            Effect::Rename(_, id) => self.ask(lane, Request::Rename(id)),
+            Effect::SetLimits(_, id) => self.ask(lane, Request::SetLimits(id)),
             Effect::Put { to, generation } => self.put(lane, to, generation),
             Effect::Fence { generation } => {
                 let (boot, epoch) = (self.world.router_boot(), self.engine.epoch);

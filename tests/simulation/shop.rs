@@ -3,7 +3,7 @@
 use cutover_domain::plan::{Ask, Ids};
 use cutover_domain::workload::Release;
 use cutover_events::plan::{Strategy, Template};
-use cutover_events::workload::{Check, Health, Limits, Policy, Process, PublishedPort, Route, Transport};
+use cutover_events::workload::{Check, Health, Limits, OnDrift, Policy, Process, PublishedPort, Route, Transport};
 use cutover_events::{UnitId, WorkloadId};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -69,6 +69,7 @@ impl Spec {
                 stop_signal: 0,
                 keep_releases: random.pick(&[1, 2, 10]),
                 restore_timeout_ms: random.pick(&[2_000, 8_000]),
+                drift: OnDrift::Repair,
             },
         }
     }
@@ -85,6 +86,7 @@ impl Spec {
             stop_signal: 0,
             keep_releases: 10,
             restore_timeout_ms: 4_000,
+            drift: OnDrift::Repair,
         };
         Self { replicas, workers: 0, after: None, health: true, kind: Kind::Beside, policy }
     }

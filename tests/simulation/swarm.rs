@@ -22,8 +22,8 @@ pub(crate) enum Fault {
     Hidden,
     /// A person's `docker rm -f`.
     HumanRemove,
-    /// A person's `docker stop`.
-    HumanStop,
+    /// A person stops, starts, restarts, pauses, renames, changes or disconnects a container.
+    Hands,
     /// A process ends.
     Exit,
     /// A container answers 500 for a while.
@@ -56,7 +56,7 @@ use Fault::*;
 const MOVES: &[Fault] = &[
     Crash,
     HumanRemove,
-    HumanStop,
+    Hands,
     Exit,
     Flap,
     DaemonKept,

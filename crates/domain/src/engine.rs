@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_events::engine::{HeldCause, NetworkMade};
 use cutover_events::workload::Provider;
-use cutover_events::{Digest, Event, HookId, TokenId};
+use cutover_events::{Digest, Event, HookId, TokenId, WorkloadId};
 
 /// Hooks, tokens, networks, and what holds the engine.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -23,6 +23,17 @@ pub struct Engine {
     pub held: BTreeMap<HeldCause, String>,
     /// What a person has confirmed since the engine was last held for it.
     pub confirmed: BTreeSet<HeldCause>,
+    /// What persons have frozen, workloads by their ids; `None` is everything.
+    pub frozen: BTreeMap<Option<WorkloadId>, Freeze>,
+}
+
+/// A person is at work.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Freeze {
+    /// In the words of the person; may be empty.
+    pub reason: String,
+    /// Version of the event in the engine's stream: who and when.
+    pub version: u64,
 }
 
 /// A source of deliveries.
@@ -68,6 +79,22 @@ impl Engine {
         }
         self.evolve_hooks(event);
         self.evolve_held(event);
+        self.evolve_frozen(event);
+    }
+
+    /// What holds for a workload: its own freeze, or that of everything.
+    #[must_use]
+    pub fn freeze_of(&self, workload: WorkloadId) -> Option<&Freeze> {
+        self.frozen.get(&Some(workload)).or_else(|| self.frozen.get(&None))
+    }
+
+    fn evolve_frozen(&mut self, event: &Event) {
+        if let Event::Frozen(e) = event {
+            self.frozen.insert(e.workload, Freeze { reason: e.reason.clone(), version: self.version });
+        }
+        if let Event::Thawed(e) = event {
+            self.frozen.remove(&e.workload);
+        }
     }
 
     fn evolve_hooks(&mut self, event: &Event) {

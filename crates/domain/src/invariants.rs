@@ -5,8 +5,10 @@
 use std::fmt;
 
 use cutover_events::UnitId;
+use cutover_events::deployment::{Drift, Handling};
 use cutover_events::plan::Strategy;
 
+use crate::deployment::{handling, serves};
 use crate::observed::{Observed, Phase as Doing, Seen};
 use crate::workload::{Open, Teardown, Workload};
 
@@ -105,13 +107,19 @@ fn beside(state: &Workload, observed: &Observed) -> Vec<UnitId> {
 /// Whether a workload has nothing to do: no wish, no open deployment, no removal, and what serves runs.
 #[must_use]
 pub fn rests(state: &Workload, observed: &Observed) -> bool {
-    let alive = |unit: &UnitId| observed.seen(*unit).is_some_and(|seen| seen.phase == Doing::Running);
+    let alive = |unit: &UnitId| serves(observed, *unit) || left_alone(state, observed, *unit);
     state.open.is_none()
-        && state.queue.is_empty()
+        && state.queue.iter().all(|intent| observed.frozen && !intent.person)
         && state.down.is_none()
         && state.removal.is_empty()
         && state.active.as_ref().is_none_or(|slot| slot.units.iter().all(alive))
         && !matches!(state.teardown, Teardown::Removing(_))
+}
+
+/// Whether a unit is not as it should be, and left so on purpose.
+fn left_alone(state: &Workload, observed: &Observed, unit: UnitId) -> bool {
+    let noted = state.drifts.iter().any(|(known, drift)| *known == unit && *drift != Drift::Restarted);
+    noted && handling(state, observed) != Handling::Repair
 }
 
 /// What holds of a workload that rests.
@@ -120,9 +128,10 @@ pub fn at_rest(state: &Workload, observed: &Observed) -> Vec<Breach> {
     let mut found = Breaches::default();
     let active: &[UnitId] = state.active.as_ref().map_or(&[], |slot| &slot.units);
     let standby: &[UnitId] = state.standby.as_ref().map_or(&[], |(slot, _)| &slot.units);
-    let running = |unit: &UnitId| observed.seen(*unit).is_some_and(|seen| seen.phase == Doing::Running);
+    let running = |unit: &UnitId| serves(observed, *unit) || left_alone(state, observed, *unit);
     let orphans = observed.containers.iter().map(|seen| &seen.unit);
-    let orphans = orphans.filter(|unit| !active.contains(unit) && !standby.contains(unit));
+    let known = |unit: &UnitId| active.contains(unit) || standby.contains(unit) || left_alone(state, observed, *unit);
+    let orphans = orphans.filter(|unit| !known(unit));
     found.each(orphans, "every container of ours is active or stands by");
     found.each(active.iter().filter(|unit| !running(unit)), "every active container runs");
     found.each(standby.iter().filter(|unit| !running(unit)), "every standby container runs");
@@ -131,14 +140,16 @@ pub fn at_rest(state: &Workload, observed: &Observed) -> Vec<Breach> {
         Some(router) => {
             let routed: &[UnitId] = state.active.as_ref().map_or(&[], |slot| slot.routed());
             found.each(
-                routed.iter().filter(|unit| !router.targets.contains(unit)),
+                routed.iter().filter(|unit| !router.targets.contains(unit) && !left_alone(state, observed, **unit)),
                 "the route leads to all active units that it should",
             );
             found.each(
                 router.targets.iter().filter(|unit| !routed.contains(unit)),
                 "the route leads to active units only",
             );
-            let behind = state.active.is_some() && router.generation < state.routed.generation;
+            // What is left as it is may not be fit to be routed to.
+            let routable = active.iter().any(|unit| !left_alone(state, observed, *unit));
+            let behind = routable && router.generation < state.routed.generation;
             if behind {
                 found.broken("the router is not behind the log");
             }

@@ -60,6 +60,8 @@ pub struct Observed {
     pub behind: Vec<Behind>,
     /// What came of effects that were asked for since the engine started; forgotten by a crash.
     pub answers: Answers,
+    /// Whether a person has frozen it, or everything: the engine does nothing by itself.
+    pub frozen: bool,
 }
 
 /// A workload that another one comes after, and that is not ready.
@@ -86,6 +88,7 @@ pub struct Answers {
 
 /// One container.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that was seen, and they are never arguments")]
 pub struct Seen {
     /// The unit, from its label.
     pub unit: UnitId,
@@ -95,12 +98,14 @@ pub struct Seen {
     pub phase: Phase,
     /// Whether Docker restarts it by itself.
     pub restart: Restart,
-    /// How often Docker has restarted it.
+    /// How often Docker has restarted it, or a person while the engine looked.
     pub restarts: u32,
     /// Exit code of the last run, when it does not run.
     pub exit_code: i32,
     /// How long it has been running, ms; 0 when it does not run.
     pub up_ms: u64,
+    /// How long ago its present run was begun, by a clock that never jumps, ms: at least `up_ms`.
+    pub age_ms: u64,
     /// How long it has been seen not running, ms; 0 while it runs.
     pub down_ms: u64,
     /// The image's own health check.
@@ -109,6 +114,14 @@ pub struct Seen {
     pub probe: Probe,
     /// Whether its witness is a position that the log knows.
     pub witnessed: bool,
+    /// How long it has been seen paused, ms; 0 while its processes go on.
+    pub paused_ms: u64,
+    /// How long it has been seen running without its address on the network of its project, ms; 0 while it has it.
+    pub apart_ms: u64,
+    /// Whether it has another name than its own.
+    pub renamed: bool,
+    /// Whether it may use more or less than its plan says.
+    pub resized: bool,
 }
 
 /// What a container does.
@@ -200,6 +213,12 @@ pub enum Effect {
     SetRestart(UnitId, DockerId, Restart),
     /// Keeps the last output of a container that failed.
     Capture(UnitId, DockerId),
+    /// Lets a paused container go on.
+    Unpause(UnitId, DockerId),
+    /// Gives a container its own name back.
+    Rename(UnitId, DockerId),
+    /// Sets what a container may use to what its plan says.
+    SetLimits(UnitId, DockerId),
     /// Policy `no`, stop with the plan's signal and time, remove.
     Remove(UnitId, DockerId),
     /// Writes the route of the workload, with a probe of each target inside the router.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cutover_events::deployment::{IntentQueued, Lists, Reason, SlotRef, Wish};
+use cutover_events::deployment::{Drift, IntentQueued, Lists, Reason, SlotRef, Wish};
 use cutover_events::plan::Plan;
 use cutover_events::{DeploymentId, ReleaseId, UnitId};
 
@@ -39,6 +39,12 @@ pub struct Workload {
     pub releases: Arc<Vec<Release>>,
     /// What has become of repairs.
     pub heals: Heals,
+    /// Differences that were recorded and are not over.
+    pub drifts: Vec<(UnitId, Drift)>,
+    /// Since when what is active is known to run.
+    pub runs_since: Mark,
+    /// Of those that were started anew since: when that was recorded.
+    pub runs: Vec<(UnitId, Mark)>,
     /// The running deployment before this one was superseded: this one is not, so that steady pushes end.
     pub shielded: bool,
     /// Whether it is being torn down.
@@ -252,6 +258,12 @@ impl Workload {
         self.removal.contains(&unit)
             || slots.into_iter().any(|slot| slot.units.contains(&unit))
             || self.open.as_ref().and_then(|open| open.plan.as_ref()).is_some_and(|plan| plan.unit(unit).is_some())
+    }
+
+    /// Whether a unit stands by.
+    #[must_use]
+    pub fn is_standby(&self, unit: UnitId) -> bool {
+        self.standby.as_ref().is_some_and(|(slot, _)| slot.units.contains(&unit))
     }
 
     /// The lists as they are.

@@ -30,11 +30,13 @@ pub(crate) enum Fault {
     Stall,
     /// Connections to a former target are cut at the deadline of its drain.
     Cut,
+    /// A person stops, starts, restarts, pauses, renames, changes or disconnects a container.
+    Hand,
 }
 
 impl Fault {
     /// Every kind, in the order of a budget in figures.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Crash,
         Self::Late,
         Self::Flap,
@@ -47,6 +49,7 @@ impl Fault {
         Self::Tail,
         Self::Stall,
         Self::Cut,
+        Self::Hand,
     ];
 
     fn name(self) -> &'static str {
@@ -63,6 +66,7 @@ impl Fault {
             Self::Tail => "tail",
             Self::Stall => "stall",
             Self::Cut => "cut",
+            Self::Hand => "hand",
         }
     }
 }

@@ -45,6 +45,12 @@ impl Scene {
                 self.course.ends[n] = End::Refused;
                 return Ok(());
             }
+            Say::Freeze | Say::Thaw => {
+                self.course.frozen = asked.say == Say::Freeze;
+                self.course.ends[n] = End::Refused;
+                self.mind.hint();
+                return Ok(());
+            }
             Say::Deploy(program) => {
                 Wish::Deploy(ImageWish::Reference { reference: program.code().to_string(), ask_registry: false })
             }

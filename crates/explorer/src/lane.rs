@@ -9,7 +9,7 @@ use cutover_domain::plan::{plan, restore};
 use cutover_domain::protocol::{Rule, on};
 use cutover_domain::workload::{Open, Release};
 use cutover_events::UnitId;
-use cutover_events::deployment::{DriftSeen, ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
+use cutover_events::deployment::{DriftSeen, Handling, ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
 use cutover_world::{Request, Units};
 
 use crate::ids::{self, Minted};
@@ -26,6 +26,7 @@ impl Scene {
         self.mind.probing.clear();
         let mut observed = self.world.observed(WORKLOAD, HEAD);
         observed.answers.clone_from(&self.mind.answers);
+        observed.frozen = self.course.frozen;
         observed.containers.iter_mut().for_each(as_the_shell_sees);
         let asked = probed(&self.work, &observed);
         for seen in observed.containers.iter_mut().filter(|seen| !asked.contains(&seen.unit)) {
@@ -60,7 +61,9 @@ impl Scene {
         let command = match decision {
             Decision::Begin(deployment) => Some(Command::Begin(deployment, u32::from(self.course.revision))),
             Decision::Resolved => self.resolved().map(Command::Resolved),
-            Decision::Heal(unit, drift) => Some(Command::Heal(DriftSeen { unit, drift }, self.repair())),
+            Decision::Heal(unit, drift) => {
+                Some(Command::Heal(DriftSeen { unit, drift, handling: Handling::Repair }, self.repair()))
+            }
             Decision::Revive => Some(Command::Queue(self.repair())),
             Decision::Restore => self.restored(),
             Decision::Plan => match self.planned(case, observed) {
@@ -156,6 +159,9 @@ impl Scene {
                 Sending::Request(Request::Start(id))
             }
             Effect::SetRestart(_, id, restart) => Sending::Request(Request::SetRestart(id, restart)),
+            Effect::Unpause(_, id) => Sending::Request(Request::Unpause(id)),
+            Effect::Rename(_, id) => Sending::Request(Request::Rename(id)),
+            Effect::SetLimits(_, id) => Sending::Request(Request::SetLimits(id)),
             Effect::Put { to, generation } => {
                 let units = targets(&self.work, to);
                 let runs = |unit: &UnitId| observed.seen(*unit).is_some_and(|seen| seen.phase == Phase::Running);

@@ -33,7 +33,7 @@ use budget::Budget;
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 struct Cli {
     /// Faults that a history may hold: crash=2,late=1 (crash, late, flap, rm, lost, router, exit, daemon, reboot, tail,
-    /// stall, cut), or six figures for the first six. Several budgets: several times.
+    /// stall, cut, hand), or six figures for the first six. Several budgets: several times.
     #[arg(long, value_parser = Budget::parse)]
     budget: Vec<Budget>,
     /// Only scenarios whose name holds this.

@@ -3,7 +3,7 @@
 use cutover_domain::observed::{Answer, Phase};
 use cutover_domain::protocol::{Rule, on};
 use cutover_events::UnitId;
-use cutover_world::{Body, LiveRestore, Request, Serving, TableFate};
+use cutover_world::{Body, Hand, LiveRestore, Request, Serving, TableFate};
 
 use crate::budget::Fault;
 use crate::ids;
@@ -68,6 +68,8 @@ pub(crate) enum Move {
     /// A fault.
     PersonRemoves(UnitId),
     /// A fault.
+    Hand(UnitId, Hand),
+    /// A fault.
     Exit(UnitId),
     /// A fault.
     Daemon(LiveRestore),
@@ -95,6 +97,7 @@ impl Move {
             Self::Cut(_) => Some(Fault::Cut),
             Self::Flap(_) => Some(Fault::Flap),
             Self::PersonRemoves(_) => Some(Fault::Remove),
+            Self::Hand(..) => Some(Fault::Hand),
             Self::Exit(_) => Some(Fault::Exit),
             Self::Daemon(_) => Some(Fault::Daemon),
             Self::Router(_) => Some(Fault::Router),
@@ -238,6 +241,10 @@ impl Scene {
             if left(Fault::Remove) {
                 out.push(Move::PersonRemoves(body.unit));
             }
+            if left(Fault::Hand) {
+                let hands = Hand::ALL.into_iter().filter(|hand| self.world.in_reach(body.unit, *hand));
+                out.extend(hands.map(|hand| Move::Hand(body.unit, hand)));
+            }
             if left(Fault::Exit) && body.runs() {
                 out.push(Move::Exit(body.unit));
             }
@@ -338,6 +345,7 @@ impl Scene {
             Move::Gone(unit) => drop(self.world.gone(unit)),
             Move::Drained(unit) => drop(self.world.drained(unit)),
             Move::Cut(unit) => drop(self.world.cut(unit)),
+            Move::Hand(unit, hand) => drop(self.world.human(unit, hand)),
             Move::PersonRemoves(unit) => drop(self.world.human_remove(unit)),
             Move::Daemon(live_restore) => self.world.daemon_restart(live_restore),
             Move::Router(table) => self.world.router_restart(table),

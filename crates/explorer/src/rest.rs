@@ -1,7 +1,9 @@
 //! What holds when nothing can happen any more but a new fault: everything that was promised.
 
+use cutover_domain::deployment::handling;
 use cutover_domain::invariants::{at_rest, rests};
 use cutover_events::UnitId;
+use cutover_events::deployment::Handling;
 use cutover_events::plan::Step as Planned;
 
 use crate::budget::Fault;
@@ -11,7 +13,8 @@ use crate::scene::{Case, HEAD, Lie, Scene, WORKLOAD};
 use crate::watch::End;
 
 /// Faults that end or harm containers: after one of them a good wish may fail.
-const HARM: &[Fault] = &[Fault::Flap, Fault::Remove, Fault::Exit, Fault::Daemon, Fault::Reboot, Fault::Tail];
+const HARM: &[Fault] =
+    &[Fault::Flap, Fault::Remove, Fault::Exit, Fault::Daemon, Fault::Reboot, Fault::Tail, Fault::Hand];
 
 impl Scene {
     /// Every sentence about a state of rest.
@@ -23,7 +26,8 @@ impl Scene {
         if self.waits_for_a_person() {
             return Ok(());
         }
-        if self.work.open.is_some() || !self.work.queue.is_empty() {
+        let waits = self.work.queue.iter().any(|intent| intent.person || !self.course.frozen);
+        if self.work.open.is_some() || waits {
             return Err("stuck: a deployment has no end, and nothing moves it on".into());
         }
         if let Some(n) = (0..case.scenario.wishes()).find(|n| self.course.ends[*n] == End::None) {
@@ -50,7 +54,13 @@ impl Scene {
 
     /// Nothing is left to do, the world is as the log says, and what is active is ready.
     fn tidy(&self, active: &[UnitId]) -> Result<(), Lie> {
-        let observed = self.world.observed(WORKLOAD, HEAD);
+        let mut observed = self.world.observed(WORKLOAD, HEAD);
+        observed.frozen = self.course.frozen;
+        // A green that failed stays routed, and so is not removed, until a repair may move the route again.
+        let routed = |unit: &UnitId| self.world.targets(WORKLOAD).contains(*unit);
+        if observed.frozen && self.work.removal.iter().any(routed) {
+            return Ok(());
+        }
         if !rests(&self.work, &observed) {
             return Err("stuck: something is left to do, and nothing does it".into());
         }
@@ -58,7 +68,9 @@ impl Scene {
         if let Some(breach) = at_rest(&self.work, &observed).first().filter(|_| !unknown) {
             return Err(breach.to_string());
         }
-        let ready = |unit: &UnitId| self.world.unit(*unit).is_some_and(|body| body.ready());
+        let left = handling(&self.work, &observed) != Handling::Repair;
+        let noted = |unit: &UnitId| left && self.work.drifts.iter().any(|(known, _)| known == unit);
+        let ready = |unit: &UnitId| self.world.unit(*unit).is_some_and(|body| body.ready()) || noted(unit);
         if active.iter().all(ready) { Ok(()) } else { Err("an active container is not ready at rest".into()) }
     }
 

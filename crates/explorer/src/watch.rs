@@ -30,6 +30,7 @@ pub(crate) enum End {
 
 /// What is remembered of a history, beside its fold.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that is remembered, and they are never arguments")]
 pub(crate) struct Course {
     /// How many wishes were asked and heard of.
     pub(crate) asked: u8,
@@ -44,6 +45,8 @@ pub(crate) struct Course {
     superseded: bool,
     /// The number of the commit that the newest write to the proxy witnesses.
     pub(crate) witnessed: u32,
+    /// Whether a person is at work.
+    pub(crate) frozen: bool,
     /// How often the tail of the log went.
     pub(crate) tails: u8,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::models::{
@@ -26,7 +27,7 @@ const ANSWER_SECONDS: u64 = 60;
 const WATCH: Duration = Duration::from_secs(3600);
 
 /// A connection to the daemon of this machine.
-pub(crate) struct Docker(bollard::Docker);
+pub(crate) struct Docker(pub(crate) bollard::Docker);
 
 /// A container as a list shows it.
 pub(crate) struct Listed {
@@ -51,6 +52,13 @@ impl Docker {
         let docker = bollard::Docker::connect_with_local_defaults()
             .map_err(|error| format!("no Docker engine: {error}; run scripts/docker"))?;
         Ok(Self(docker.with_timeout(Duration::from_secs(ANSWER_SECONDS))))
+    }
+
+    /// The daemon behind this socket; without one, as [`Docker::connect`].
+    pub(crate) fn at(socket: Option<&Path>) -> Result<Self> {
+        let Some(socket) = socket else { return Self::connect() };
+        let path = socket.to_str().ok_or("a socket has a readable path")?;
+        Ok(Self(bollard::Docker::connect_with_unix(path, ANSWER_SECONDS, bollard::API_DEFAULT_VERSION)?))
     }
 
     /// Refuses with what to do when no daemon answers.

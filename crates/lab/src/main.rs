@@ -3,6 +3,7 @@
 
 mod bench;
 mod docker;
+mod hands;
 mod hook;
 mod http;
 mod labels;

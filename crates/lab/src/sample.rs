@@ -66,7 +66,8 @@ impl Version {
         Ok(reference)
     }
 
-    fn fingerprint(&self) -> String {
+    /// What its image carries as a label.
+    pub(crate) fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(self.source);
         hash.update(&self.name);

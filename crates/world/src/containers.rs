@@ -19,6 +19,7 @@ const UNPROBED: Probe = Probe { answer: ProbeAnswer::Unknown, failures: 0 };
 
 /// A container.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that can be seen, and they are never arguments")]
 pub struct Body {
     /// From its label; its name is made of it.
     pub unit: UnitId,
@@ -50,6 +51,49 @@ pub struct Body {
     pub probe: Probe,
     /// Whether it can be listed and inspected; its name is taken in any case.
     pub visible: bool,
+    /// Since when it is paused.
+    pub paused_since: Option<u64>,
+    /// Since when it is off its network.
+    pub apart_since: Option<u64>,
+    /// Whether a person has given it another name.
+    pub renamed: bool,
+    /// Whether a person has changed what it may use.
+    pub resized: bool,
+}
+
+/// What a person does to one container.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Hand {
+    /// `docker stop`: Docker does not restart it then, whatever its policy.
+    Stop,
+    /// `docker start` of what has ended.
+    Start,
+    /// `docker restart`.
+    Restart,
+    /// `docker pause`.
+    Pause,
+    /// `docker rename`.
+    Rename,
+    /// `docker update --restart`.
+    Policy,
+    /// `docker update --memory`.
+    Limits,
+    /// `docker network disconnect`.
+    Disconnect,
+}
+
+impl Hand {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Stop,
+        Self::Start,
+        Self::Restart,
+        Self::Pause,
+        Self::Rename,
+        Self::Policy,
+        Self::Limits,
+        Self::Disconnect,
+    ];
 }
 
 /// How a running container answers.
@@ -79,16 +123,22 @@ impl Body {
         self.phase == Phase::Running
     }
 
+    /// Whether its requests can be answered at all: its processes go on, and it can be reached.
+    fn reachable(&self) -> bool {
+        self.paused_since.is_none() && self.apart_since.is_none()
+    }
+
     /// Whether a probe would pass now.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.runs() && self.serving == Serving::Ready
+        self.runs() && self.serving == Serving::Ready && self.reachable()
     }
 
     /// What a probe would see now.
     #[must_use]
     pub fn answer(&self) -> ProbeAnswer {
         match (self.phase, self.serving) {
+            (Phase::Running, _) if !self.reachable() => ProbeAnswer::TimedOut,
             (Phase::Running, Serving::Ready) => ProbeAnswer::Passed,
             (Phase::Running, Serving::Sick) => ProbeAnswer::Status(SICK_STATUS),
             _ => ProbeAnswer::NoConnection,
@@ -112,6 +162,7 @@ impl Body {
         self.phase = phase;
         self.serving = Serving::Nothing;
         self.probe = UNPROBED;
+        self.paused_since = None;
     }
 }
 
@@ -145,6 +196,10 @@ impl World {
             serving: Serving::Nothing,
             probe: UNPROBED,
             visible: true,
+            paused_since: None,
+            apart_since: None,
+            renamed: false,
+            resized: false,
         });
         Answer::Created(id)
     }
@@ -169,6 +224,26 @@ impl World {
             None => Answer::NotFound,
             Some(Phase::Removing) => Answer::RemovalInProgress,
             Some(_) => self.with(id, |body| body.restart = restart),
+        }
+    }
+
+    pub(super) fn unpause(&mut self, id: DockerId) -> Answer {
+        match self.container(id).map(|body| (body.phase, body.paused_since)) {
+            None => Answer::NotFound,
+            Some((Phase::Running, Some(_))) => self.with(id, |body| body.paused_since = None),
+            Some(_) => Answer::AlreadySo,
+        }
+    }
+
+    pub(super) fn rename(&mut self, id: DockerId) -> Answer {
+        self.with(id, |body| body.renamed = false)
+    }
+
+    pub(super) fn set_limits(&mut self, id: DockerId) -> Answer {
+        match self.container(id).map(|body| body.phase) {
+            None => Answer::NotFound,
+            Some(Phase::Removing) => Answer::RemovalInProgress,
+            Some(_) => self.with(id, |body| body.resized = false),
         }
     }
 
@@ -288,6 +363,50 @@ impl World {
         body.restarts += 1;
         body.run(now_ms);
         true
+    }
+
+    /// Whether a person could do this to the container of a unit, and would change anything.
+    #[must_use]
+    pub fn in_reach(&self, unit: UnitId, hand: Hand) -> bool {
+        let Some(body) = self.unit(unit) else { return false };
+        let runs = body.runs();
+        match hand {
+            Hand::Stop => runs && body.paused_since.is_none(),
+            Hand::Start => body.phase == Phase::Exited,
+            Hand::Restart => runs && body.paused_since.is_none(),
+            Hand::Pause => runs && body.paused_since.is_none(),
+            Hand::Rename => !body.renamed && body.phase != Phase::Removing,
+            Hand::Policy => runs,
+            Hand::Limits => runs && !body.resized,
+            Hand::Disconnect => runs && body.apart_since.is_none(),
+        }
+    }
+
+    /// A person lays hands on a container.
+    pub fn human(&mut self, unit: UnitId, hand: Hand) -> bool {
+        if !self.in_reach(unit, hand) {
+            return false;
+        }
+        let (now_ms, Some(id)) = (self.now_ms, self.unit(unit).map(|body| body.id)) else { return false };
+        if matches!(hand, Hand::Stop | Hand::Restart | Hand::Disconnect) {
+            self.hang_up(unit);
+        }
+        let other = |restart| if restart == Restart::Always { Restart::No } else { Restart::Always };
+        let answer = match hand {
+            Hand::Stop => self.stop(id),
+            Hand::Start => self.start(id),
+            Hand::Restart => self.with(id, |body| {
+                body.end(now_ms, Phase::Exited, EXIT_TERM);
+                body.run(now_ms);
+                body.restarts += 1;
+            }),
+            Hand::Pause => self.with(id, |body| body.paused_since = Some(now_ms)),
+            Hand::Rename => self.with(id, |body| body.renamed = true),
+            Hand::Policy => self.with(id, |body| body.restart = other(body.restart)),
+            Hand::Limits => self.with(id, |body| body.resized = true),
+            Hand::Disconnect => self.with(id, |body| body.apart_since = Some(now_ms)),
+        };
+        answer == Answer::Done
     }
 
     /// A person's `docker rm -f`: gone at once.

@@ -12,7 +12,7 @@ mod look;
 mod request;
 mod router;
 
-pub use containers::{Body, LiveRestore, Serving};
+pub use containers::{Body, Hand, LiveRestore, Serving};
 pub use request::{AWAY, Answer, Failed, Refusal, Request, TooManyUnits, Units};
 pub use router::{DrainBody, Route, TableFate};
 
@@ -63,6 +63,9 @@ impl World {
             Request::Create { workload, unit, position, address } => self.create(workload, unit, position, address),
             Request::Start(id) => self.start(id),
             Request::SetRestart(id, restart) => self.set_restart(id, restart),
+            Request::Unpause(id) => self.unpause(id),
+            Request::Rename(id) => self.rename(id),
+            Request::SetLimits(id) => self.set_limits(id),
             Request::Stop(id) => self.stop(id),
             Request::Remove(id) => self.remove(id),
             Request::Put { .. } | Request::Fence { .. } => self.route(request, router::Probing::Asked),
@@ -82,6 +85,9 @@ impl World {
         match request {
             Request::Start(id) => Request::Start(now(id)),
             Request::SetRestart(id, restart) => Request::SetRestart(now(id), restart),
+            Request::Unpause(id) => Request::Unpause(now(id)),
+            Request::Rename(id) => Request::Rename(now(id)),
+            Request::SetLimits(id) => Request::SetLimits(now(id)),
             Request::Stop(id) => Request::Stop(now(id)),
             Request::Remove(id) => Request::Remove(now(id)),
             Request::Create { .. } | Request::Put { .. } | Request::Fence { .. } => request,

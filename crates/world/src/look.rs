@@ -44,11 +44,21 @@ impl World {
             restarts: body.restarts,
             exit_code: body.exit_code,
             up_ms,
+            age_ms: up_ms,
             down_ms,
             health: body.health,
             probe: body.probe,
             witnessed: body.position <= head,
+            paused_ms: self.counted(body.paused_since),
+            apart_ms: self.counted(body.apart_since.filter(|_| body.runs())),
+            renamed: body.renamed,
+            resized: body.resized,
         }
+    }
+
+    /// Counted from one, as the shell does.
+    fn counted(&self, since: Option<u64>) -> u64 {
+        since.map_or(0, |since| self.now_ms().saturating_sub(since) + 1)
     }
 
     fn router_seen(&self, workload: WorkloadId) -> RouterSeen {

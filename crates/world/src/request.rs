@@ -25,6 +25,12 @@ pub enum Request {
     Start(DockerId),
     /// Sets the restart policy.
     SetRestart(DockerId, Restart),
+    /// Lets it go on.
+    Unpause(DockerId),
+    /// Gives it its own name back.
+    Rename(DockerId),
+    /// Sets what it may use to what its plan says.
+    SetLimits(DockerId),
     /// Ends it; Docker does not restart it then, whatever its policy.
     Stop(DockerId),
     /// Ends it and begins to remove it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover_domain::observed::{DockerId, Restart};
-use cutover_events::workload::{Access, Mount, MountFrom, Pull};
+use cutover_events::workload::{Access, Limits, Mount, MountFrom, Pull};
 use cutover_events::{LogId, ReleaseId, WorkloadId};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -100,21 +100,27 @@ fn container(twin: &Twin, body: &Body) -> Option<(LogId, Container)> {
     let started = if body.runs == 0 { String::new() } else { format!("run {}", body.runs) };
     let found = Container {
         id: body.id,
-        name: create.name.clone(),
+        name: if body.renamed { format!("{}-renamed", create.name) } else { create.name.clone() },
+        full_name: create.full_name.clone(),
         unit: body.unit,
         workload: body.workload,
         release: create.release,
         deployment: create.deployment,
         witness: Some(create.witness),
         phase: body.phase,
+        paused: body.paused_since.is_some(),
+        connected: body.apart_since.is_none(),
+        limits: if body.resized { Limits { pids: Some(1), ..create.limits } } else { create.limits },
         restart: body.restart,
         restarts: body.restarts,
         exit_code: body.exit_code,
         oom_killed: false,
         started_at: started,
+        // The time of the twin stands still: what runs has run for ever.
+        age_ms: if body.runs() { u64::MAX } else { 0 },
         up_ms: if body.runs() { twin.world.now_ms().saturating_sub(body.since_ms) } else { 0 },
         health: body.health,
-        address: (!create.address.is_unspecified()).then_some(create.address),
+        address: Some(create.address).filter(|address| !address.is_unspecified() && body.apart_since.is_none()),
         mounts: mounted(create),
         ports: {
             let mut ports = create.ports.clone();
@@ -283,6 +289,18 @@ impl Runtime for MemoryRuntime {
 
     async fn set_restart(&self, id: DockerId, restart: Restart) -> Result<(), RuntimeError> {
         done(self.effect(Request::SetRestart(id, restart))?)
+    }
+
+    async fn unpause(&self, id: DockerId) -> Result<(), RuntimeError> {
+        done(self.effect(Request::Unpause(id))?)
+    }
+
+    async fn rename(&self, id: DockerId, _name: &str) -> Result<(), RuntimeError> {
+        done(self.effect(Request::Rename(id))?)
+    }
+
+    async fn set_limits(&self, id: DockerId, _limits: Limits) -> Result<(), RuntimeError> {
+        done(self.effect(Request::SetLimits(id))?)
     }
 
     async fn stop(&self, id: DockerId, _grace: Duration) -> Result<(), RuntimeError> {

@@ -27,11 +27,14 @@ pub struct Witness {
 
 /// A container of ours, as listed and inspected.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that was seen, and they are never arguments")]
 pub struct Container {
     /// Docker's id.
     pub id: DockerId,
     /// Its name without the slash.
     pub name: String,
+    /// `project/name` as it was when it was created, from its labels.
+    pub full_name: String,
     /// From its labels.
     pub unit: UnitId,
     /// From its labels.
@@ -44,6 +47,12 @@ pub struct Container {
     pub witness: Option<Witness>,
     /// What it does.
     pub phase: Phase,
+    /// Whether its processes stand still.
+    pub paused: bool,
+    /// Whether it is on the network that it was created on.
+    pub connected: bool,
+    /// What it may use.
+    pub limits: Limits,
     /// Whether Docker restarts it.
     pub restart: Restart,
     /// How often Docker has.
@@ -56,6 +65,8 @@ pub struct Container {
     pub started_at: String,
     /// How long the present run has lasted by Docker's clock, ms; 0 when it does not run.
     pub up_ms: u64,
+    /// How long ago the process of the present run was made, by the kernel's clock, ms: a little more than `up_ms`.
+    pub age_ms: u64,
     /// The image's own health check.
     pub health: ImageHealth,
     /// Its address on our network.
@@ -226,6 +237,15 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Sets its restart policy.
     async fn set_restart(&self, id: DockerId, restart: Restart) -> Result<(), RuntimeError>;
+
+    /// Its processes go on; not being paused is success.
+    async fn unpause(&self, id: DockerId) -> Result<(), RuntimeError>;
+
+    /// Gives it that name; having it already is success.
+    async fn rename(&self, id: DockerId, name: &str) -> Result<(), RuntimeError>;
+
+    /// Sets what it may use; an error where the runtime keeps something else.
+    async fn set_limits(&self, id: DockerId, limits: Limits) -> Result<(), RuntimeError>;
 
     /// Asks it to end, and kills it after `grace`; ended or gone already is success.
     async fn stop(&self, id: DockerId, grace: Duration) -> Result<(), RuntimeError>;

@@ -229,7 +229,13 @@ impl Twin {
         let by_id = |id: DockerId| self.world.container(id).map(|body| body.unit);
         match request {
             Request::Create { unit, .. } => Some(unit),
-            Request::Start(id) | Request::SetRestart(id, _) | Request::Stop(id) | Request::Remove(id) => by_id(id),
+            Request::Start(id)
+            | Request::SetRestart(id, _)
+            | Request::Unpause(id)
+            | Request::Rename(id)
+            | Request::SetLimits(id)
+            | Request::Stop(id)
+            | Request::Remove(id) => by_id(id),
             Request::Put { .. } | Request::Fence { .. } => None,
         }
     }

@@ -1,8 +1,8 @@
 //! Events of one workload.
 
 use cutover_events::deployment::{
-    BlueDrained, DeploymentFailed, Drift, ImageWish, IntentQueued, Lists, Reason, ReasonKind, ReleaseResolved, SlotRef,
-    Wish,
+    BlueDrained, DeploymentFailed, Drift, Handling, ImageWish, IntentQueued, Lists, Reason, ReasonKind,
+    ReleaseResolved, SlotRef, Wish,
 };
 use serde_json::{Value, json};
 
@@ -87,11 +87,26 @@ pub(in crate::api) fn reason_word(kind: ReasonKind) -> &'static str {
     }
 }
 
-pub(super) fn drift(drift: Drift) -> &'static str {
+pub(super) const fn handling(handling: Handling) -> &'static str {
+    match handling {
+        Handling::Repair => "repair",
+        Handling::Report => "report",
+        Handling::Frozen => "frozen",
+    }
+}
+
+/// The stable word of a difference.
+pub(super) const fn drift(drift: Drift) -> &'static str {
     match drift {
         Drift::Gone => "gone",
         Drift::Dead => "dead",
         Drift::Orphan => "orphan",
         Drift::StandbyDead => "standby_dead",
+        Drift::Paused => "paused",
+        Drift::Disconnected => "disconnected",
+        Drift::Renamed => "renamed",
+        Drift::Policy => "policy",
+        Drift::Limits => "limits",
+        Drift::Restarted => "restarted",
     }
 }

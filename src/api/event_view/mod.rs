@@ -83,6 +83,12 @@ pub fn workload(stream: StreamId, event: &Event) -> Option<WorkloadId> {
     if let Event::VolumesUnwanted(e) = event {
         return Some(e.workload);
     }
+    if let Event::Frozen(e) = event {
+        return e.workload;
+    }
+    if let Event::Thawed(e) = event {
+        return e.workload;
+    }
     if let Event::VolumesRemoved(e) = event { Some(e.workload) } else { None }
 }
 
@@ -132,6 +138,9 @@ pub fn deployment(event: &Event) -> Option<DeploymentId> {
         | Event::UnitRemoved(_)
         | Event::RouteReasserted(_)
         | Event::DriftSeen(_)
+        | Event::DriftEnded(_)
+        | Event::Frozen(_)
+        | Event::Thawed(_)
         | Event::StandbyExpired(_) => None,
     }
 }
@@ -182,7 +191,13 @@ pub fn fields(event: &Event) -> Fields {
         Event::DeploymentFailed(e) => deployment::failed(e),
         Event::UnitRemoved(e) => json!({"unit": text(&e.unit)}),
         Event::RouteReasserted(e) => json!({"generation": e.generation, "to": texts(&e.to)}),
-        Event::DriftSeen(e) => json!({"unit": text(&e.unit), "drift": deployment::drift(e.drift)}),
+        Event::DriftSeen(e) => {
+            let handling = deployment::handling(e.handling);
+            json!({"unit": text(&e.unit), "drift": deployment::drift(e.drift), "handling": handling})
+        }
+        Event::DriftEnded(e) => json!({"unit": text(&e.unit), "drift": deployment::drift(e.drift)}),
+        Event::Frozen(e) => json!({"workload_id": e.workload.as_ref().map(text), "reason": {"text": e.reason}}),
+        Event::Thawed(e) => json!({"workload_id": e.workload.as_ref().map(text)}),
         Event::StandbyExpired(e) => json!({"release": text(&e.release)}),
         Event::WorkloadTornDown(_) | Event::Resumed(_) => json!({}),
         Event::Parked(e) => json!({"reason": deployment::reason(&e.reason)}),

@@ -1,7 +1,7 @@
 //! Plans and their steps.
 
 use cutover_events::plan::{Plan, PlannedStep, ProcessPlan, Step, Strategy, Undo, Why};
-use cutover_events::workload::{Access, Limits, Mount, MountFrom, Policy, PublishedPort, Route, Transport};
+use cutover_events::workload::{Access, Limits, Mount, MountFrom, OnDrift, Policy, PublishedPort, Route, Transport};
 use serde_json::{Value, json};
 
 use super::registry::{hardening, health};
@@ -136,6 +136,13 @@ pub(super) fn limits(limits: &Limits) -> Value {
     json!({"memory_bytes": limits.memory_bytes, "cpu_milli": limits.cpu_milli, "pids": limits.pids})
 }
 
+const fn on_drift(drift: OnDrift) -> &'static str {
+    match drift {
+        OnDrift::Repair => "repair",
+        OnDrift::Report => "report",
+    }
+}
+
 pub(super) fn policy(policy: &Policy) -> Value {
     json!({
         "gate_timeout_ms": policy.gate_timeout_ms,
@@ -147,5 +154,6 @@ pub(super) fn policy(policy: &Policy) -> Value {
         "stop_signal": policy.stop_signal,
         "keep_releases": policy.keep_releases,
         "restore_timeout_ms": policy.restore_timeout_ms,
+        "drift": on_drift(policy.drift),
     })
 }

@@ -19,6 +19,14 @@ impl LiveBackend {
         for text in self.commands.live().engine().held.values() {
             add("held", Finding::Broken, format!("{text}; `cutover status` says how to go on"));
         }
+        for freeze in self.freezes(None).await {
+            let name = freeze.workload.clone().unwrap_or_else(|| "frozen".into());
+            add(
+                &name,
+                Finding::Note,
+                format!("{}; {}", super::freezing::told(&freeze), super::freezing::thaw(&freeze)),
+            );
+        }
         match self.execution.examine().await {
             Ok(examined) => examined.into_iter().for_each(|Examined { name, verdict, text }| {
                 let finding = match verdict {
@@ -69,13 +77,14 @@ impl LiveBackend {
     pub(super) fn figures(&self) -> String {
         let live = self.commands.live();
         let cells = live.cells();
-        let (mut open, mut queued, mut active, mut removal) = (0, 0, 0, 0);
+        let (mut open, mut queued, mut active, mut removal, mut drifts) = (0, 0, 0, 0, 0);
         for (_, cell) in &cells {
             let state = cell.state();
             open += usize::from(state.open.is_some());
             queued += state.queue.len();
             active += usize::from(state.active.is_some());
             removal += state.removal.len();
+            drifts += state.drifts.len();
         }
         let head = self.commands.log().head().position;
         let gauges = [
@@ -89,6 +98,8 @@ impl LiveBackend {
                 "Whether destructive effects are refused until a person decides.",
                 live.engine().held.len(),
             ),
+            ("cutover_frozen", "Freezes in effect: what is frozen is not repaired.", live.engine().frozen.len()),
+            ("cutover_drifts", "Differences of containers that were recorded and are not over.", drifts),
         ];
         gauges
             .iter()

@@ -52,6 +52,8 @@ impl LiveBackend {
         let view = self.explain_deployment(deployment).await?;
         let failed = matches!(why(&state), Why::Nothing) && state.teardown == Teardown::No;
         let answer = if failed { format!("{answer}: {}", view.answer) } else { answer };
+        let freeze = self.freeze_of(id).await.map(|freeze| format!("; {}", super::freezing::told(&freeze)));
+        let answer = format!("{answer}{}", freeze.unwrap_or_default());
         Ok(ExplainView { about: full, answer, ..view })
     }
 

@@ -6,6 +6,7 @@ mod asking;
 mod explaining;
 mod fitting;
 mod foretelling;
+mod freezing;
 mod hooks;
 mod showing;
 mod spec;
@@ -169,6 +170,14 @@ impl Backend for LiveBackend {
 
     async fn confirm(&self, asker: Asker, ask: ConfirmAsk) -> Result<StatusView, Refusal> {
         self.confirmed(asker, ask).await
+    }
+
+    async fn freeze(&self, asker: Asker, name: Option<WorkloadName>, reason: String) -> Result<StatusView, Refusal> {
+        self.frozen(asker, name, reason).await
+    }
+
+    async fn thaw(&self, asker: Asker, name: Option<WorkloadName>) -> Result<StatusView, Refusal> {
+        self.thawed(asker, name).await
     }
 
     async fn status(&self, name: Option<WorkloadName>) -> Result<StatusView, Refusal> {

@@ -50,7 +50,8 @@ impl LiveBackend {
             .iter()
             .map(|(cause, text)| HeldView { cause: held_word(*cause), text: text.clone() })
             .collect();
-        Ok(StatusView { position, held, workloads })
+        let frozen = self.freezes(wanted).await;
+        Ok(StatusView { position, held, frozen, workloads })
     }
 
     async fn workload(&self, id: WorkloadId) -> Result<WorkloadView, Refusal> {
@@ -93,7 +94,7 @@ impl LiveBackend {
             waits: super::waiting::waits(
                 &state,
                 &(rows, route),
-                &self.execution.behind(&state),
+                (&self.execution.behind(&state), self.freeze_of(id).await.as_ref()),
                 (self.clock.stamp(), self.execution.started_ms),
             ),
             last,

@@ -59,7 +59,9 @@ impl LiveBackend {
             next = last.commit.last_position();
             let lines = commits.iter().flat_map(|sealed| event_view::lines(&sealed.commit, name));
             let fits = |line: &crate::api::views::EventLine| {
-                let of_workload = workload.is_none_or(|id| line.workload == registry.full_name(id));
+                // A freeze of everything is one of this workload too.
+                let of_all = line.workload.is_none() && matches!(line.event.as_str(), "Frozen" | "Thawed");
+                let of_workload = workload.is_none_or(|id| of_all || line.workload == registry.full_name(id));
                 let of_deployment = filter.deployment.is_none_or(|id| line.deployment_id == Some(id.to_string()));
                 let of_kind = filter.kinds.is_empty() || filter.kinds.contains(&line.event);
                 line.position > span.after && of_workload && of_deployment && of_kind

@@ -4,29 +4,34 @@ use cutover_domain::observed::{Behind, Mark, Now};
 use cutover_domain::retry::heal_delay;
 use cutover_domain::workload::{Open, Phase, Workload};
 use cutover_events::Stamp;
+use cutover_events::deployment::Drift;
 use cutover_events::plan::{Plan, Step};
+use cutover_events::workload::OnDrift;
 
+use super::freezing;
 use crate::api::time::rfc3339;
-use crate::api::told::wish;
 use crate::api::told::words::count;
-use crate::api::views::{WaitKind, WaitView};
+use crate::api::told::{differs, wish};
+use crate::api::views::{FreezeView, WaitKind, WaitView};
 use crate::projections::{ContainerRow, Rows, World};
 
 /// Everything that waits, what needs a person first; `behind` is what the open deployment comes after and is not ready,
-/// `at` is now and when the engine began to look.
-pub(super) fn waits(state: &Workload, seen: &Rows, behind: &[Behind], at: (Stamp, u64)) -> Vec<WaitView> {
-    let look = Look {
-        state,
-        seen,
-        behind,
-        at: at.0,
-        now: Now { boot: at.0.boot, mono_ms: at.0.mono_ms, engine_start_ms: at.1 },
-    };
+/// `freeze` what holds the workload back, `at` is now and when the engine began to look.
+pub(super) fn waits(
+    state: &Workload,
+    seen: &Rows,
+    (behind, freeze): (&[Behind], Option<&FreezeView>),
+    at: (Stamp, u64),
+) -> Vec<WaitView> {
+    let now = Now { boot: at.0.boot, mono_ms: at.0.mono_ms, engine_start_ms: at.1 };
+    let look = Look { state, seen, behind, at: at.0, now, freeze };
     let mut found = Vec::new();
     if let Some(open) = &state.open {
         look.open(open, &mut found);
     }
+    found.extend(freeze.map(|freeze| plain(WaitKind::Thaw, freezing::told(freeze), freezing::thaw(freeze))));
     look.queue(&mut found);
+    look.drifts(&mut found);
     found.extend(look.heal());
     found.extend(look.removal());
     found.extend(look.standby());
@@ -39,6 +44,12 @@ struct Look<'a> {
     behind: &'a [Behind],
     at: Stamp,
     now: Now,
+    freeze: Option<&'a FreezeView>,
+}
+
+/// A wait without a limit.
+fn plain(kind: WaitKind, text: String, hint: String) -> WaitView {
+    WaitView { kind, deployment_id: None, text, until: None, then: String::new(), hint }
 }
 
 impl Look<'_> {
@@ -154,7 +165,10 @@ impl Look<'_> {
     fn queue(&self, found: &mut Vec<WaitView>) {
         let mut before = self.state.open.as_ref().map(Open::id);
         for intent in &self.state.queue {
-            let behind = before.map_or_else(|| "is about to begin".to_owned(), |id| format!("waits behind {id}"));
+            let thaw = self.freeze.filter(|_| !intent.person);
+            let behind = before.filter(|_| thaw.is_none());
+            let lane = behind.map_or_else(|| "is about to begin".to_owned(), |id| format!("waits behind {id}"));
+            let behind = if thaw.is_some() { "waits until it is thawed".to_owned() } else { lane };
             found.push(WaitView {
                 kind: WaitKind::Lane,
                 deployment_id: Some(intent.deployment.to_string()),
@@ -185,6 +199,23 @@ impl Look<'_> {
             then: "the next one is tried".into(),
             hint: "`cutover logs NAME` shows the last words of what failed; a deploy or rollback goes first".into(),
         })
+    }
+
+    /// What is not as it should be, and what becomes of it.
+    fn drifts(&self, found: &mut Vec<WaitView>) {
+        let reports = self.state.active.as_ref().is_some_and(|slot| slot.plan.policy.drift == OnDrift::Report);
+        for (unit, drift) in self.state.drifts.iter().filter(|(_, drift)| *drift != Drift::Restarted) {
+            let row = self.seen.0.iter().find(|row| row.unit == *unit);
+            let name = row.map_or_else(|| unit.to_string(), |row| row.name.clone());
+            let then = match (self.freeze, reports) {
+                (Some(_), _) => "left as it is until it is thawed",
+                (None, true) => {
+                    "left to you, because the policy says drift = \"report\"; `cutover restart NAME` replaces all"
+                }
+                (None, false) => "a repair follows",
+            };
+            found.push(plain(WaitKind::Drift, format!("{name} {}", differs(*drift)), then.into()));
+        }
     }
 
     fn removal(&self) -> Option<WaitView> {
@@ -295,7 +326,7 @@ mod tests {
     }
 
     fn told(state: &Workload) -> Vec<(WaitKind, String, Option<String>)> {
-        let waits = waits(state, &Rows::default(), &[], (at(), 50_000));
+        let waits = waits(state, &Rows::default(), (&[], None), (at(), 50_000));
         waits.into_iter().map(|wait| (wait.kind, wait.text, wait.until)).collect()
     }
 
@@ -315,7 +346,7 @@ mod tests {
             Arc::make_mut(plan).steps[0].step = Step::Await;
         }
         let behind = |coming| [Behind { name: "shop/db".into(), coming }];
-        let told = |coming| waits(&state, &Rows::default(), &behind(coming), (at(), 50_000)).remove(0);
+        let told = |coming| waits(&state, &Rows::default(), (&behind(coming), None), (at(), 50_000)).remove(0);
         assert_eq!(told(true).text, "restart: waits for shop/db (step 1 of 3)");
         assert_eq!(told(true).until, None);
         assert_eq!(told(false).until.as_deref(), Some("2026-01-31T12:00:55.000Z"));
@@ -343,12 +374,32 @@ mod tests {
     }
 
     #[test]
+    fn frozen_a_push_waits_and_says_for_what() {
+        let mut state = Workload::default();
+        let push = IntentQueued { person: false, ..(*intent(2, Wish::Restart)).clone() };
+        state.queue = vec![Arc::new(push)];
+        state.drifts = vec![(UnitId([7; 16]), Drift::Paused)];
+        let freeze = FreezeView {
+            workload: Some("shop/web".into()),
+            by: "alice".into(),
+            since: String::new(),
+            reason: "backup".into(),
+        };
+        let waits = waits(&state, &Rows::default(), (&[], Some(&freeze)), (at(), 0));
+        let texts: Vec<_> = waits.iter().map(|wait| wait.text.as_str()).collect();
+        assert_eq!(texts[0], "frozen by alice (backup): nothing is repaired, and pushes wait");
+        assert_eq!(waits[0].hint, "`cutover thaw shop/web` lets it go on by itself");
+        assert_eq!(texts[1], "restart: waits until it is thawed");
+        assert!(texts[2].ends_with("is paused") && waits[2].hint == "left as it is until it is thawed");
+    }
+
+    #[test]
     fn what_is_parked_says_what_a_person_can_do() {
         let mut state = open(Phase::Preparing, 1);
         if let Some(open) = &mut state.open {
             open.parked = true;
         }
-        let wait = waits(&state, &Rows::default(), &[], (at(), 0)).remove(0);
+        let wait = waits(&state, &Rows::default(), (&[], None), (at(), 0)).remove(0);
         assert_eq!(wait.kind, WaitKind::Person);
         assert!(
             wait.hint.contains("cutover resume dep_") && wait.hint.contains("cutover cancel dep_"),

@@ -6,9 +6,9 @@ use axum::http::StatusCode;
 
 use crate::api::backend::Asker;
 use crate::api::problem::Problem;
-use crate::api::request::{Segments, Wish, bad_request};
+use crate::api::request::{Segments, Wish, bad_request, freeze_reason, refused, workload_name};
 use crate::api::state::ApiState;
-use crate::api::views::{ConfirmAsk, DoctorView, StatusView, TokenAddedView, TokenAsk, TokensView};
+use crate::api::views::{ConfirmAsk, DoctorView, FreezeAsk, StatusView, ThawAsk, TokenAddedView, TokenAsk, TokensView};
 
 /// Every token that is accepted, without values.
 #[utoipa::path(get, path = "/tokens", tag = "engine", responses((status = 200, body = TokensView)))]
@@ -47,6 +47,29 @@ pub(super) async fn confirm(
     Wish { asker, ask }: Wish<ConfirmAsk>,
 ) -> Result<Json<StatusView>, Problem> {
     Ok(Json(state.backend()?.confirm(asker, ask).await?))
+}
+
+/// Nothing is done by itself from here on: no repair, no wish of a machine. What persons ask for goes on.
+#[utoipa::path(post, path = "/freeze", tag = "engine", request_body = FreezeAsk,
+    responses((status = 200, body = StatusView)))]
+pub(super) async fn freeze(
+    State(state): State<ApiState>,
+    Wish { asker, ask }: Wish<FreezeAsk>,
+) -> Result<Json<StatusView>, Problem> {
+    let reason = freeze_reason(&ask.reason).map_err(refused)?;
+    let name = ask.workload.as_deref().map(workload_name).transpose().map_err(refused)?;
+    Ok(Json(state.backend()?.freeze(asker, name, reason).await?))
+}
+
+/// It goes on by itself.
+#[utoipa::path(post, path = "/thaw", tag = "engine", request_body = ThawAsk,
+    responses((status = 200, body = StatusView)))]
+pub(super) async fn thaw(
+    State(state): State<ApiState>,
+    Wish { asker, ask }: Wish<ThawAsk>,
+) -> Result<Json<StatusView>, Problem> {
+    let name = ask.workload.as_deref().map(workload_name).transpose().map_err(refused)?;
+    Ok(Json(state.backend()?.thaw(asker, name).await?))
 }
 
 /// The invariants, looked at on the real thing.

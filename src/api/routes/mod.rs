@@ -47,6 +47,8 @@ pub(super) fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(engine::tokens, engine::token_add))
         .routes(routes!(engine::token_revoke))
         .routes(routes!(engine::confirm))
+        .routes(routes!(engine::freeze))
+        .routes(routes!(engine::thaw))
         .routes(routes!(engine::doctor))
         .routes(routes!(log::head))
         .routes(routes!(log::verify))

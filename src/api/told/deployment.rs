@@ -1,7 +1,9 @@
 //! Words for what happens to one workload.
 
 use cutover_events::delivery::Change;
-use cutover_events::deployment::{BlueDrained, Drift, ImageWish, IntentQueued, ReleaseResolved, SwapCommitted, Wish};
+use cutover_events::deployment::{
+    BlueDrained, Drift, DriftEnded, DriftSeen, Handling, ImageWish, IntentQueued, ReleaseResolved, SwapCommitted, Wish,
+};
 use cutover_events::plan::{Plan, Step, Strategy, Why};
 use cutover_events::{Actor, Cause};
 
@@ -130,11 +132,47 @@ pub(super) fn drained(e: &BlueDrained) -> String {
     }
 }
 
-pub(super) const fn drift(drift: Drift) -> &'static str {
+/// What was seen, and what follows.
+pub(super) fn drift(e: &DriftSeen) -> String {
+    let follows = match (e.handling, e.drift) {
+        (Handling::Frozen, Drift::Restarted) | (Handling::Report, Drift::Restarted) => "",
+        (Handling::Frozen, _) => "; left as it is while it is frozen",
+        (Handling::Report, _) => "; only recorded, because the policy says drift = \"report\"",
+        (Handling::Repair, Drift::Orphan) => ": it will be removed",
+        (Handling::Repair, _) => "",
+    };
+    format!("{} {}{follows}", e.unit, differs(e.drift))
+}
+
+/// How a container differs.
+#[must_use]
+pub const fn differs(drift: Drift) -> &'static str {
     match drift {
         Drift::Gone => "is gone",
         Drift::Dead => "does not run any more",
-        Drift::Orphan => "is on no list: it will be removed",
+        Drift::Orphan => "is on no list",
         Drift::StandbyDead => "stood by and does not run any more",
+        Drift::Paused => "is paused",
+        Drift::Disconnected => "is off its network",
+        Drift::Renamed => "has another name",
+        Drift::Policy => "would not be restarted by Docker",
+        Drift::Limits => "has other limits than planned",
+        Drift::Restarted => "was started anew",
     }
+}
+
+/// What is no longer so.
+pub(super) fn drift_ended(e: &DriftEnded) -> String {
+    let how = match e.drift {
+        Drift::Gone | Drift::Dead => "runs again",
+        Drift::Orphan => "is not on no list any more",
+        Drift::StandbyDead => "stands by again",
+        Drift::Paused => "is not paused any more",
+        Drift::Disconnected => "is on its network again",
+        Drift::Renamed => "has its own name again",
+        Drift::Policy => "is restarted by Docker again",
+        Drift::Limits => "has the limits of its plan again",
+        Drift::Restarted => "has been running for a while since it was started anew",
+    };
+    format!("{} {how}", e.unit)
 }

@@ -5,16 +5,16 @@ mod deployment;
 mod names;
 pub mod words;
 
-use cutover_events::engine::HeldCause;
+use cutover_events::engine::{Frozen, HeldCause};
 use cutover_events::workload::{HookAdded, Provider, SpecRevised};
 use cutover_events::{Actor, Cause, Event};
 
-pub use deployment::{strategy, wish};
+pub use deployment::{differs, strategy, wish};
 pub use names::Names;
 
 use super::event_view::claims;
 use super::views::Tone;
-use deployment::{drained, drift, failed, planned, queued, resolved, step, swap};
+use deployment::{drained, drift, drift_ended, failed, planned, queued, resolved, step, swap};
 
 /// What happened in a few words, and whether that is good or bad.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,7 +74,10 @@ pub fn told(event: &Event, cause: Cause, actor: &Actor) -> Told {
         Event::DeploymentFailed(e) => bad(format!("failed: {}", e.reason.text)),
         Event::UnitRemoved(e) => normal(format!("{} is gone", e.unit)),
         Event::RouteReasserted(e) => moving(format!("the route is written again, generation {}", e.generation)),
-        Event::DriftSeen(e) => bad(format!("{} {}", e.unit, drift(e.drift))),
+        Event::DriftSeen(e) => bad(drift(e)),
+        Event::DriftEnded(e) => normal(drift_ended(e)),
+        Event::Frozen(e) => moving(frozen(e, actor)),
+        Event::Thawed(e) => moving(format!("{} thawed {}", who(actor), frozen_what(e.workload))),
         Event::StandbyExpired(e) => normal(format!("the standby {} is let go", e.release)),
         Event::WorkloadTornDown(_) => good("torn down: nothing of it is left".into()),
         Event::Parked(e) => bad(format!("parked, waits for a person: {}", e.reason.text)),
@@ -99,6 +102,18 @@ fn held(cause: HeldCause) -> &'static str {
         HeldCause::LogWentBack => "the log went back, and is taken as it is",
         HeldCause::DaemonChanged => "Docker's daemon is another one",
         HeldCause::RouterAhead => "the proxy was ahead of the log",
+    }
+}
+
+fn frozen(e: &Frozen, actor: &Actor) -> String {
+    let reason = if e.reason.is_empty() { String::new() } else { format!(": {}", e.reason) };
+    format!("{} froze {}{reason}", who(actor), frozen_what(e.workload))
+}
+
+const fn frozen_what(workload: Option<cutover_events::WorkloadId>) -> &'static str {
+    match workload {
+        Some(_) => "it",
+        None => "everything",
     }
 }
 

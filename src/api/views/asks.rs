@@ -68,6 +68,24 @@ pub struct ConfirmAsk {
     pub cause: HeldWord,
 }
 
+/// A person's word that nothing is done by itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FreezeAsk {
+    /// `project/name`, or the name alone; null for everything.
+    pub workload: Option<String>,
+    /// Why, for those who look later; one line, at most 400 characters.
+    pub reason: String,
+}
+
+/// A person's word that it goes on by itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ThawAsk {
+    /// `project/name`, or the name alone; null for everything.
+    pub workload: Option<String>,
+}
+
 /// A source of deliveries.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -14,6 +14,20 @@ pub struct HeldView {
     pub text: String,
 }
 
+/// A person is at work: the engine does nothing by itself to what is frozen.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct FreezeView {
+    /// `project/name`; missing where everything is frozen.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub workload: Option<String>,
+    /// Who froze it.
+    pub by: String,
+    /// Since when (RFC 3339).
+    pub since: String,
+    /// Why, in the words of the person; may be empty.
+    pub reason: String,
+}
+
 /// Where the log ends.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct HeadView {

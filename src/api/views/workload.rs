@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::deployment::DeploymentView;
-use super::engine::HeldView;
+use super::engine::{FreezeView, HeldView};
 use super::spec::WorkloadBody;
 
 /// Everything that runs.
@@ -14,6 +14,9 @@ pub struct StatusView {
     pub position: u64,
     /// Why destructive effects are refused; empty as a rule.
     pub held: Vec<HeldView>,
+    /// What persons have frozen; empty as a rule.
+    #[serde(default)]
+    pub frozen: Vec<FreezeView>,
     /// In the order of full names.
     pub workloads: Vec<WorkloadView>,
 }
@@ -108,6 +111,10 @@ pub enum WaitKind {
     Removal,
     /// The end of a standby: for its time.
     Standby,
+    /// What the engine would do by itself: for the end of a freeze.
+    Thaw,
+    /// A container that is not as it should be: for a repair, or for a person.
+    Drift,
 }
 
 /// Something that waits.
@@ -164,7 +171,7 @@ pub struct ContainerView {
     pub release: String,
     /// The deployment that made it.
     pub deployment_id: String,
-    /// `created`, `running`, `exited`, `restarting`, `removing` or `missing`.
+    /// `created`, `running`, `paused`, `exited`, `restarting`, `removing` or `missing`.
     pub phase: String,
     /// Whether the last look found it ready.
     pub ready: bool,

@@ -4,10 +4,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Session;
-use crate::api::views::{ConfirmAsk, DeploymentView, DoctorView, LogsView, ReleasesView, ShowView, StatusView};
+use crate::api::views::{
+    ConfirmAsk, DeploymentView, DoctorView, FreezeAsk, LogsView, ReleasesView, ShowView, StatusView, ThawAsk,
+};
 use crate::cli::client::Call;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::grammar::{Confirm, Json, Logs, Named, Show, Status};
+use crate::cli::grammar::{Confirm, Freeze, Json, Logs, Named, Show, Status, Thaw};
 use crate::cli::render;
 use crate::cli::render::screen::Screen;
 use crate::cli::values;
@@ -94,5 +96,39 @@ pub(super) async fn doctor(session: &mut Session, json: Json) -> Result<Exit, Fa
 pub(super) async fn confirm(session: &mut Session, confirm: &Confirm) -> Result<Exit, Failure> {
     let call = Call::post("/api/v1/confirm", &ConfirmAsk { cause: confirm.cause })?.once(session.key(None));
     tell::<StatusView>(session, call, confirm.json, render::status::overview).await?;
+    Ok(Exit::Ok)
+}
+
+/// `freeze`.
+pub(super) async fn freeze(session: &mut Session, freeze: Freeze) -> Result<Exit, Failure> {
+    freeze.name.as_deref().map(values::workload).transpose()?;
+    let name = freeze.name.clone();
+    let ask = FreezeAsk { workload: freeze.name, reason: freeze.reason };
+    let call = Call::post("/api/v1/freeze", &ask)?.once(session.key(None));
+    let told = |_: &StatusView, _: &Screen| {
+        let (what, thaw) = match &name {
+            Some(name) => (format!("{name} is frozen"), format!("cutover thaw {name}")),
+            None => ("everything is frozen".to_owned(), "cutover thaw".to_owned()),
+        };
+        format!("{what}: nothing is repaired, and pushes wait; what you ask for goes on. `{thaw}` ends it\n")
+    };
+    tell::<StatusView>(session, call, freeze.json, told).await?;
+    Ok(Exit::Ok)
+}
+
+/// `thaw`.
+pub(super) async fn thaw(session: &mut Session, thaw: Thaw) -> Result<Exit, Failure> {
+    thaw.name.as_deref().map(values::workload).transpose()?;
+    let what = thaw.name.clone().unwrap_or_else(|| "everything".to_owned());
+    let call = Call::post("/api/v1/thaw", &ThawAsk { workload: thaw.name })?.once(session.key(None));
+    let told = |view: &StatusView, _: &Screen| {
+        let left = |freeze: &crate::api::views::FreezeView| match &freeze.workload {
+            Some(name) => format!("{name} is still frozen: `cutover thaw {name}`\n"),
+            None => "everything is still frozen: `cutover thaw`\n".to_owned(),
+        };
+        let left: String = view.frozen.iter().map(left).collect();
+        format!("{what} goes on by itself\n{left}")
+    };
+    tell::<StatusView>(session, call, thaw.json, told).await?;
     Ok(Exit::Ok)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cutover_events::delivery::{Change, ChangeKind};
 use cutover_events::deployment::{
-    DeploymentFailed, DeploymentSucceeded, Drift, DriftSeen, IntentQueued, IntentSuperseded, Lists, Parked,
+    DeploymentFailed, DeploymentSucceeded, Drift, DriftSeen, Handling, IntentQueued, IntentSuperseded, Lists, Parked,
     UnitRemoved, Wish,
 };
 use cutover_events::{Actor, Cause, DeliveryId};
@@ -102,7 +102,7 @@ fn history() -> Vec<EventLine> {
     let (deployment, lists) = (id(2), Lists::default());
     story.push(event(23, 60_000, queued(2, image("ghcr.io/acme/shop:v3"))));
     story.push(event(24, 121_000, DeploymentFailed { deployment, reason: reason(), routed_back: false, lists }));
-    story.push(event(25, 180_000, DriftSeen { unit: UNIT, drift: Drift::Gone }));
+    story.push(event(25, 180_000, DriftSeen { unit: UNIT, drift: Drift::Gone, handling: Handling::Repair }));
     story.push(caused(26, 180_000, queued(3, Wish::Heal), (Cause::Drift, Actor::Engine)));
     story.push(event(27, 182_000, DeploymentSucceeded { deployment: id(3), lists: Lists::default() }));
     story.push(event(27, 182_500, UnitRemoved { unit: UNIT }));
@@ -142,7 +142,7 @@ fn statuses() {
     let view: StatusView = serde_json::from_str(&json).unwrap();
     every_width("status", |screen| status::overview(&view, screen));
     every_width("status-one", |screen| status::detail(&view, screen));
-    let empty = StatusView { position: 0, held: Vec::new(), workloads: Vec::new() };
+    let empty = StatusView { position: 0, held: Vec::new(), frozen: Vec::new(), workloads: Vec::new() };
     assert!(status::overview(&empty, &screen(80)).starts_with("no workloads; `cutover apply"));
 }
 

@@ -104,7 +104,7 @@ fn failed(workload: &WorkloadView) -> Option<&DeploymentView> {
 /// A wait in one line, and what it means.
 fn waiting(wait: &WaitView, workload: &WorkloadView, screen: &Screen) -> (Tone, String) {
     let tone = match wait.kind {
-        WaitKind::Person | WaitKind::Heal => Tone::Bad,
+        WaitKind::Person | WaitKind::Heal | WaitKind::Drift => Tone::Bad,
         WaitKind::Removal | WaitKind::Standby => Tone::Quiet,
         WaitKind::Image
         | WaitKind::Step
@@ -112,7 +112,8 @@ fn waiting(wait: &WaitView, workload: &WorkloadView, screen: &Screen) -> (Tone, 
         | WaitKind::Route
         | WaitKind::Drain
         | WaitKind::Bake
-        | WaitKind::Lane => Tone::Moving,
+        | WaitKind::Lane
+        | WaitKind::Thaw => Tone::Moving,
     };
     let mut text = wait.text.clone();
     if wait.kind == WaitKind::Person

@@ -7,6 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bollard::models::{ContainerUpdateBody, NetworkDisconnectRequest};
+use bollard::query_parameters::RenameContainerOptionsBuilder;
 use cutover::adapters::probe::{MemoryProber, NetProber, Prober};
 use cutover::adapters::runtime::{
     Container, CreateContainer, MemoryRuntime, Network, Runtime, RuntimeError, Witness, assignable,
@@ -16,6 +18,7 @@ use cutover::clock::Clock;
 use cutover_domain::observed::DockerId;
 use cutover_events::workload::{Hardening, Limits};
 use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId};
+use cutover_world::Hand;
 use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -187,6 +190,35 @@ impl Harness {
             assert!(matches!(lost, Err(RuntimeError::Unavailable(_))), "{lost:?}");
         } else {
             drop(timeout(after, self.runtime.start(id)).await);
+        }
+    }
+
+    /// A person does this to a container.
+    pub(crate) async fn lay(&self, hand: Hand, unit: UnitId, id: DockerId) {
+        if let Some(twin) = &self.twin {
+            assert!(twin.lock().world.human(unit, hand), "{hand:?}");
+            return;
+        }
+        let (docker, name) = (docker::client().await, hex::encode(id.0));
+        match hand {
+            Hand::Pause => docker.pause_container(&name).await.expect("a pause"),
+            Hand::Rename => {
+                let now = self.seen(id).await.name;
+                let options = RenameContainerOptionsBuilder::new().name(&format!("{now}-renamed")).build();
+                docker.rename_container(&name, options).await.expect("a name");
+            }
+            Hand::Limits => {
+                let memory = Some(32 << 20);
+                let body = ContainerUpdateBody { memory, memory_swap: memory, ..ContainerUpdateBody::default() };
+                docker.update_container(&name, body).await.expect("limits");
+            }
+            Hand::Disconnect => {
+                let found = docker.inspect_container(&name, None).await.expect("an inspection");
+                let network = found.host_config.and_then(|host| host.network_mode).expect("a network");
+                let request = NetworkDisconnectRequest { container: name, force: Some(true) };
+                docker.disconnect_network(&network, request).await.expect("off the network");
+            }
+            Hand::Stop | Hand::Start | Hand::Restart | Hand::Policy => panic!("the contract has others for {hand:?}"),
         }
     }
 

@@ -46,6 +46,7 @@ contract! {
     steps::stop_and_remove_may_be_repeated,
     steps::a_late_request_misses_the_successor,
     steps::the_restart_policy_is_seen,
+    steps::what_a_person_has_changed_is_seen_and_put_right,
     steps::a_death_is_seen_with_code_and_last_words,
     steps::an_address_belongs_to_one_started_container,
     steps::a_running_container_answers_at_its_address,

@@ -3,9 +3,10 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use cutover::adapters::runtime::{CreateContainer, RuntimeError};
+use cutover::adapters::runtime::{Container, CreateContainer, RuntimeError};
 use cutover_domain::observed::{Answer, DockerId, Phase, Restart};
-use cutover_events::workload::Check;
+use cutover_events::workload::{Check, Limits};
+use cutover_world::Hand;
 use tokio::time::{Instant, sleep};
 
 use super::harness::PATIENCE;
@@ -84,6 +85,43 @@ pub(crate) async fn the_restart_policy_is_seen(harness: &Harness) {
     for policy in [Restart::Always, Restart::Always, Restart::No] {
         harness.runtime.set_restart(id, policy).await.expect("a policy");
         assert_eq!(harness.seen(id).await.restart, policy);
+    }
+}
+
+pub(crate) async fn what_a_person_has_changed_is_seen_and_put_right(harness: &Harness) {
+    let limits = Limits { memory_bytes: Some(64 << 20), ..Limits::default() };
+    let asked = CreateContainer { limits, ..harness.container(Behaviour::Serves) };
+    let id = harness.runtime.create(harness.log, &asked).await.expect("a container");
+    harness.runtime.start(id).await.expect("a start");
+    let as_made = |seen: &Container| seen.name == asked.name && seen.limits == limits && !seen.paused && seen.connected;
+    let seen = harness.seen(id).await;
+    assert!(as_made(&seen) && seen.full_name == asked.full_name, "{seen:?}");
+    for (hand, differs) in [
+        (Hand::Pause, (|seen| seen.paused && seen.phase == Phase::Running) as fn(&Container) -> bool),
+        (Hand::Rename, |seen| seen.name.ends_with("-renamed")),
+        (Hand::Limits, |seen| seen.limits != Limits { memory_bytes: Some(64 << 20), ..Limits::default() }),
+    ] {
+        harness.lay(hand, asked.unit, id).await;
+        let seen = harness.seen(id).await;
+        assert!(differs(&seen), "{hand:?}: {seen:?}");
+        // Each may be repeated.
+        for _ in 0..2 {
+            harness.runtime.unpause(id).await.expect("it goes on");
+            harness.runtime.rename(id, &asked.name).await.expect("its own name");
+            harness.runtime.set_limits(id, limits).await.expect("its own limits");
+        }
+        let seen = harness.seen(id).await;
+        assert!(as_made(&seen), "{hand:?}: {seen:?}");
+    }
+    harness.lay(Hand::Disconnect, asked.unit, id).await;
+    let seen = harness.seen(id).await;
+    assert!(!seen.connected && seen.address.is_none() && seen.phase == Phase::Running, "{seen:?}");
+    for lost in [
+        harness.runtime.unpause(NOBODY).await,
+        harness.runtime.rename(NOBODY, &asked.name).await,
+        harness.runtime.set_limits(NOBODY, limits).await,
+    ] {
+        assert!(matches!(lost, Err(RuntimeError::NotFound(_))), "{lost:?}");
     }
 }
 

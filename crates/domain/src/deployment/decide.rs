@@ -74,7 +74,8 @@ pub fn decide(state: &Workload, command: Command) -> Result<Vec<Event>, Rejectio
     match command {
         Command::Queue(intent) => queue(state, intent),
         Command::Heal(drift, intent) if state.open.is_none() && state.queue.is_empty() => {
-            Ok(vec![drift.into(), intent.into()])
+            let news = !state.drifts.contains(&(drift.unit, drift.drift));
+            Ok(news.then(|| drift.into()).into_iter().chain([intent.into()]).collect())
         }
         Command::Cancel(id) => cancel(state, id),
         Command::Resume(id) => match &state.open {

@@ -9,6 +9,7 @@ use cutover_events::deployment::{
 };
 use cutover_events::plan::{Plan, Step};
 
+use super::drift::{began_after, may_begin};
 use super::gate::{behind, broken, failing, fresh, named, not_ready, ready, reason, serves};
 use super::lists;
 use super::next::{Decision, Next};
@@ -390,7 +391,7 @@ impl Look<'_> {
                 Next::append(BlueDrained { deployment: self.open.id(), cut: router.cut })
             };
         }
-        let hurried = !self.state.queue.is_empty();
+        let hurried = self.state.queue.iter().any(|intent| may_begin(self.observed, intent));
         let baked = plan.slot.is_empty() || hurried || self.now.passed(since, plan.policy.bake_ms);
         if baked {
             self.succeed(plan, plan.steps.len())
@@ -415,8 +416,7 @@ impl Look<'_> {
     /// Green while it is watched. Blue that still runs takes over again; without one, green stays as long as any of it
     /// runs and is routed, or may be, because no route is worse than a part of one.
     fn watch(self, plan: &Plan, routed: &[UnitId]) -> Option<Next> {
-        let failures: Vec<_> =
-            fresh(plan).filter_map(|unit| Some((*unit, failing(plan, self.observed, *unit)?))).collect();
+        let failures: Vec<_> = fresh(plan).filter_map(|unit| Some((*unit, self.failing(plan, *unit)?))).collect();
         let (unit, why) = failures.first()?;
         let blue: Vec<_> = self.state.active.as_ref().map(|slot| slot.routed().to_vec()).unwrap_or_default();
         let alive: Vec<_> = blue.into_iter().filter(|unit| self.takes_over(plan, *unit)).collect();
@@ -439,6 +439,19 @@ impl Look<'_> {
         }))
     }
 
+    /// Why a unit of green counts as failed, if so: also when a person has restarted it since the swap, while nobody
+    /// looked.
+    fn failing(self, plan: &Plan, unit: UnitId) -> Option<Reason> {
+        let again = |seen: &&Seen| match self.open.phase {
+            Phase::Swapped { since, .. } => since.boot == self.now.boot && began_after(seen, since, self.now),
+            _ => false,
+        };
+        failing(plan, self.observed, unit).or_else(|| {
+            self.observed.seen(unit).filter(|seen| seen.phase == Doing::Running).filter(again)?;
+            Some(reason(ReasonKind::Restarted, "the container was started again after the swap".into()))
+        })
+    }
+
     /// Whether a repair has brought back a part of what is routed: that is not given up for a worker, which the next repair
     /// sees to.
     fn repairs_the_route(self, plan: &Plan, stays: impl Fn(&UnitId) -> bool) -> bool {
@@ -449,7 +462,7 @@ impl Look<'_> {
     /// Whether a unit of blue runs, and is not known to be ill: what a repair has kept is probed with its green.
     fn takes_over(self, plan: &Plan, unit: UnitId) -> bool {
         let kept = plan.slot.contains(&unit);
-        self.observed.seen(unit).is_some_and(|seen| seen.phase == Doing::Running && (!kept || ready(plan, seen)))
+        self.observed.seen(unit).is_some_and(|seen| serves(self.observed, unit) && (!kept || ready(plan, seen)))
     }
 
     /// After RouteBackCommitted.

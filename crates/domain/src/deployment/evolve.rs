@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cutover_events::deployment::{
-    DeploymentPlanned, DowntimeOpened, Drift, DriftSeen, IntentQueued, Lists, ReleaseResolved, RestorePlanned,
-    RouteBackCommitted, StepFailed, SwapRefused, Swapped, Unrouted, Wish,
+    DeploymentPlanned, DowntimeOpened, Drift, DriftEnded, DriftSeen, Handling, IntentQueued, Lists, ReleaseResolved,
+    RestorePlanned, RouteBackCommitted, StepFailed, SwapRefused, Swapped, Unrouted, Wish,
 };
 use cutover_events::plan::Plan;
 use cutover_events::workload::Policy;
@@ -80,7 +80,8 @@ fn happened(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
         Event::RouteReasserted(e) => raise(state, event, e.generation).map(|()| {
             state.routed = Routed { generation: e.generation, units: e.to.as_slice().into() };
         }),
-        Event::DriftSeen(e) => drifted(state, e),
+        Event::DriftSeen(e) => drifted(state, e, at),
+        Event::DriftEnded(e) => drift_ended(state, event, e, at),
         Event::StandbyExpired(_) => expire(state, event),
         Event::WorkloadTornDown(_) => {
             state.teardown = Teardown::Done;
@@ -99,6 +100,8 @@ fn happened(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
         | Event::HookAdded(_)
         | Event::HookRotated(_)
         | Event::HookRemoved(_)
+        | Event::Frozen(_)
+        | Event::Thawed(_)
         | Event::WorkloadRegistered(_)
         | Event::SpecRevised(_)
         | Event::ClaimsFreed(_)
@@ -231,6 +234,7 @@ fn downtime(state: &mut Workload, event: &Event, e: &DowntimeOpened) -> Evolved 
     retire_standby(state);
     let was = state.active.take();
     if let Some(slot) = &was {
+        forget_drifts(state, &slot.units);
         leave(state, &slot.units, &slot.plan);
     }
     on_open(state, event, e.deployment, |open| open.was = was)
@@ -328,12 +332,14 @@ fn close(state: &mut Workload, event: &Event, lists: &Lists, at: Mark) -> Result
     }
     let slots = state.active.iter().chain(state.standby.iter().map(|(slot, _)| slot)).cloned();
     let (slots, before): (Vec<_>, _) = (slots.collect(), state.removal.clone());
+    let was = state.active.as_ref().map(|slot| slot.units.clone());
     state.active = active.flatten();
     state.standby = match (state.standby.take(), standby.flatten()) {
         (Some((old, since)), Some(new)) if old.units == new.units => Some((new, since)),
         (_, new) => new.map(|slot| (slot, at)),
     };
     state.removal.clone_from(&lists.removal);
+    keep_known(state, was.as_ref(), at);
     for unit in lists.removal.iter().filter(|unit| !before.contains(unit)) {
         let slot = slots.iter().find(|slot| slot.units.contains(unit)).map(|slot| &slot.plan);
         if let Some(plan) = slot.or(open.plan.as_ref()) {
@@ -342,6 +348,17 @@ fn close(state: &mut Workload, event: &Event, lists: &Lists, at: Mark) -> Result
     }
     consistent(state, event)?;
     Ok(open)
+}
+
+/// What is active now is known to run since now, unless it was active before; what is in no slot any more is forgotten.
+fn keep_known(state: &mut Workload, before: Option<&Arc<[UnitId]>>, at: Mark) {
+    let slots = state.active.iter().chain(state.standby.iter().map(|(slot, _)| slot));
+    let used: Vec<_> = slots.flat_map(|slot| slot.units.iter()).copied().collect();
+    state.drifts.retain(|(unit, drift)| used.contains(unit) || *drift == Drift::Orphan);
+    if state.active.as_ref().map(|slot| &slot.units) != before {
+        state.runs_since = at;
+        state.runs.clear();
+    }
 }
 
 /// A unit that is to be removed and also in use is a lie.
@@ -418,17 +435,53 @@ fn removed(state: &mut Workload, event: &Event, unit: UnitId) -> Evolved {
     }
 }
 
-fn drifted(state: &mut Workload, e: &DriftSeen) -> Evolved {
-    match e.drift {
-        Drift::Orphan => state.removal.push(e.unit),
-        Drift::StandbyDead => retire_standby(state),
-        Drift::Gone | Drift::Dead => (),
+fn drifted(state: &mut Workload, e: &DriftSeen, at: Mark) -> Evolved {
+    match (e.drift, e.handling) {
+        (Drift::Orphan, Handling::Repair) => {
+            forget_drifts(state, &[e.unit]);
+            state.removal.push(e.unit);
+            return Ok(());
+        }
+        (Drift::StandbyDead, Handling::Repair) => {
+            retire_standby(state);
+            return Ok(());
+        }
+        // What ended is not paused any more, nor anything else.
+        (Drift::Gone | Drift::Dead, _) => forget_drifts(state, &[e.unit]),
+        (Drift::Restarted, _) => runs(state, e.unit, at),
+        _ => (),
+    }
+    if !state.drifts.contains(&(e.unit, e.drift)) {
+        state.drifts.push((e.unit, e.drift));
     }
     Ok(())
 }
 
+fn drift_ended(state: &mut Workload, event: &Event, e: &DriftEnded, at: Mark) -> Evolved {
+    let Some(index) = state.drifts.iter().position(|noted| *noted == (e.unit, e.drift)) else {
+        return corrupt(event, format!("ends a difference of {} that was not recorded", e.unit));
+    };
+    state.drifts.remove(index);
+    // What was dead and runs again has been started by a person.
+    if matches!(e.drift, Drift::Restarted | Drift::Dead | Drift::Gone) {
+        runs(state, e.unit, at);
+    }
+    Ok(())
+}
+
+/// From here on the unit is known to run.
+fn runs(state: &mut Workload, unit: UnitId, at: Mark) {
+    state.runs.retain(|(known, _)| *known != unit);
+    state.runs.push((unit, at));
+}
+
+fn forget_drifts(state: &mut Workload, units: &[UnitId]) {
+    state.drifts.retain(|(unit, _)| !units.contains(unit));
+}
+
 fn retire_standby(state: &mut Workload) {
     if let Some((slot, _)) = state.standby.take() {
+        forget_drifts(state, &slot.units);
         leave(state, &slot.units, &slot.plan);
     }
 }

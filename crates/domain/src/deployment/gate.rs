@@ -9,11 +9,15 @@ use crate::observed::{Answer, Behind, ImageHealth, Observed, Phase, Seen};
 /// Failed probes in a row after which green counts as failed while it is watched (design §4).
 const FAILED_PROBES: u8 = 3;
 
+/// How long a container may be seen not running, or off its network, before it counts as dead, ms: Docker restarts a
+/// container whose policy asks for it within 100 ms, 200 ms, 400 ms …; past this it is worth a successor.
+pub(super) const DEAD_AFTER_MS: u64 = 3_000;
+
 /// Whether a container is ready by the rules of its process: HTTP readiness when a health check is configured,
 /// otherwise up for the liveness window, the image's own check healthy, and a routed port that accepts connections.
 #[must_use]
 pub fn ready(plan: &Plan, seen: &Seen) -> bool {
-    if seen.phase != Phase::Running {
+    if seen.phase != Phase::Running || seen.paused_ms > 0 || seen.apart_ms > 0 {
         return false;
     }
     let part = plan.part(seen.unit);
@@ -25,10 +29,15 @@ pub fn ready(plan: &Plan, seen: &Seen) -> bool {
     seen.up_ms >= plan.policy.liveness_ms && healthy && reachable
 }
 
-/// Whether an active container serves: it runs.
+/// Whether an active container serves: it runs, and is on its network.
 #[must_use]
 pub fn serves(observed: &Observed, unit: UnitId) -> bool {
-    observed.seen(unit).is_some_and(|seen| seen.phase == Phase::Running)
+    observed.seen(unit).is_some_and(|seen| seen.phase == Phase::Running && seen.apart_ms < DEAD_AFTER_MS)
+}
+
+/// Whether a standby could take over: it serves, and is not paused for good.
+pub(super) fn stands_by(observed: &Observed, unit: UnitId) -> bool {
+    serves(observed, unit) && observed.seen(unit).is_some_and(|seen| seen.paused_ms < DEAD_AFTER_MS)
 }
 
 /// The units that are new to the route: a repair keeps others, which are not its to judge.

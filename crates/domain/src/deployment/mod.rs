@@ -4,6 +4,7 @@
 mod aim;
 mod decide;
 mod downtime;
+mod drift;
 mod drive;
 mod evolve;
 mod gate;
@@ -13,6 +14,7 @@ mod tend;
 
 pub use aim::{Aim, aim};
 pub use decide::{Command, Rejection, decide};
+pub use drift::{handling, may_begin};
 pub use evolve::{CorruptLog, evolve};
 pub use gate::{ready, serves};
 pub use next::{Decision, Next, next, probed, targets};

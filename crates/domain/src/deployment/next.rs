@@ -6,6 +6,7 @@ use cutover_events::deployment::{Drift, IntentQueued, IntentSuperseded, Wish, Wo
 use cutover_events::plan::Step;
 use cutover_events::{DeploymentId, Event, UnitId};
 
+use super::drift::may_begin;
 use super::drive::{Look, drive};
 use super::{lists, tend};
 use crate::observed::{Effect, Now, Observed, Targets};
@@ -51,7 +52,7 @@ impl Next {
 /// What must happen next for one workload. The observation must be younger than the state.
 #[must_use]
 pub fn next(state: &Workload, observed: &Observed, now: &Now) -> Next {
-    if let Some(next) = coalesce(state).or_else(|| supersede(state)) {
+    if let Some(next) = coalesce(state).or_else(|| supersede(state, observed)) {
         return next;
     }
     if let Some(next) = tend::remove(state, observed, now) {
@@ -72,9 +73,9 @@ pub fn next(state: &Workload, observed: &Observed, now: &Now) -> Next {
             Next::append(WorkloadTornDown { deployment })
         };
     }
-    match state.queue.first() {
+    match state.queue.iter().find(|intent| may_begin(observed, intent)) {
         Some(intent) => Next::Decide(Decision::Begin(intent.deployment)),
-        None if tend::revives(state, now) => Next::Decide(Decision::Revive),
+        None if tend::revives(state, observed, now) => Next::Decide(Decision::Revive),
         None => Next::Wait(tend::due(state, observed, now)),
     }
 }
@@ -99,9 +100,9 @@ fn coalesce(state: &Workload) -> Option<Next> {
 }
 
 /// A running deployment before its pivot ends for a newer wish, at most once in a row; a teardown always comes through.
-fn supersede(state: &Workload) -> Option<Next> {
+fn supersede(state: &Workload, observed: &Observed) -> Option<Next> {
     let open = state.open.as_ref().filter(|open| open.before_pivot() || !on(Rule::Ponr))?;
-    let newer = state.queue.iter().rev().find(|newer| {
+    let newer = state.queue.iter().rev().filter(|newer| may_begin(observed, newer)).find(|newer| {
         let teardown = newer.wish == Wish::Teardown;
         (newer.person || !open.intent.person || !on(Rule::Person)) && (teardown || !state.shielded || !on(Rule::Shield))
     })?;

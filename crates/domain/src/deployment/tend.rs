@@ -2,18 +2,15 @@
 //! repairs, the route, policies.
 
 use cutover_events::UnitId;
-use cutover_events::deployment::{Drift, DriftSeen, RouteReasserted, StandbyExpired, UnitRemoved};
+use cutover_events::deployment::{RouteReasserted, StandbyExpired, UnitRemoved};
 
-use super::gate::{ready, serves};
-use super::next::{Decision, Next};
+use super::drift;
+use super::gate::{DEAD_AFTER_MS, ready, serves};
+use super::next::Next;
 use crate::observed::{Effect, Now, Observed, Phase as Doing, Restart, Seen, Targets};
 use crate::protocol::{Rule, on};
 use crate::retry;
 use crate::workload::{Open, Phase, Workload};
-
-/// How long a container may be seen not running before it counts as dead, ms: Docker restarts a container whose policy
-/// asks for it within 100 ms, 200 ms, 400 ms …; past this it is worth a successor.
-const DEAD_AFTER_MS: u64 = 3_000;
 
 /// The removal list and the sweep, which share one guard: not routed, no connections.
 pub(super) fn remove(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
@@ -35,12 +32,7 @@ pub(super) fn remove(state: &Workload, observed: &Observed, now: &Now) -> Option
             Some(_) => (),
         }
     }
-    let orphan =
-        observed.containers.iter().find(|seen| (seen.witnessed || !on(Rule::Witness)) && !state.knows(seen.unit))?;
-    if !on(Rule::SweepLoop) {
-        return None;
-    }
-    Some(Next::append(DriftSeen { unit: orphan.unit, drift: Drift::Orphan }))
+    drift::orphan(state, observed)
 }
 
 /// The router takes the generation of the commit that put something on the list. Past a pivot, what is committed is
@@ -66,7 +58,8 @@ fn may_go(seen: &Seen, observed: &Observed) -> bool {
     !routed && !busy && seen.phase != Doing::Removing && !observed.answers.under_way.contains(&seen.unit)
 }
 
-fn waits(effect: Effect, observed: &Observed, now: &Now) -> bool {
+/// Whether an effect has failed, and the time for the next try has not come.
+pub(super) fn waits(effect: Effect, observed: &Observed, now: &Now) -> bool {
     let trouble = observed.answers.trouble.as_ref();
     trouble.is_some_and(|trouble| retry::not_before(trouble, effect) > now.mono_ms)
 }
@@ -77,10 +70,10 @@ pub(super) fn standby(state: &Workload, observed: &Observed, now: &Now) -> Optio
     if state.open.as_ref().is_some_and(Open::adopts) && on(Rule::Adopted) {
         return None;
     }
-    if let Some(dead) = slot.units.iter().find(|unit| !serves(observed, **unit)) {
-        return Some(Next::append(DriftSeen { unit: *dead, drift: Drift::StandbyDead }));
+    if let Some(next) = drift::standby(state, observed) {
+        return Some(next);
     }
-    if now.passed(*since, slot.plan.policy.standby_ms) {
+    if !observed.frozen && now.passed(*since, slot.plan.policy.standby_ms) {
         return Some(Next::append(StandbyExpired { release: slot.release }));
     }
     set_restart(&slot.units, Restart::No, observed, now)
@@ -95,37 +88,19 @@ fn set_restart(units: &[UnitId], restart: Restart, observed: &Observed, now: &No
 
 /// The active slot before the pivot of what is open: repairs first, then the route, then policies.
 pub(super) fn active(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
-    let slot = state.active.as_ref()?;
-    if !state.open.as_ref().is_none_or(Open::before_pivot) {
+    if state.active.is_none() || !state.open.as_ref().is_none_or(Open::before_pivot) {
         return None;
     }
-    let idle = state.open.is_none() && state.queue.is_empty();
-    let whole = slot.units.iter().all(|unit| serves(observed, *unit));
-    let repair = (idle && !whole).then(|| heal(state, observed, now)).flatten();
-    let early = if on(Rule::HealFirst) { None } else { reassert(state, observed, now) };
-    early
-        .or(repair)
-        .or_else(|| reassert(state, observed, now))
-        .or_else(|| if state.open.is_some() { None } else { set_restart(&slot.units, Restart::Always, observed, now) })
-}
-
-/// Gone, or not running for longer than Docker takes to restart it.
-fn heal(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
-    let units = &state.active.as_ref()?.units;
-    if state.heals.failed > 0 && !now.passed(state.heals.last, retry::heal_delay(state.heals.failed)) {
-        return None;
+    let idle = state.open.is_none() && !state.queue.iter().any(|intent| drift::may_begin(observed, intent));
+    let tended = || idle.then(|| drift::tend(state, observed, now)).flatten();
+    if !on(Rule::HealFirst) {
+        return reassert(state, observed, now).or_else(tended);
     }
-    let (unit, drift) = units.iter().find_map(|unit| match observed.seen(*unit) {
-        None => Some((*unit, Drift::Gone)),
-        Some(seen) if seen.phase == Doing::Removing => Some((*unit, Drift::Gone)),
-        Some(seen)
-            if seen.phase != Doing::Running && (seen.down_ms >= DEAD_AFTER_MS || seen.restart == Restart::No) =>
-        {
-            Some((*unit, Drift::Dead))
-        }
-        Some(_) => None,
-    })?;
-    Some(Next::Decide(Decision::Heal(unit, drift)))
+    // A successor comes before the route, which would lead to what is dead; what else differs can wait for it.
+    match tended() {
+        Some(next @ Next::Decide(_)) => Some(next),
+        other => reassert(state, observed, now).or(other),
+    }
 }
 
 /// Whether the route leads to anything else than the units of the active slot that run and that it should lead to.
@@ -161,8 +136,10 @@ fn reassert(state: &Workload, observed: &Observed, now: &Now) -> Option<Next> {
 }
 
 /// Whether a workload that is down is due to be tried again.
-pub(super) fn revives(state: &Workload, now: &Now) -> bool {
-    state.down.is_some() && now.passed(state.heals.last, retry::heal_delay(state.heals.failed.max(1)))
+pub(super) fn revives(state: &Workload, observed: &Observed, now: &Now) -> bool {
+    state.down.is_some()
+        && !observed.frozen
+        && now.passed(state.heals.last, retry::heal_delay(state.heals.failed.max(1)))
 }
 
 /// When something here becomes due by itself, on the monotonic clock.
@@ -175,5 +152,7 @@ pub(super) fn due(state: &Workload, observed: &Observed, now: &Now) -> Option<u6
     let down =
         observed.containers.iter().map(|seen| seen.down_ms).filter(|down| (1..DEAD_AFTER_MS).contains(down)).max();
     let dead = down.map(|down| now.mono_ms + DEAD_AFTER_MS - down);
-    [standby, trouble, another, heal, dead].into_iter().flatten().filter(|at| *at > now.mono_ms).min()
+    let standby = standby.filter(|_| !observed.frozen);
+    let differs = drift::due(state, observed, now);
+    [standby, trouble, another, heal, dead, differs].into_iter().flatten().filter(|at| *at > now.mono_ms).min()
 }

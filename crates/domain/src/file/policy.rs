@@ -1,6 +1,6 @@
 //! `[workloads.NAME.policy]`: times and counts.
 
-use cutover_events::workload::Policy;
+use cutover_events::workload::{OnDrift, Policy};
 
 use super::strict::{Entry, Fault, Words, choice, quoted};
 use super::{check, quantity};
@@ -49,6 +49,9 @@ pub(super) const SIGNALS: &[(&str, u8)] = &[
     ("SIGRTMIN+3", 37),
 ];
 
+/// What `drift` may say.
+pub(super) const DRIFTS: &[(&str, OnDrift)] = &[("repair", OnDrift::Repair), ("report", OnDrift::Report)];
+
 const WORDS: Words = Words {
     known: &[
         "gate_timeout",
@@ -60,8 +63,9 @@ const WORDS: Words = Words {
         "stop_signal",
         "keep_releases",
         "restore_timeout",
+        "drift",
     ],
-    later: &["wait_for_image", "drift"],
+    later: &["wait_for_image"],
 };
 
 pub(super) fn read(entry: &Entry<'_>) -> Result<Policy, Fault> {
@@ -75,6 +79,9 @@ pub(super) fn read(entry: &Entry<'_>) -> Result<Policy, Fault> {
     }
     if let Some(number) = section.read("stop_signal", |entry| entry.text(signal))? {
         policy.stop_signal = number;
+    }
+    if let Some(word) = section.read("drift", |entry| entry.text(|text| check::word(text, DRIFTS)))? {
+        policy.drift = word;
     }
     if let Some(entry) = section.get("keep_releases") {
         let number = entry.integer(KEEP_RELEASES.0, KEEP_RELEASES.1)?;

@@ -84,17 +84,23 @@ fn strategy(state: &Workload, ask: &Ask) -> (Strategy, Why) {
 
 /// New units of one process, named after the workload and the process; the first has this number.
 fn mint((full_name, process): (&str, &str), numbers: std::ops::Range<usize>, ids: &mut dyn Ids) -> Vec<UnitPlan> {
-    let prefix = match process {
-        "" => format!("cutover-{}", full_name.replace('/', "-")),
-        process => format!("cutover-{}-{process}", full_name.replace('/', "-")),
-    };
     let mut units = Vec::with_capacity(numbers.len());
     for replica in numbers {
         let unit = ids.unit();
-        let name = format!("{prefix}-{}", unit.suffix());
+        let name = container_name((full_name, process), unit);
         units.push(UnitPlan { unit, name, replica: replica as u16, address: ids.address() });
     }
     units
+}
+
+/// The name of a unit's container, reserved for it for ever: after the workload and its process.
+#[must_use]
+pub fn container_name((full_name, process): (&str, &str), unit: UnitId) -> String {
+    let (workload, suffix) = (full_name.replace('/', "-"), unit.suffix());
+    match process {
+        "" => format!("cutover-{workload}-{suffix}"),
+        process => format!("cutover-{workload}-{process}-{suffix}"),
+    }
 }
 
 /// The units of a slot: what is created, what runs in the end, and which process each unit belongs to.

@@ -5,7 +5,7 @@ use cutover_domain::workload::Release;
 use cutover_events::plan::{Strategy, Template};
 use std::net::{IpAddr, Ipv4Addr};
 
-use cutover_events::workload::{Check, Health, Limits, Policy, Process, PublishedPort, Route, Transport};
+use cutover_events::workload::{Check, Health, Limits, OnDrift, Policy, Process, PublishedPort, Route, Transport};
 
 use crate::budget::Budget;
 
@@ -81,6 +81,10 @@ pub(crate) enum Say {
     Teardown,
     /// An end of the n-th wish, by a person.
     Cancel(u8),
+    /// A person is at work: nothing is done by itself.
+    Freeze,
+    /// It goes on by itself.
+    Thaw,
 }
 
 /// Who asks.
@@ -126,6 +130,7 @@ pub(crate) struct Settings {
     pub(crate) bake_ms: u64,
     pub(crate) standby_ms: u64,
     pub(crate) keep_releases: u16,
+    pub(crate) drift: OnDrift,
 }
 
 /// What makes a workload exclusive.
@@ -143,6 +148,7 @@ pub(crate) const PLAIN: Settings = Settings {
     bake_ms: 10_000,
     standby_ms: 0,
     keep_releases: 10,
+    drift: OnDrift::Repair,
 };
 
 impl Settings {
@@ -158,6 +164,7 @@ impl Settings {
             stop_signal: 0,
             keep_releases: self.keep_releases,
             restore_timeout_ms: 40_000,
+            drift: self.drift,
         }
     }
 

@@ -1,10 +1,11 @@
 //! The scenarios.
 
 use super::Program::{Dies, Exits, Good, Sickens, Silent, WorkerDies, WorkerExits};
-use super::Say::{Cancel, Current, Deploy, Restart, Rollback, RollbackTo, Teardown};
+use super::Say::{Cancel, Current, Deploy, Freeze, Restart, Rollback, RollbackTo, Teardown, Thaw};
 use super::{Asked, HOST_PORT, PLAIN, Scenario, Settings, machine, person};
 use crate::budget::{Budget, Fault};
 use cutover_events::plan::Strategy;
+use cutover_events::workload::OnDrift;
 
 const GOOD: Asked = person(Deploy(Good));
 const PUSH: Asked = machine(Deploy(Good));
@@ -17,6 +18,10 @@ const NO_HEALTH: Settings = Settings { health: false, bake_ms: 0, ..PLAIN };
 
 const ALONE: Settings = Settings { port: Some(HOST_PORT), bake_ms: 0, ..PLAIN };
 
+/// What differs is left to persons.
+const REPORTED: Settings = Settings { drift: OnDrift::Report, ..QUICK };
+/// A person at work.
+const HANDS: Budget = Budget::of(&[(Fault::Hand, 2)]);
 const WORKER: Settings = Settings { workers: 1, bake_ms: 0, ..PLAIN };
 const WORKER_BAKE: Settings = Settings { workers: 1, ..PLAIN };
 const WORKER_STANDBY: Settings = Settings { workers: 1, ..STANDBY };
@@ -88,6 +93,24 @@ pub(crate) const ALL: &[Scenario] = &[
         .after(&[GOOD])
         .with(Budget::of(&[(Fault::Tail, 1)])),
     of("the host sleeps", &[PLAIN], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Stall, 1)])),
+    of("a push waits while it is frozen", &[QUICK], &[person(Freeze), PUSH, person(Thaw)]).after(&[GOOD]).won_by(2),
+    of("a person deploys while it is frozen", &[QUICK], &[person(Freeze), GOOD, PUSH, person(Thaw)])
+        .after(&[GOOD])
+        .won_by(3),
+    of("frozen, the container dies, thawed", &[QUICK], &[person(Freeze), person(Thaw)])
+        .after(&[GOOD])
+        .with(Budget::of(&[(Fault::Exit, 1)])),
+    of("frozen and left so, hands on it", &[QUICK], &[person(Freeze)]).after(&[GOOD]).with(HANDS),
+    of("frozen, hands on the standby, thawed", &[STANDBY], &[person(Freeze), person(Thaw)])
+        .after(&[GOOD, GOOD])
+        .with(Budget::of(&[(Fault::Hand, 1)])),
+    of("hands on what serves", &[QUICK], &[]).after(&[GOOD]).with(HANDS),
+    of("hands on one of two replicas", &[TWO], &[]).after(&[GOOD]).with(HANDS),
+    of("hands are only reported", &[REPORTED], &[]).after(&[GOOD]).with(HANDS),
+    of("reported, then deployed", &[REPORTED], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Hand, 1)])),
+    of("hands on a deployment", &[PLAIN], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Hand, 1)])),
+    of("alone, hands on it", &[ALONE], &[]).after(&[GOOD]).with(HANDS),
+    of("alone, hands on a deployment", &[ALONE], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Hand, 1)])),
     of("alone, first deployment", &[ALONE], &[GOOD]).won_by(0),
     of("alone, first deployment ends at start", &[ALONE], &[person(Deploy(Exits))]),
     of("alone, deploy again", &[ALONE], &[GOOD]).after(&[GOOD]).won_by(1),

@@ -5,6 +5,7 @@ mod inputs;
 mod kill;
 mod names;
 mod neighbours;
+mod people;
 mod postgres;
 mod scene;
 mod shop;
@@ -51,6 +52,18 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 10)]
         n: u32,
     },
+    /// People at work on the same Docker: what they do to our containers is seen, told and put right.
+    People {
+        /// Only what carries this in its name: an action (stop, rename, …), `rm of`, or `host`.
+        #[arg(long, value_name = "ACTION")]
+        only: Option<String>,
+        /// One action of every kind, in less than two minutes.
+        #[arg(long, conflicts_with = "only")]
+        short: bool,
+        /// What runs beside a daemon of its own, whose folder this is.
+        #[arg(long, hide = true)]
+        inside: Option<std::path::PathBuf>,
+    },
     /// A project of a database, a web with a worker and a caller: nothing fails while the web is replaced, and a worker
     /// that fails its gate leaves everything as it was.
     Shop {
@@ -80,6 +93,10 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::Names { n } => {
             (format!("prove names --n {n}"), on_stand(async |stand| names::prove(&stand, n).await).await?)
         }
+        Command::People { inside: Some(folder), .. } => {
+            ("prove people --only host".into(), people::inside(&folder).await?)
+        }
+        Command::People { only, short, inside: None } => people::run(only.as_deref(), short).await?,
         Command::Shop { n } => {
             (format!("prove shop --n {n}"), on_stand(async |stand| shop::prove(&stand, n).await).await?)
         }

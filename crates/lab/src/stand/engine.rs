@@ -14,6 +14,8 @@ use crate::{Result, process};
 
 /// How long a start may take before it counts as failed: recovery of a million events takes six seconds.
 const START: Duration = Duration::from_secs(30);
+/// Where Linux tells its boot id.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// How long a command may take: the longest waits for a deployment with its gate, drain and bake.
 const COMMAND: Duration = Duration::from_secs(180);
 
@@ -82,9 +84,43 @@ impl Stand {
         let name = if process == "serve" { "engine" } else { process };
         let output =
             std::fs::File::options().create(true).append(true).open(self.folder().join(format!("{name}.log")))?;
-        let mut command = self.command(&[process]);
+        let mut command = self.process(process);
         command.stdout(output.try_clone()?).stderr(output);
         Ok(command.spawn()?)
+    }
+
+    /// A process of the program under test; under another boot id where one is set, by a mount that only it sees.
+    fn process(&self, process: &str) -> Command {
+        let Some(boot) = self.boot.lock().clone() else { return self.command(&[process]) };
+        let mount = format!("mount --bind '{}' {BOOT_ID} && exec \"$0\" \"$@\"", boot.display());
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "--", "sh", "-c", &mount]);
+        command.arg(self.binary()).arg("--config").arg(self.config()).arg(process);
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// From here on processes find another boot id than the machine's: what a restart of the host is to them.
+    pub(crate) fn other_boot(&self) -> Result {
+        let path = self.folder().join("boot_id");
+        std::fs::write(&path, "c0ffee00-0000-4000-8000-000000000001\n")?;
+        *self.boot.lock() = Some(path);
+        Ok(())
+    }
+
+    /// Kills the proxy, parent and child, with -9 and waits until both are gone.
+    pub(crate) async fn kill_proxy(&self) -> Result {
+        let pids = self.proxy_pids()?;
+        let proxy = self.children.lock().proxy.take();
+        // The parent first: it would start another child.
+        for pid in &pids {
+            process::signal(*pid, Signal::KILL);
+        }
+        if let Some(mut proxy) = proxy {
+            proxy.wait().await?;
+        }
+        process::end(&pids, START).await;
+        Ok(())
     }
 
     /// A command of the program under test, with the config of this stand; ended when it is dropped.

@@ -40,6 +40,8 @@ pub(crate) struct Stand {
     /// The daemon.
     pub docker: Docker,
     children: Mutex<Children>,
+    /// The boot id that the processes find, where it is not the machine's.
+    boot: Mutex<Option<PathBuf>>,
     /// Whether it runs on after the work, until a person ends it.
     kept: AtomicBool,
 }
@@ -60,8 +62,8 @@ pub(crate) struct Left {
 
 impl Stand {
     /// A folder, ports and a config; nothing runs yet.
-    pub(crate) async fn new() -> Result<Self> {
-        let docker = Docker::connect()?;
+    pub(crate) async fn new(socket: Option<&Path>) -> Result<Self> {
+        let docker = Docker::at(socket)?;
         docker.ping().await?;
         let folder = tempfile::Builder::new().prefix("cutover-lab-").tempdir()?;
         let binary = binary()?;
@@ -72,11 +74,14 @@ impl Stand {
         let hooks_host = format!("hooks.{project}.test");
         let children = Mutex::new(Children::default());
         let kept = AtomicBool::new(false);
-        let stand = Self { folder, binary, project, proxy, hooks_host, docker, children, kept };
+        let boot = Mutex::new(None);
+        let stand = Self { folder, binary, project, proxy, hooks_host, docker, children, boot, kept };
+        let socket = socket.map(|socket| format!("\n[docker]\nsocket = \"{}\"\n", socket.display()));
         let config = format!(
-            "data_dir = \"{}\"\n\n[api]\nlisten = \"{api}\"\n\n[proxy]\nlisten = \"{proxy}\"\n\n[hooks]\nhost = \"{}\"\n",
+            "data_dir = \"{}\"\n\n[api]\nlisten = \"{api}\"\n\n[proxy]\nlisten = \"{proxy}\"\n\n[hooks]\nhost = \"{}\"\n{}",
             stand.data().display(),
             stand.hooks_host,
+            socket.unwrap_or_default(),
         );
         std::fs::write(stand.config(), config)?;
         Ok(stand)
@@ -186,7 +191,15 @@ impl Stand {
 
 /// Does the work on a new stand, and removes everything that it made: when it succeeds, fails or is interrupted.
 pub(crate) async fn on_stand<T>(work: impl AsyncFnOnce(Arc<Stand>) -> Result<T>) -> Result<(T, Left)> {
-    let stand = Arc::new(Stand::new().await?);
+    on_stand_at(None, work).await
+}
+
+/// The same on the daemon behind a socket.
+pub(crate) async fn on_stand_at<T>(
+    socket: Option<PathBuf>,
+    work: impl AsyncFnOnce(Arc<Stand>) -> Result<T>,
+) -> Result<(T, Left)> {
+    let stand = Arc::new(Stand::new(socket.as_deref()).await?);
     let result = tokio::select! {
         result = work(Arc::clone(&stand)) => result,
         () = crate::interrupted() => Err("interrupted".into()),

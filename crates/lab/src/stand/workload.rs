@@ -13,6 +13,8 @@ pub(crate) struct Workload {
     pub env: Vec<(String, String)>,
     /// The trigger, `HOOK:OWNER/NAME@BRANCH`.
     pub deploy: Option<String>,
+    /// More lines of the workload, as TOML.
+    pub lines: Vec<String>,
     /// Keys and values of the policy, values as TOML.
     pub policy: Vec<(&'static str, String)>,
 }
@@ -26,6 +28,7 @@ impl Workload {
             image: image.into(),
             env: Vec::new(),
             deploy: None,
+            lines: Vec::new(),
             policy: policy.map(|(key, value)| (key, format!("\"{value}\""))).to_vec(),
         }
     }
@@ -33,6 +36,12 @@ impl Workload {
     /// Sets a variable of the environment.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a line.
+    pub(crate) fn line(mut self, text: &str) -> Self {
+        self.lines.push(text.into());
         self
     }
 
@@ -61,6 +70,7 @@ impl Workload {
             let pairs: Vec<String> = self.env.iter().map(|(name, value)| format!("{name} = \"{value}\"")).collect();
             line(format!("env    = {{ {} }}", pairs.join(", ")));
         }
+        self.lines.iter().cloned().for_each(&mut line);
         line(format!("\n[workloads.{}.policy]", self.name));
         for (key, value) in &self.policy {
             line(format!("{key} = {value}"));

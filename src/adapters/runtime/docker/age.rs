@@ -28,6 +28,12 @@ pub(super) fn up_ms(started_at: &str, pid: i64, now: Stamp) -> u64 {
     }
 }
 
+/// How long ago a running process began at the latest, ms: by the kernel's clock alone where it is to be seen from here,
+/// so that no jump of the wall clock makes it younger than something that came after it.
+pub(super) fn age_ms(started_at: &str, pid: i64, now: Stamp) -> u64 {
+    process_ms(pid).unwrap_or_else(|| up_ms(started_at, pid, now))
+}
+
 /// The age of a process by the kernel's own clock, `None` when it is not to be seen from here.
 fn process_ms(pid: i64) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok().filter(|_| pid > 0)?;

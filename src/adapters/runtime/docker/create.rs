@@ -33,7 +33,7 @@ const STRICT_TMP: &str = "rw,nosuid,nodev,mode=1777,size=64m";
 /// `ndots` Docker would not ask anybody for a name without a dot.
 const RESOLVER_OPTION: &str = "attempts:2";
 /// Of a thousandth of a core.
-const NANOS_PER_MILLI: i64 = 1_000_000;
+pub(super) const NANOS_PER_MILLI: i64 = 1_000_000;
 
 impl DockerRuntime {
     /// 201: done. 409: whoever holds the name is looked at, and adopted when unit and log are the same.
@@ -109,9 +109,14 @@ fn networking(container: &CreateContainer) -> NetworkingConfig {
     NetworkingConfig { endpoints_config: Some(HashMap::from([(container.network.clone(), end)])) }
 }
 
+/// Memory in bytes and processor time in billionths of a core, as Docker takes them.
+pub(super) fn limits(limits: Limits) -> (Option<i64>, Option<i64>) {
+    let memory = limits.memory_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    (memory, limits.cpu_milli.map(|milli| i64::from(milli) * NANOS_PER_MILLI))
+}
+
 fn host_config(container: &CreateContainer) -> HostConfig {
-    let Limits { memory_bytes, cpu_milli, pids } = container.limits;
-    let memory = memory_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    let (memory, nano_cpus) = limits(container.limits);
     let strict = container.hardening == Hardening::Strict;
     let log = [("max-size", LOG_FILE_SIZE), ("max-file", LOG_FILES)];
     HostConfig {
@@ -121,8 +126,8 @@ fn host_config(container: &CreateContainer) -> HostConfig {
         memory,
         // The same figure: memory and swap together.
         memory_swap: memory,
-        nano_cpus: cpu_milli.map(|milli| i64::from(milli) * NANOS_PER_MILLI),
-        pids_limit: pids.map(i64::from),
+        nano_cpus,
+        pids_limit: container.limits.pids.map(i64::from),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         cap_drop: strict.then(|| vec!["ALL".to_owned()]),
         readonly_rootfs: Some(strict),

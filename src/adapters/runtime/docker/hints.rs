@@ -24,8 +24,8 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// Longest wait: a daemon that comes back is noticed within this time.
 const BACKOFF_LAST: Duration = Duration::from_secs(5);
 /// Events that change what an engine would do; health checks of others would fill Docker's ring otherwise.
-const ACTIONS: [&str; 10] =
-    ["create", "start", "restart", "die", "oom", "destroy", "pause", "unpause", "health_status", "update"];
+const ACTIONS: [&str; 11] =
+    ["create", "start", "restart", "die", "oom", "destroy", "pause", "unpause", "health_status", "update", "rename"];
 
 /// Reports until the receiver is dropped; reconnects by itself.
 pub(super) async fn watch(client: Client, clock: Clock, log: LogId, sender: mpsc::Sender<Hint>) {

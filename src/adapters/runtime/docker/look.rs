@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, EndpointSettings, HealthStatusEnum,
-    RestartPolicyNameEnum,
+    HostConfig, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 use cutover_domain::observed::{ImageHealth, Phase, Restart};
+use cutover_events::workload::Limits;
 use cutover_events::{LogId, WorkloadId};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::super::labels as keys;
 use super::client::{classify, status, within};
+use super::create::NANOS_PER_MILLI;
 use super::labels::Identity;
 use super::{Container, DockerRuntime, RuntimeError, age, labels, names, volumes};
 
@@ -76,27 +78,46 @@ impl DockerRuntime {
         let phase = phase(&state).ok_or_else(|| partial("a known state"))?;
         let started_at = age::started_at(state.started_at.clone());
         let runs = phase == Phase::Running;
+        let limits = found.host_config.as_ref().map(limits).unwrap_or_default();
+        let connected = address.is_some();
         let policy = found.host_config.and_then(|host| host.restart_policy).and_then(|policy| policy.name);
         Ok(Container {
             id,
             name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+            full_name: who.full_name.clone(),
             unit: who.unit,
             workload: who.workload,
             release: who.release,
             deployment: who.deployment,
             witness: who.witness,
             phase,
+            paused: state.paused.unwrap_or(false),
+            connected,
+            limits,
             restart: restart(policy),
             restarts: found.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
             exit_code: state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(0),
             oom_killed: state.oom_killed.unwrap_or(false),
             up_ms: if runs { age::up_ms(&started_at, state.pid.unwrap_or(0), self.clock.stamp()) } else { 0 },
+            age_ms: if runs { age::age_ms(&started_at, state.pid.unwrap_or(0), self.clock.stamp()) } else { 0 },
             started_at,
             health: health(&state),
             address,
             mounts,
             ports,
         })
+    }
+}
+
+/// What a container may use; Docker writes 0 or −1 for "without a limit".
+pub(super) fn limits(host: &HostConfig) -> Limits {
+    let above_0 =
+        |figure: Option<i64>| figure.and_then(|figure| u64::try_from(figure).ok()).filter(|figure| *figure > 0);
+    let milli = |nanos: u64| u32::try_from(nanos / NANOS_PER_MILLI.unsigned_abs()).ok();
+    Limits {
+        memory_bytes: above_0(host.memory),
+        cpu_milli: above_0(host.nano_cpus).and_then(milli),
+        pids: above_0(host.pids_limit).and_then(|pids| u32::try_from(pids).ok()),
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `age` | how long a process lives, whatever the wall clock does |
 //! | `create` | the create call, its repetition, and what a container is allowed |
 //! | `steps` | start, policy, stop, remove, output |
+//! | `mend` | what a person has changed: unpause, rename, limits |
 //! | `images` | references and pulls |
 //! | `networks`, `subnet` | a network per project, with addresses that nobody else uses |
 //! | `volumes` | what is mounted and published, and the volumes that we made |
@@ -22,6 +23,7 @@ mod hints;
 mod images;
 mod labels;
 mod look;
+mod mend;
 mod names;
 mod networks;
 mod resolvers;
@@ -35,7 +37,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover_domain::observed::{DockerId, Restart};
-use cutover_events::workload::Pull;
+use cutover_events::workload::{Limits, Pull};
 use cutover_events::{LogId, ReleaseId, WorkloadId};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -140,6 +142,18 @@ impl Runtime for DockerRuntime {
 
     async fn set_restart(&self, id: DockerId, restart: Restart) -> Result<(), RuntimeError> {
         self.set_policy(id, restart).await
+    }
+
+    async fn unpause(&self, id: DockerId) -> Result<(), RuntimeError> {
+        self.let_go_on(id).await
+    }
+
+    async fn rename(&self, id: DockerId, name: &str) -> Result<(), RuntimeError> {
+        self.call_again(id, name).await
+    }
+
+    async fn set_limits(&self, id: DockerId, limits: Limits) -> Result<(), RuntimeError> {
+        self.limit(id, limits).await
     }
 
     async fn stop(&self, id: DockerId, grace: Duration) -> Result<(), RuntimeError> {

@@ -2,6 +2,7 @@
 
 mod course;
 mod downtime;
+mod people;
 mod processes;
 mod queue;
 mod repair;

@@ -1,6 +1,6 @@
 //! A workload with a worker beside it, and one that comes after another.
 
-use cutover_events::deployment::{Drift, DriftSeen, IntentQueued, Wish};
+use cutover_events::deployment::{Drift, DriftSeen, Handling, IntentQueued, Wish};
 use cutover_events::plan::Strategy;
 use cutover_events::workload::{Limits, Process};
 use cutover_events::{Event, UnitId, WorkloadId};
@@ -116,7 +116,9 @@ fn a_live_worker_is_replaced_and_the_route_leads_on_to_the_same() {
     let workload = WorkloadId([9; 16]);
     let intent =
         IntentQueued { deployment: dep(2), workload, wish: Wish::Heal, revision: 1, person: false, change: None };
-    story.asks(Command::Heal(DriftSeen { unit: unit(2), drift: Drift::Gone }, intent)).unwrap();
+    story
+        .asks(Command::Heal(DriftSeen { unit: unit(2), drift: Drift::Gone, handling: Handling::Repair }, intent))
+        .unwrap();
     for _ in 0..100 {
         assert_eq!(story.router_targets(), [unit(1)]);
         if !story.step() {
@@ -136,7 +138,9 @@ fn the_workload_itself_is_replaced_beside_its_worker_and_comes_first() {
     let workload = WorkloadId([9; 16]);
     let intent =
         IntentQueued { deployment: dep(2), workload, wish: Wish::Heal, revision: 1, person: false, change: None };
-    story.asks(Command::Heal(DriftSeen { unit: unit(1), drift: Drift::Gone }, intent)).unwrap();
+    story
+        .asks(Command::Heal(DriftSeen { unit: unit(1), drift: Drift::Gone, handling: Handling::Repair }, intent))
+        .unwrap();
     story.go_on();
     assert_eq!((active(&story), story.router_targets()), (vec![unit(3), unit(2)], &[unit(3)][..]));
 }
@@ -151,7 +155,9 @@ fn a_repair_of_the_route_is_not_given_up_for_a_worker() {
     let workload = WorkloadId([9; 16]);
     let intent =
         IntentQueued { deployment: dep(2), workload, wish: Wish::Heal, revision: 1, person: false, change: None };
-    story.asks(Command::Heal(DriftSeen { unit: unit(1), drift: Drift::Gone }, intent)).unwrap();
+    story
+        .asks(Command::Heal(DriftSeen { unit: unit(1), drift: Drift::Gone, handling: Handling::Repair }, intent))
+        .unwrap();
     story.go_until(|story| story.router_targets() == [unit(2), unit(4)] && matches!(story.next(), Next::Wait(_)));
     story.ends(5);
     assert!(matches!(story.next(), Next::Wait(_)), "{:?}", story.next());
@@ -244,7 +250,9 @@ fn a_repair_and_a_restore_wait_for_nothing() {
     let workload = WorkloadId([9; 16]);
     let intent =
         IntentQueued { deployment: dep(2), workload, wish: Wish::Heal, revision: 1, person: false, change: None };
-    story.asks(Command::Heal(DriftSeen { unit: unit(1), drift: Drift::Gone }, intent)).unwrap();
+    story
+        .asks(Command::Heal(DriftSeen { unit: unit(1), drift: Drift::Gone, handling: Handling::Repair }, intent))
+        .unwrap();
     story.go_on();
     assert_eq!(active(&story), [unit(2)]);
 }

@@ -1,7 +1,7 @@
 //! Repairs, the route that is put right, the removal list and the sweep, and logs that cannot be true.
 
 use cutover_events::deployment::{
-    Drift, DriftSeen, IntentQueued, RouteReasserted, StandbyExpired, SwapCommitted, UnitRemoved, Wish,
+    Drift, DriftSeen, Handling, IntentQueued, RouteReasserted, StandbyExpired, SwapCommitted, UnitRemoved, Wish,
 };
 use cutover_events::{Event, ReleaseId, WorkloadId};
 
@@ -14,7 +14,7 @@ fn heal(story: &mut Story, n: u8, broken: u8) {
     let workload = WorkloadId([9; 16]);
     let intent =
         IntentQueued { deployment: dep(n), workload, wish: Wish::Heal, revision: 1, person: false, change: None };
-    let drift = DriftSeen { unit: unit(broken), drift: Drift::Gone };
+    let drift = DriftSeen { unit: unit(broken), drift: Drift::Gone, handling: Handling::Repair };
     story.asks(Command::Heal(drift, intent)).unwrap();
 }
 

@@ -218,6 +218,9 @@ impl Story {
             Effect::Create(unit) => self.seen.containers.push(container(unit, Phase::Created)),
             Effect::Start(unit, _) => self.at(unit).phase = Phase::Running,
             Effect::SetRestart(unit, _, restart) => self.at(unit).restart = restart,
+            Effect::Unpause(unit, _) => self.at(unit).paused_ms = 0,
+            Effect::Rename(unit, _) => self.at(unit).renamed = false,
+            Effect::SetLimits(unit, _) => self.at(unit).resized = false,
             Effect::Capture(unit, _) => self.seen.answers.captured.push(unit),
             Effect::Remove(unit, _) => self.seen.containers.retain(|seen| seen.unit != unit),
             Effect::Put { to, generation } => {
@@ -271,7 +274,7 @@ impl Story {
     }
 }
 
-/// A container that is ready as soon as it runs.
+/// A container that is ready as soon as it runs, and has run for ever: time passes without it growing older.
 fn container(unit: UnitId, phase: Phase) -> Seen {
     Seen {
         unit,
@@ -280,10 +283,15 @@ fn container(unit: UnitId, phase: Phase) -> Seen {
         restart: Restart::No,
         restarts: 0,
         exit_code: 0,
-        up_ms: 10_000,
+        up_ms: u64::MAX,
+        age_ms: u64::MAX,
         down_ms: 0,
         health: ImageHealth::None,
         probe: Probe { answer: Answer::Passed, failures: 0 },
         witnessed: true,
+        paused_ms: 0,
+        apart_ms: 0,
+        renamed: false,
+        resized: false,
     }
 }

@@ -4,8 +4,8 @@ mod exclusive;
 mod processes;
 
 use cutover_events::workload::{
-    Access, Check, Hardening, Health, ImageSource, Limits, Mount, MountFrom, Policy, Process, PublishedPort, Pull,
-    Route, Source, Spec, Transport, Trigger,
+    Access, Check, Hardening, Health, ImageSource, Limits, Mount, MountFrom, OnDrift, Policy, Process, PublishedPort,
+    Pull, Route, Source, Spec, Transport, Trigger,
 };
 use proptest::prelude::*;
 
@@ -56,6 +56,7 @@ stop_timeout = "3s"
 stop_signal = "SIGINT"
 keep_releases = 3
 restore_timeout = "1h"
+drift = "report"
 [workloads.web.processes]
 worker = { command = ["work", "--all"] }
 mailer = { command = ["mail"], replicas = 2, memory = "256MiB", health = "tcp:9000" }
@@ -124,6 +125,7 @@ fn full_spec() -> Spec {
             stop_signal: 2,
             keep_releases: 3,
             restore_timeout_ms: 3_600_000,
+            drift: OnDrift::Report,
         },
         processes: processes(),
         after: vec!["db".into(), "cache".into()],
@@ -284,7 +286,7 @@ fn faults_have_a_place_a_key_and_what_is_allowed() {
         ("policy = { drain = 30 }", "3:20: workloads.web.policy.drain", "\"30s\""),
         ("policy = { drain = \"2d\" }", "3:20: workloads.web.policy.drain", "0s to 1h"),
         ("policy = { drian = \"2s\" }", "3:12: workloads.web.policy.drian", "\"drain\""),
-        ("policy = { drift = \"report\" }", "3:12: workloads.web.policy.drift", "not yet supported"),
+        ("policy = { drift = \"ignore\" }", "3:20: workloads.web.policy.drift", "\"repair\""),
         ("policy = { restore_timeout = \"0s\" }", "3:30: workloads.web.policy.restore_timeout", "1s to 1d"),
         ("policy = { liveness = \"2m\" }", "3:1: workloads.web.policy", "gate_timeout"),
         ("[[workloads.web.triggers]]\nhook = \"gh\"", "3:1: workloads.web.triggers[0]", "branch, tag and image"),
