@@ -6,6 +6,7 @@ use cutover::crash;
 use cutover_domain::observed::{Answers, Behind, Now, Observed};
 use cutover_domain::workload::Workload;
 use cutover_domain::{deployment::Next, invariants};
+use cutover_events::plan::Plan;
 use cutover_events::{BootId, DeploymentId, Event, Stamp, UnitId, WorkloadId};
 use cutover_world::World;
 
@@ -108,6 +109,15 @@ pub(crate) struct Host {
     pub(crate) drains: BTreeMap<UnitId, u64>,
     /// Creates that cannot be inspected before this time.
     pub(crate) hidden: Vec<(UnitId, u64)>,
+}
+
+impl Runs {
+    /// What a plan has a unit run.
+    fn planned(plan: &Plan, unit: UnitId, program: usize) -> Self {
+        let part = plan.part(unit);
+        let process = if part.process.is_empty() { Process::Itself } else { Process::Worker };
+        Self { program, process, unprobed: part.health.is_none() && part.port.is_none() }
+    }
 }
 
 impl Sim {
@@ -262,13 +272,7 @@ impl Sim {
         if let Some((_, plan)) = event.plan() {
             self.engine.lanes[lane].planned = position;
             let program = plan.template.image.parse().unwrap_or(usize::MAX);
-            let runs = |unit: UnitId| {
-                let part = plan.part(unit);
-                let process = process_of(part.process);
-                let unprobed = part.health.is_none() && part.port.is_none();
-                (unit, Runs { program, process, unprobed })
-            };
-            self.runs.extend(plan.units.iter().map(|unit| runs(unit.unit)));
+            self.runs.extend(plan.units.iter().map(|unit| (unit.unit, Runs::planned(plan, unit.unit, program))));
             for broken in cutover_domain::plan::lint(plan) {
                 self.fail(format!("lint: {}", broken.0));
             }
