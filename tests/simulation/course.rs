@@ -1,7 +1,6 @@
 //! The course of a run: chance first, then calm, in which everything must come to rest and the last wish must win.
 
 use cutover_domain::invariants::{at_rest, rests};
-use cutover_events::UnitId;
 use cutover_events::deployment::Wish;
 
 use crate::shop::{Program, Spec};
@@ -187,10 +186,7 @@ impl Sim {
     /// At rest every active container is ready.
     fn served(&self, lane: usize) -> bool {
         let active = self.engine.lanes[lane].state.active.as_ref();
-        let unprobed = |unit: &UnitId| self.runs.get(unit).is_some_and(|runs| runs.unprobed);
-        let ready =
-            |unit: &UnitId| self.world.unit(*unit).is_some_and(|body| body.ready() || (unprobed(unit) && body.runs()));
-        active.is_none_or(|slot| slot.units.iter().all(ready))
+        active.is_none_or(|slot| slot.units.iter().all(|unit| self.is_well(*unit)))
     }
 
     fn must_rest(&mut self) {

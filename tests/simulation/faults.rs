@@ -57,6 +57,8 @@ impl Sim {
             Fault::Exit => {
                 self.world.exit(unit, 9);
             }
+            // How what is not probed answers, nobody can tell.
+            _ if self.runs.get(&unit).is_some_and(|runs| runs.unprobed) => (),
             _ => {
                 self.world.flap(unit);
             }

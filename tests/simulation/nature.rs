@@ -55,9 +55,14 @@ impl Sim {
     fn turn(&self, body: &Body) -> Option<(u64, Turn)> {
         let runs = self.runs.get(&body.unit);
         let program = runs.and_then(|runs| self.programs.get(runs.program)).copied().unwrap_or(Program::GOOD);
-        let ready_ms = program.ready_ms;
+        let unprobed = runs.is_some_and(|runs| runs.unprobed);
+        let ready_ms = if unprobed { 0 } else { program.ready_ms };
         let works = runs.is_some_and(|runs| runs.process == Process::Worker);
         let mut fate = if works { program.worker } else { program.fate };
+        // What nobody asks cannot be told from what is well.
+        if unprobed && matches!(fate, Fate::Silent | Fate::Sickens(_)) {
+            fate = Fate::Good;
+        }
         let spoilt = self.lane_of(body.workload).is_some_and(|lane| self.shops[lane].spoilt);
         if spoilt && !self.calm && fate != Fate::Spoils {
             fate = Fate::Exits;

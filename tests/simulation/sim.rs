@@ -180,7 +180,13 @@ impl Sim {
     /// Whether a request to this workload would be answered now.
     pub(crate) fn serves(&self, lane: usize) -> bool {
         let targets = self.world.targets(self.shops[lane].id);
-        self.world.router_answers() && targets.iter().any(|unit| self.world.unit(unit).is_some_and(|b| b.ready()))
+        self.world.router_answers() && targets.iter().any(|unit| self.is_well(unit))
+    }
+
+    /// Whether a unit does its work, as far as anybody can tell: what is not probed counts when it runs.
+    pub(crate) fn is_well(&self, unit: UnitId) -> bool {
+        let unprobed = self.runs.get(&unit).is_some_and(|runs| runs.unprobed);
+        self.world.unit(unit).is_some_and(|body| body.ready() || (unprobed && body.runs()))
     }
 
     /// One complete look, with what the engine remembers.

@@ -75,3 +75,18 @@ fn blue_green(spec: &Spec) -> Vec<String> {
 fn seconds(ms: u64) -> String {
     format!("{} s", ms as f64 / 1000.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_are_counted_and_what_comes_first_is_awaited_first() {
+        let file = b"[workloads.web]\nimage = \"a\"\nreplicas = 2\nafter = [\"db\", \"cache\"]\n\
+                     [workloads.web.processes.worker]\ncommand = [\"work\"]\n";
+        let declared = cutover_domain::file::read("f.toml", file).unwrap().remove(0);
+        let told = steps(&declared.spec);
+        assert_eq!(told[0], "wait until db and cache can be had, at most 60 s, unless it is on its way");
+        assert_eq!(told[1], "create and start 3 new containers (2 of itself, 1 of worker)");
+    }
+}

@@ -72,8 +72,8 @@ fn parts(plan: &Plan, must: &mut impl FnMut(bool, String)) {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use cutover_events::plan::{PlannedStep, Template, Why};
-    use cutover_events::workload::Policy;
+    use cutover_events::plan::{PlannedStep, ProcessPlan, Template, Why};
+    use cutover_events::workload::{Limits, Policy};
     use cutover_events::{ReleaseId, UnitId};
 
     use super::*;
@@ -117,10 +117,15 @@ mod tests {
         }
     }
 
+    fn process(units: Vec<UnitId>) -> ProcessPlan {
+        let command = vec!["work".into()];
+        ProcessPlan { name: "worker".into(), units, command, limits: Limits::default(), health: None }
+    }
+
     #[test]
     fn a_good_plan_breaks_nothing_and_each_fault_is_told() {
         assert_eq!(lint(&good()), []);
-        let faults: [Fault; 10] = [
+        let faults: [Fault; 15] = [
             ("entropy", |plan| plan.units[0].name = "cutover-shop-web".into()),
             ("never used", |plan| plan.slot.truncate(1)),
             ("before it is started", |plan| plan.steps.swap(0, 1)),
@@ -131,6 +136,11 @@ mod tests {
             ("before the gate", |plan| plan.steps.swap(4, 5)),
             ("slot and release", |plan| plan.release = None),
             ("adopting plan", |plan| plan.adopts = true),
+            ("left for routes", |plan| plan.processes = vec![process(vec![UnitId([1; 16]), UnitId([2; 16])])]),
+            ("order of its processes", |plan| plan.processes = vec![process(vec![UnitId([1; 16])])]),
+            ("has no unit", |plan| plan.processes = vec![process(Vec::new())]),
+            ("does not await them", |plan| plan.after = vec!["shop/db".into()]),
+            ("done already", |plan| plan.steps[1].step = Step::Await),
         ];
         for (sentence, fault) in faults {
             let mut plan = good();
