@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use cutover_domain::observed::{Answers, Behind, Now, Observed};
 use cutover_domain::workload::Workload;
 use cutover_domain::{deployment::Next, invariants};
+use cutover_events::plan::Plan;
 use cutover_events::{BootId, DeploymentId, Event, Stamp, UnitId, WorkloadId};
 use cutover_world::World;
 
@@ -33,6 +34,15 @@ pub(crate) struct Runs {
     pub(crate) process: Process,
     /// Whether it is ready when it is up for long enough, whatever it answers.
     pub(crate) unprobed: bool,
+}
+
+impl Runs {
+    /// How the container of a unit will behave.
+    fn of(plan: &Plan, unit: UnitId, program: usize) -> Self {
+        let part = plan.part(unit);
+        let process = if part.process.is_empty() { Process::Itself } else { Process::Worker };
+        Self { program, process, unprobed: part.health.is_none() && part.port.is_none() }
+    }
 }
 
 pub(crate) struct Sim {
@@ -257,13 +267,7 @@ impl Sim {
         if let Some((_, plan)) = event.plan() {
             self.engine.lanes[lane].planned = position;
             let program = plan.template.image.parse().unwrap_or(usize::MAX);
-            let runs = |unit: UnitId| {
-                let part = plan.part(unit);
-                let process = if part.process.is_empty() { Process::Itself } else { Process::Worker };
-                let unprobed = part.health.is_none() && part.port.is_none();
-                (unit, Runs { program, process, unprobed })
-            };
-            self.runs.extend(plan.units.iter().map(|unit| runs(unit.unit)));
+            self.runs.extend(plan.units.iter().map(|unit| (unit.unit, Runs::of(plan, unit.unit, program))));
             for broken in cutover_domain::plan::lint(plan) {
                 self.fail(format!("lint: {}", broken.0));
             }
