@@ -37,6 +37,15 @@ pub(crate) struct Runs {
     pub(crate) unprobed: bool,
 }
 
+impl Runs {
+    /// How the container of a unit will behave.
+    fn of(plan: &Plan, unit: UnitId, program: usize) -> Self {
+        let part = plan.part(unit);
+        let process = if part.process.is_empty() { Process::Itself } else { Process::Worker };
+        Self { program, process, unprobed: part.health.is_none() && part.port.is_none() }
+    }
+}
+
 pub(crate) struct Sim {
     pub(crate) random: Random,
     pub(crate) world: World,
@@ -109,15 +118,6 @@ pub(crate) struct Host {
     pub(crate) drains: BTreeMap<UnitId, u64>,
     /// Creates that cannot be inspected before this time.
     pub(crate) hidden: Vec<(UnitId, u64)>,
-}
-
-impl Runs {
-    /// What a plan has a unit run.
-    fn planned(plan: &Plan, unit: UnitId, program: usize) -> Self {
-        let part = plan.part(unit);
-        let process = if part.process.is_empty() { Process::Itself } else { Process::Worker };
-        Self { program, process, unprobed: part.health.is_none() && part.port.is_none() }
-    }
 }
 
 impl Sim {
@@ -272,7 +272,7 @@ impl Sim {
         if let Some((_, plan)) = event.plan() {
             self.engine.lanes[lane].planned = position;
             let program = plan.template.image.parse().unwrap_or(usize::MAX);
-            self.runs.extend(plan.units.iter().map(|unit| (unit.unit, Runs::planned(plan, unit.unit, program))));
+            self.runs.extend(plan.units.iter().map(|unit| (unit.unit, Runs::of(plan, unit.unit, program))));
             for broken in cutover_domain::plan::lint(plan) {
                 self.fail(format!("lint: {}", broken.0));
             }
@@ -304,10 +304,6 @@ impl Sim {
         self.engine.start_ms = self.mono();
         self.world.forget_probes();
     }
-}
-
-fn process_of(name: &str) -> Process {
-    if name.is_empty() { Process::Itself } else { Process::Worker }
 }
 
 /// One event, short enough for a trace.
