@@ -187,7 +187,12 @@ pub async fn queue_revision(
 #[must_use]
 pub fn waits_for_a_change(spec: &cutover_events::workload::Spec, state: &cutover_domain::workload::Workload) -> bool {
     let Source::Image(image) = &spec.source;
-    image.reference.contains('{') && state.active.is_none()
+    image.reference.contains('{') && !runs(state)
+}
+
+/// Whether something runs whose image a new revision can keep; what a person has stopped counts as if it did.
+fn runs(state: &cutover_domain::workload::Workload) -> bool {
+    state.active.is_some() || state.stopped.as_ref().is_some_and(|stopped| stopped.release.is_some())
 }
 
 /// What a revision wishes: its image when the image line is new, otherwise what runs with the new settings; nothing,
@@ -203,11 +208,11 @@ pub fn wish_of(
     let before = revisions.len().checked_sub(2).and_then(|at| revisions.get(at)).map(|spec| &spec.source);
     let same_line =
         matches!(before, Some(Source::Image(old)) if old.reference == image.reference && old.pull == image.pull);
-    if same_line && state.active.is_some() {
+    if same_line && runs(state) {
         return Some(Wish::Deploy(ImageWish::Current));
     }
     if image.reference.contains('{') {
-        return state.active.as_ref().map(|_| Wish::Deploy(ImageWish::Current));
+        return runs(state).then_some(Wish::Deploy(ImageWish::Current));
     }
     Some(Wish::Deploy(ImageWish::Reference { reference: image.reference.clone(), ask_registry: false }))
 }

@@ -36,6 +36,21 @@ pub enum Wish {
     Heal,
     /// Remove the workload.
     Teardown,
+    /// Take it out of service and keep what it claims, until a person starts or deploys it.
+    Stop {
+        /// Who wishes it, as people know them: told to everything that asks for it meanwhile.
+        by: String,
+    },
+    /// Bring back what ran when it was stopped.
+    Start,
+}
+
+impl Wish {
+    /// Whether nothing runs any more once it is fulfilled.
+    #[must_use]
+    pub fn ends_service(&self) -> bool {
+        matches!(self, Self::Teardown | Self::Stop { .. })
+    }
 }
 
 /// Which image a deployment takes.
@@ -70,6 +85,24 @@ pub struct IntentCancelled {
     pub deployment: DeploymentId,
     /// For a running deployment, the lists from here on.
     pub lists: Option<Lists>,
+}
+
+/// The registry does not have the image that a change from outside names: the wish waits for it, without the lane.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct ImageAwaited {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// What is waited for.
+    pub reference: String,
+    /// How long at most, ms.
+    pub wait_ms: u64,
+}
+
+/// A person lets automatic wishes deploy the image of a release again that was rejected.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Accepted {
+    /// Which release.
+    pub release: ReleaseId,
 }
 
 /// The lane is taken.
@@ -309,6 +342,8 @@ pub enum ReasonKind {
     NoRelease,
     /// The plan could not be made.
     NoPlan,
+    /// This image has failed before, or was rolled back from: only a person deploys it.
+    Rejected,
 }
 
 /// A unit of the removal list was seen gone.

@@ -117,6 +117,8 @@ catalogue! {
     63 Unrouted 1 "workload" "The router shows that nothing is routed; requests wait.";
     64 RestorePlanned 1 "workload" "The new release of an exclusive workload failed; the old one starts again, once.";
     70 DriftEnded 1 "workload" "What differed is as the log says again.";
+    71 ImageAwaited 1 "workload" "The registry does not have the image yet; the wish waits for it, without the lane.";
+    72 Accepted 1 "workload" "A person lets automatic wishes deploy a rejected image again.";
 }
 
 impl Event {
@@ -156,6 +158,7 @@ impl Event {
             Self::Unrouted(e) => Some(e.deployment),
             Self::RestorePlanned(e) => Some(e.deployment),
             Self::VolumesUnwanted(e) => Some(e.deployment),
+            Self::ImageAwaited(e) => Some(e.deployment),
             Self::LogBegun(_)
             | Self::EngineStarted(_)
             | Self::NetworkMade(_)
@@ -176,6 +179,7 @@ impl Event {
             | Self::UnitRemoved(_)
             | Self::RouteReasserted(_)
             | Self::DriftSeen(_)
+            | Self::Accepted(_)
             | Self::DriftEnded(_)
             | Self::Frozen(_)
             | Self::Thawed(_)

@@ -254,6 +254,8 @@ pub struct Policy {
     pub keep_releases: u16,
     /// For the old release of an exclusive workload to become ready again after the new one failed.
     pub restore_timeout_ms: u64,
+    /// For an image that a change from outside names to be in its registry; past it the deployment fails.
+    pub wait_for_image_ms: u64,
     /// What follows when its containers are not as they should be.
     pub drift: OnDrift,
 }
@@ -280,6 +282,7 @@ impl Default for Policy {
             stop_signal: 0,
             keep_releases: 10,
             restore_timeout_ms: 600_000,
+            wait_for_image_ms: 1_200_000,
             drift: OnDrift::Repair,
         }
     }

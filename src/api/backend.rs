@@ -5,9 +5,10 @@ use cutover_events::{Actor, DeliveryId, DeploymentId, Digest, ReleaseId, TokenId
 use tokio::sync::watch;
 
 use super::views::{
-    AcceptedView, ApplyAsk, ApplyView, ConfirmAsk, DeliveriesView, DeployAsk, DeploymentView, DoctorView, EventsPage,
-    ExplainView, ExportLine, HeadView, HookAsk, HookSecretView, HooksView, LogsView, PlanView, ReleasesView, RotateAsk,
-    ShowView, StatusView, TokenAddedView, TokenAsk, TokensView, VerifyView,
+    AcceptedImagesView, AcceptedView, ApplyAsk, ApplyView, ConfirmAsk, DeliveriesView, DeployAsk, DeploymentView,
+    DoctorView, EventsPage, ExplainView, ExportLine, ForetoldView, HeadView, HookAsk, HookSecretView, HooksView,
+    LogsView, PlanView, ReleasesView, RollbackView, RotateAsk, ShowView, StatusView, TokenAddedView, TokenAsk,
+    TokensView, VerifyView,
 };
 
 /// Who asks, and what makes the asking happen once.
@@ -93,7 +94,7 @@ pub enum About {
 }
 
 /// A target of a rollback.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RollbackTo {
     /// The release before the active one.
     Previous,
@@ -101,6 +102,8 @@ pub enum RollbackTo {
     Release(ReleaseId),
     /// The release that this deployment made current.
     Deployment(DeploymentId),
+    /// A tag, a reference, the beginning of a commit or digest, or a time; one line of bounded length.
+    Named(String),
 }
 
 /// What becomes of the volumes that were made for a workload which is torn down.
@@ -126,6 +129,21 @@ pub trait Backend: Send + Sync + 'static {
     async fn deploy(&self, asker: Asker, name: WorkloadName, ask: DeployAsk) -> Result<AcceptedView, Refusal>;
     /// Queues a deployment of an earlier release.
     async fn rollback(&self, asker: Asker, name: WorkloadName, to: RollbackTo) -> Result<AcceptedView, Refusal>;
+    /// What a rollback would change; queues nothing.
+    async fn rollback_plan(&self, name: WorkloadName, to: RollbackTo) -> Result<RollbackView, Refusal>;
+    /// What a deployment would do, and the hash that holds one to it; queues nothing.
+    async fn foretell(&self, name: WorkloadName, ask: DeployAsk) -> Result<ForetoldView, Refusal>;
+    /// Queues the end of service, with everything that it claims kept.
+    async fn stop(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal>;
+    /// Queues the return of what ran when it was stopped.
+    async fn start(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal>;
+    /// Lets changes from outside deploy what was rejected: what this names, or all of it.
+    async fn accept(
+        &self,
+        asker: Asker,
+        name: WorkloadName,
+        what: Option<String>,
+    ) -> Result<AcceptedImagesView, Refusal>;
     /// Queues a replacement of the containers of the current release.
     async fn restart(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal>;
     /// Queues the removal of a workload.

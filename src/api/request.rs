@@ -21,6 +21,8 @@ use super::state::ApiState;
 const MAX_REASON_CHARS: usize = 400;
 /// Characters of an idempotency key: a UUID or a CI run with room to spare, short enough to be stored with every wish.
 pub const MAX_KEY_CHARS: usize = 128;
+/// Characters of what names a version: the longest reference with its digest.
+const MAX_NAME_CHARS: usize = 400;
 /// Bytes of a request's body: a workload file of 1 MiB in its canonical form, with every character escaped.
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// The longest that one request waits; a client that wants more asks again.
@@ -187,7 +189,7 @@ pub fn hook_name(text: &str) -> Result<HookName, String> {
 /// Where a rollback goes to.
 ///
 /// # Errors
-/// Neither a release nor a deployment.
+/// A release or deployment whose id is not well formed, or a name that none can have.
 pub fn rollback_to(text: Option<&str>) -> Result<RollbackTo, String> {
     let Some(text) = text else { return Ok(RollbackTo::Previous) };
     if text.starts_with(DeploymentId::PREFIX) {
@@ -196,10 +198,23 @@ pub fn rollback_to(text: Option<&str>) -> Result<RollbackTo, String> {
     if text.starts_with(ReleaseId::PREFIX) {
         return text.parse().map(RollbackTo::Release).map_err(|e: BadId| e.to_string());
     }
-    let shown = shown(text);
-    Err(format!(
-        "\"{shown}\" is neither a release (rel_…) nor a deployment (dep_…); tags, commits and times are not yet supported"
-    ))
+    version_name(text).map(RollbackTo::Named)
+}
+
+/// What names a version: a release, tag, reference, commit, digest or time.
+///
+/// # Errors
+/// It is empty, too long, or has other than printable ASCII characters.
+pub fn version_name(text: &str) -> Result<String, String> {
+    let printable = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if text.trim().is_empty() || text.len() > MAX_NAME_CHARS || !printable || text.starts_with('-') {
+        let shown = shown(text);
+        return Err(format!(
+            "\"{shown}\" names no version: expected a release (rel_…), a deployment (dep_…), a tag, a commit, a digest or \
+             a time"
+        ));
+    }
+    Ok(text.trim().to_owned())
 }
 
 fn shown(text: &str) -> String {

@@ -41,8 +41,8 @@ pub(super) enum Command {
     Apply(Apply),
     /// Judge workload files without an engine
     Check(Files),
-    /// Show what an apply would do
-    Plan(Files),
+    /// Show what an apply of a file, or a deploy of a workload, would do
+    Plan(Plan),
     /// Print the effective spec of a workload
     Show(Show),
     /// Deploy a workload and wait
@@ -51,6 +51,12 @@ pub(super) enum Command {
     Rollback(Rollback),
     /// Replace the containers of the current release and wait
     Restart(Wished),
+    /// Take a workload out of service and wait; it keeps its name, routes, ports and volumes
+    Stop(Wished),
+    /// Bring a stopped workload back and wait
+    Start(Wished),
+    /// Let deliveries deploy again what failed or was rolled back from
+    Accept(Accept),
     /// End a deployment before its point of no return
     Cancel(Deployment),
     /// Let a parked deployment go on
@@ -174,6 +180,18 @@ pub(super) struct Files {
 }
 
 #[derive(Args, Debug)]
+pub(super) struct Plan {
+    /// Workload file, folder of *.toml files, - for stdin, or the name of a workload
+    #[arg(value_name = "FILE|DIR|-|NAME")]
+    pub(super) what: PathBuf,
+    /// With the name of a workload: the image that would be deployed
+    #[arg(long, allow_hyphen_values = true, value_name = "REF")]
+    pub(super) image: Option<String>,
+    #[command(flatten)]
+    pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
 pub(super) struct Show {
     /// Workload: project/name, or its name where that is unambiguous
     pub(super) name: String,
@@ -194,17 +212,35 @@ pub(super) struct Deploy {
     /// Ask the registry even where the image is here
     #[arg(long)]
     pub(super) pull: bool,
+    /// Only as `cutover plan NAME` has shown it: refused once anything has happened to the workload since
+    #[arg(long, allow_hyphen_values = true, value_name = "HASH", value_parser = values::plan)]
+    pub(super) plan: Option<String>,
     #[command(flatten)]
     pub(super) wish: Wish,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Accept {
+    /// Workload: project/name, or its name where that is unambiguous
+    pub(super) name: String,
+    /// What was rejected: a release (rel_…), tag, commit or digest; all of it without one
+    #[arg(allow_hyphen_values = true, value_name = "RELEASE|TAG|COMMIT|DIGEST", value_parser = values::version)]
+    pub(super) what: Option<String>,
+    #[command(flatten)]
+    pub(super) json: Json,
 }
 
 #[derive(Args, Debug)]
 pub(super) struct Rollback {
     /// Workload: project/name, or its name where that is unambiguous
     pub(super) name: String,
-    /// Release (rel_…) or deployment (dep_…); without it the release before
-    #[arg(long, allow_hyphen_values = true, value_name = "RELEASE|DEPLOYMENT", value_parser = values::rollback_to)]
+    /// Release (rel_…), deployment (dep_…), tag, commit, digest, or time in UTC, e.g. "2026-01-31 14:02" or "2h ago":
+    /// what was live then; without it the release before
+    #[arg(long, allow_hyphen_values = true, value_name = "RELEASE|DEPLOYMENT|TAG|COMMIT|TIME", value_parser = values::rollback_to)]
     pub(super) to: Option<String>,
+    /// Only show what would change
+    #[arg(long, short = 'n')]
+    pub(super) dry_run: bool,
     #[command(flatten)]
     pub(super) wish: Wish,
 }

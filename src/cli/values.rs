@@ -15,6 +15,8 @@ use crate::api::request::{check_key, freeze_reason, hook_name, workload_name};
 const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
 /// Bytes of a secret or token file: far above what senders take.
 const MAX_SECRET_BYTES: u64 = 4 * 1024;
+/// Digits of the hash of a plan: those of a SHA-256.
+const MAX_HASH_DIGITS: usize = 64;
 /// Characters of the name of a header.
 const MAX_HEADER_CHARS: usize = 64;
 
@@ -40,6 +42,18 @@ pub(super) fn token(text: &str) -> Result<String, String> {
 
 pub(super) fn rollback_to(text: &str) -> Result<String, String> {
     crate::api::request::rollback_to(Some(text)).map(|_| text.to_owned())
+}
+
+pub(super) fn version(text: &str) -> Result<String, String> {
+    crate::api::request::version_name(text)
+}
+
+/// The hash of a plan, as `cutover plan NAME` prints it.
+pub(super) fn plan(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > MAX_HASH_DIGITS || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err("not the hash of a plan: `cutover plan NAME` prints one".into());
+    }
+    Ok(text.to_ascii_lowercase())
 }
 
 pub(super) fn kind(text: &str) -> Result<String, String> {

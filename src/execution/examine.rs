@@ -182,6 +182,9 @@ fn busy(state: &Workload, sight: &Sight) -> Option<String> {
         let how = if open.parked { "is parked and waits for a person" } else { "is under way" };
         return Some(format!("{} {how}", open.id()));
     }
+    if let Some(awaited) = &state.waiting {
+        return Some(format!("{} waits for its image", awaited.intent.deployment));
+    }
     if let Some(intent) = state.queue.first() {
         return Some(format!("{} is about to begin", intent.deployment));
     }

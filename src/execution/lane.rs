@@ -112,7 +112,7 @@ impl Execution {
         }
         for (effect, result) in std::mem::take(&mut lane.sight.removed) {
             match result {
-                Ok(()) => lane.sight.trouble_over(effect),
+                Ok(()) => lane.sight.observed.answers.over(effect),
                 Err(failed) => self.trouble(lane, effect, failed),
             }
         }
@@ -166,24 +166,21 @@ impl Execution {
     /// Performs an effect and remembers what did not simply happen.
     async fn effect(self: &Arc<Self>, lane: &mut Lane, state: &cutover_domain::workload::Workload, effect: Effect) {
         match self.perform(lane, state, effect).await {
-            Ok(()) => lane.sight.trouble_over(effect),
+            Ok(()) => lane.sight.observed.answers.over(effect),
             Err(failed) => self.trouble(lane, effect, failed),
         }
     }
 
     fn trouble(&self, lane: &mut Lane, effect: Effect, failed: Failed) {
-        let before = lane.sight.observed.answers.trouble.as_ref().filter(|trouble| trouble.effect == effect);
-        let tries = before.map_or(0, |trouble| trouble.tries) + 1;
-        tracing::info!(workload = %self.full_name(lane.id), ?effect, tries, why = failed.text, "an effect did not happen");
-        let trouble = Trouble {
+        tracing::info!(workload = %self.full_name(lane.id), ?effect, why = failed.text, "an effect did not happen");
+        lane.sight.observed.answers.failed(Trouble {
             effect,
             class: failed.class,
-            tries,
+            tries: 0,
             at_ms: self.clock.mono_ms(),
             kind: failed.kind,
             text: failed.text.into(),
-        };
-        lane.sight.observed.answers.trouble = Some(trouble);
+        });
     }
 
     async fn decide(
@@ -202,6 +199,12 @@ impl Execution {
                 Some(resolved) => Command::Resolved(self.resolved(state, resolved)),
                 None => return Ok(Step::Again),
             },
+            Decision::Await => {
+                let Some(open) = &state.open else { return Ok(Step::Again) };
+                let registry = self.commands.live().registry();
+                let spec = registry.spec(lane.id, open.revision);
+                Command::Await(open.id(), spec.map_or(0, |spec| spec.policy.wait_for_image_ms))
+            }
             Decision::Plan | Decision::Restore => {
                 let planned = match decision {
                     Decision::Restore => self.restore(lane, state).await,

@@ -47,13 +47,6 @@ pub(super) struct Resolved {
 }
 
 impl Sight {
-    pub(super) fn trouble_over(&mut self, effect: Effect) {
-        let answers = &mut self.observed.answers;
-        if answers.trouble.as_ref().is_some_and(|trouble| trouble.effect == effect) {
-            answers.trouble = None;
-        }
-    }
-
     pub(super) fn address(&self, unit: UnitId) -> Option<Ipv4Addr> {
         self.containers.iter().find(|container| container.unit == unit)?.address
     }
@@ -183,10 +176,9 @@ impl Execution {
 impl Sight {
     /// Forgets what belongs to deployments and containers that are over.
     fn forget(&mut self, state: &Workload, containers: &[Container]) {
-        let open = state.open.as_ref().map(Open::id);
-        if self.resolved.as_ref().is_some_and(|resolved| Some(resolved.deployment) != open) {
-            self.resolved = None;
-        }
+        let seeks = state.seeks().map(|intent| intent.deployment);
+        self.resolved = self.resolved.take().filter(|resolved| Some(resolved.deployment) == seeks);
+        self.observed.answers.keep_for(seeks);
         let here = |id: &DockerId| containers.iter().any(|container| container.id == *id);
         self.down_since.retain(|id, _| here(id));
         self.witnessed.retain(|id, _| here(id));

@@ -11,7 +11,7 @@ use cutover_domain::workload::Workload;
 use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
 use cutover_events::plan::Plan;
 use cutover_events::workload::{Check, Mount, MountFrom, Pull, Source};
-use cutover_events::{UnitId, WorkloadId};
+use cutover_events::{DeploymentId, UnitId, WorkloadId};
 use cutover_proxy::wire;
 
 use super::Execution;
@@ -42,6 +42,7 @@ impl From<RuntimeError> for Failed {
         let (class, kind) = match &error {
             RuntimeError::Unavailable(_) => (Class::Transient, ReasonKind::Unavailable),
             RuntimeError::ImageMissing(_) => (Class::Permanent, ReasonKind::ImageMissing),
+            RuntimeError::NotPushed(_) => (Class::NotYet, ReasonKind::ImageMissing),
             RuntimeError::NotFound(_) => (Class::Transient, ReasonKind::Vanished),
             RuntimeError::Refused(_) | RuntimeError::NameTaken(_) => (Class::Permanent, ReasonKind::Refused),
         };
@@ -81,7 +82,7 @@ impl Execution {
             self.effects.acquire().await.map_err(|_| Failed::for_good(ReasonKind::Unavailable, "the engine ends"))?;
         let point = crash::before(|| crash::effect(&effect));
         let done = match effect {
-            Effect::Resolve(_) => self.resolve(lane, state).await,
+            Effect::Resolve(id) => self.resolve(lane, state, id).await,
             Effect::Create(unit) => self.create(lane, state, unit).await,
             Effect::Start(_, id) => Ok(self.runtime.start(id).await?),
             Effect::SetRestart(_, id, restart) => Ok(self.runtime.set_restart(id, restart).await?),
@@ -107,18 +108,20 @@ impl Execution {
         Ok(self.runtime.rename(id, &own_name(plan, container)).await?)
     }
 
-    async fn resolve(&self, lane: &mut Lane, state: &Workload) -> Result<(), Failed> {
-        let Some(open) = &state.open else { return Ok(()) };
-        let Wish::Deploy(ImageWish::Reference { reference, ask_registry }) = &open.intent.wish else { return Ok(()) };
+    async fn resolve(&self, lane: &mut Lane, state: &Workload, id: DeploymentId) -> Result<(), Failed> {
+        let Some(intent) = state.seeks().filter(|intent| intent.deployment == id) else { return Ok(()) };
+        let Wish::Deploy(ImageWish::Reference { reference, ask_registry }) = &intent.wish else { return Ok(()) };
         let registry = self.commands.live().registry();
-        let spec = registry.spec(lane.id, open.revision);
+        let newest = registry.workloads.get(&lane.id).map_or(0, |registered| registered.revision());
+        let revision = state.open.as_ref().map_or(newest, |open| open.revision);
+        let spec = registry.spec(lane.id, revision);
         let (pull, platform) = spec.map_or((Pull::Missing, ""), |spec| match &spec.source {
             Source::Image(image) => (image.pull, image.platform.as_str()),
         });
         let pull = if *ask_registry && pull == Pull::Missing { Pull::Always } else { pull };
         let image = self.runtime.resolve(reference, pull, platform).await?;
-        self.runtime.tag(&image.id, cutover_events::ReleaseId(open.id().0)).await?;
-        lane.sight.resolved = Some(Resolved { deployment: open.id(), reference: reference.clone(), image });
+        self.runtime.tag(&image.id, cutover_events::ReleaseId(id.0)).await?;
+        lane.sight.resolved = Some(Resolved { deployment: id, reference: reference.clone(), image });
         Ok(())
     }
 

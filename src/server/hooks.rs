@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cutover_domain::deployment::Command;
-use cutover_domain::rules::{Standing, WorkloadRules};
-use cutover_domain::workload::Teardown;
+use cutover_domain::rules::{RejectedChange, Standing, WorkloadRules};
+use cutover_domain::workload::Closed;
 use cutover_events::HookId;
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
 use cutover_events::workload::Source;
@@ -64,12 +64,14 @@ impl HookBook for Book {
 }
 
 /// Rules from the registry, intents into the workloads' streams.
-pub(super) struct Queue {
+pub struct Queue {
     commands: Commands,
 }
 
 impl Queue {
-    pub(super) fn new(commands: Commands) -> Self {
+    /// Writes through these commands.
+    #[must_use]
+    pub fn new(commands: Commands) -> Self {
         Self { commands }
     }
 }
@@ -82,16 +84,29 @@ impl Wishes for Queue {
         let rules = registry.workloads.iter().filter_map(|(id, registered)| {
             let spec = registered.revisions.last()?;
             let Source::Image(image) = &spec.source;
-            let standing = match live.cell(*id).state().teardown {
-                Teardown::No => Standing::Open,
-                Teardown::Removing(_) | Teardown::Done => Standing::TornDown,
+            let state = live.cell(*id).state();
+            let standing = match state.closed() {
+                None => Standing::Open,
+                Some(Closed::Stopped(by)) => Standing::Stopped { by: by.to_string() },
+                Some(Closed::Leaving) => Standing::TornDown,
             };
+            let rejected = state.rejected.iter().map(|rejected| RejectedChange {
+                sha: rejected.sha.to_string(),
+                reference: rejected.reference.to_string(),
+                why: format!(
+                    "{}; to let it: cutover accept {} {}",
+                    rejected.why(),
+                    registered.full_name(),
+                    rejected.release
+                ),
+            });
             Some(WorkloadRules {
                 workload: *id,
                 name: registered.full_name(),
                 triggers: spec.triggers.clone(),
                 image: image.reference.clone(),
                 standing,
+                rejected: rejected.collect(),
             })
         });
         rules.collect()

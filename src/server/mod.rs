@@ -3,7 +3,7 @@
 //! The listener opens first and answers 503; then the log is folded, the world is compared, the start is recorded, open
 //! deliveries are decided; then the API answers and the lanes run.
 
-mod hooks;
+pub mod hooks;
 mod proxy;
 
 use std::path::Path;

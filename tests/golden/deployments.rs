@@ -44,6 +44,8 @@ fn intents() -> Vec<Event> {
         Wish::Restart,
         Wish::Heal,
         Wish::Teardown,
+        Wish::Stop { by: "alice".into() },
+        Wish::Start,
     ];
     let queued = |wish: Wish| -> Event {
         let change = matches!(wish, Wish::Deploy(_)).then(|| change(ChangeKind::Branch));
@@ -200,6 +202,7 @@ fn ends() -> Vec<Event> {
         ReasonKind::Vanished,
         ReasonKind::NoRelease,
         ReasonKind::NoPlan,
+        ReasonKind::Rejected,
     ];
     let failed = |kind| -> Event {
         let routed_back = matches!(kind, ReasonKind::Exited | ReasonKind::Unhealthy);
@@ -235,6 +238,8 @@ fn tending() -> Vec<Event> {
         WorkloadTornDown { deployment: DEPLOYMENT }.into(),
         Parked { deployment: DEPLOYMENT, reason: reason(ReasonKind::Unavailable) }.into(),
         Resumed { deployment: DEPLOYMENT }.into(),
+        ImageAwaited { deployment: DEPLOYMENT, reference: "ghcr.io/acme/shop:main".into(), wait_ms: 1_200_000 }.into(),
+        Accepted { release: RELEASE }.into(),
     ]);
     all
 }

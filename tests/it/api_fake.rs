@@ -58,7 +58,7 @@ impl Fake {
         self.head.send_replace(position);
     }
 
-    fn accept(&self, asker: Asker, name: &WorkloadName) -> Result<AcceptedView, Refusal> {
+    fn accepted(&self, asker: Asker, name: &WorkloadName) -> Result<AcceptedView, Refusal> {
         if !name.0.ends_with("web") {
             return Err(Refusal::UnknownName(format!("there is no workload {}", name.0)));
         }
@@ -126,16 +126,31 @@ impl Backend for Fake {
         Err(Refusal::Internal("the disk is on fire".into()))
     }
     async fn deploy(&self, asker: Asker, name: WorkloadName, _: DeployAsk) -> Result<AcceptedView, Refusal> {
-        self.accept(asker, &name)
+        self.accepted(asker, &name)
     }
     async fn rollback(&self, asker: Asker, name: WorkloadName, _: RollbackTo) -> Result<AcceptedView, Refusal> {
-        self.accept(asker, &name)
+        self.accepted(asker, &name)
+    }
+    async fn rollback_plan(&self, _: WorkloadName, _: RollbackTo) -> Result<RollbackView, Refusal> {
+        no()
+    }
+    async fn foretell(&self, _: WorkloadName, _: DeployAsk) -> Result<ForetoldView, Refusal> {
+        no()
+    }
+    async fn stop(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal> {
+        self.accepted(asker, &name)
+    }
+    async fn start(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal> {
+        self.accepted(asker, &name)
+    }
+    async fn accept(&self, _: Asker, _: WorkloadName, _: Option<String>) -> Result<AcceptedImagesView, Refusal> {
+        no()
     }
     async fn restart(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal> {
-        self.accept(asker, &name)
+        self.accepted(asker, &name)
     }
     async fn teardown(&self, asker: Asker, name: WorkloadName, _: Volumes) -> Result<AcceptedView, Refusal> {
-        self.accept(asker, &name)
+        self.accepted(asker, &name)
     }
     async fn cancel(&self, _: Asker, _: DeploymentId) -> Result<DeploymentView, Refusal> {
         no()

@@ -44,7 +44,7 @@ fn usage_errors_are_one_line_and_2() {
         &["deploy", "shop/web", "--key", "two words"],
         &["deploy", "shop/web", "--key", &long],
         &["deploy", "shop/web", &long],
-        &["rollback", "shop/web", "--to", "yesterday"],
+        &["rollback", "shop/web", "--to", "-v1"],
         &["rollback", "shop/web", "--to", "rel_x"],
         &["cancel", "dep_\u{1b}[31m"],
         &["wait", "nothing"],

@@ -35,6 +35,7 @@ fn shop() -> WorkloadRules {
         triggers: vec![on_main],
         image: "r.example.com/shop:{sha}".into(),
         standing: Standing::Open,
+        rejected: Vec::new(),
     }
 }
 

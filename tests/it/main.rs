@@ -22,4 +22,7 @@ mod intake_support;
 mod log_limits;
 mod log_opening;
 mod log_support;
+mod pushes;
+mod whole;
 mod wiring;
+mod wishes;

@@ -152,7 +152,8 @@ impl Sim {
         }
     }
 
-    fn calm_move(&mut self) {
+    /// One move without chance.
+    pub(crate) fn calm_move(&mut self) {
         let mono = self.mono();
         if !self.engine.removals.is_empty() {
             return self.take_away(0);
@@ -174,7 +175,8 @@ impl Sim {
         }
     }
 
-    fn is_settled(&self) -> bool {
+    /// Whether every lane waits for nothing, and the world is as the log says.
+    pub(crate) fn is_settled(&self) -> bool {
         (0..self.shops.len()).all(|lane| {
             let observed = self.observe(lane);
             let state = &self.engine.lanes[lane].state;

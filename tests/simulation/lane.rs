@@ -42,7 +42,8 @@ impl Sim {
         self.act(lane, held);
     }
 
-    fn look(&mut self, lane: usize) -> Option<Held> {
+    /// One look, and what comes of it.
+    pub(crate) fn look(&mut self, lane: usize) -> Option<Held> {
         let now = self.now();
         if self.host.docker_back_ms > self.world.now_ms() {
             self.engine.lanes[lane].wake_ms = now.mono_ms + OPEN_TICK_MS;
@@ -71,9 +72,10 @@ impl Sim {
     }
 
     fn forget(&mut self, lane: usize) {
-        let open = self.engine.lanes[lane].state.open.as_ref().map(Open::id);
         let (world, lane) = (&self.world, &mut self.engine.lanes[lane]);
-        lane.resolved = lane.resolved.filter(|(deployment, _)| Some(*deployment) == open);
+        let seeks = lane.state.seeks().map(|intent| intent.deployment);
+        lane.resolved = lane.resolved.filter(|(deployment, _)| Some(*deployment) == seeks);
+        lane.answers.keep_for(seeks);
         lane.answers.resolved = lane.resolved.map(|(deployment, _)| deployment);
         lane.answers.captured.retain(|unit| world.unit(*unit).is_some());
     }
@@ -127,6 +129,11 @@ impl Sim {
                     return self.trouble(lane, Effect::Plan(open), (Class::Permanent, kind));
                 }
             },
+            Decision::Await => {
+                let Some(open) = &self.engine.lanes[lane].state.open else { return };
+                let spec = &self.shops[lane].specs[open.revision as usize - 1];
+                Command::Await(open.id(), spec.policy.wait_for_image_ms)
+            }
             Decision::Restore => {
                 let state = &self.engine.lanes[lane].state;
                 let Some(id) = state.open.as_ref().map(Open::id) else { return };
@@ -186,9 +193,6 @@ impl Sim {
         let at_ms = self.mono();
         self.say(|| format!("w{lane} {effect:?} did not happen: {class:?} {kind:?}"));
         let answers = &mut self.engine.lanes[lane].answers;
-        let before = answers.trouble.as_ref().filter(|trouble| trouble.effect == effect);
-        let tries = before.map_or(0, |trouble| trouble.tries) + 1;
-        answers.trouble =
-            Some(Trouble { effect, class, tries, at_ms, kind, text: "as the simulation wants it".into() });
+        answers.failed(Trouble { effect, class, tries: 0, at_ms, kind, text: "as the simulation wants it".into() });
     }
 }

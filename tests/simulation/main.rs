@@ -7,6 +7,7 @@ mod drill;
 mod faults;
 mod journal;
 mod lane;
+mod meets;
 mod nature;
 mod perform;
 mod plans;

@@ -3,8 +3,8 @@
 use cutover::crash;
 use cutover_domain::deployment::targets;
 use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
-use cutover_events::UnitId;
 use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
+use cutover_events::{DeploymentId, UnitId};
 use cutover_world::{AWAY, Answer, Failed, Refusal, Request, Units};
 
 use crate::drill::Kind;
@@ -18,7 +18,7 @@ impl Sim {
         }
         let done = match effect {
             Effect::Plan(_) => Ok(()),
-            Effect::Resolve(_) => self.resolve(lane),
+            Effect::Resolve(id) => self.resolve(lane, id),
             Effect::Capture(unit, _) => {
                 self.engine.lanes[lane].answers.captured.push(unit);
                 Ok(())
@@ -42,24 +42,26 @@ impl Sim {
         };
         match done {
             Ok(()) => {
-                let answers = &mut self.engine.lanes[lane].answers;
-                if answers.trouble.as_ref().is_some_and(|trouble| trouble.effect == effect) {
-                    answers.trouble = None;
-                }
+                self.engine.lanes[lane].answers.over(effect);
             }
             Err(failed) => self.trouble(lane, effect, failed),
         }
     }
 
-    fn resolve(&mut self, lane: usize) -> Result<(), Failed> {
-        let Some(open) = &self.engine.lanes[lane].state.open else { return Ok(()) };
-        let Wish::Deploy(ImageWish::Reference { reference, .. }) = &open.intent.wish else { return Ok(()) };
-        let (id, program) = (open.id(), reference.trim_start_matches("image:").parse::<usize>());
+    fn resolve(&mut self, lane: usize, id: DeploymentId) -> Result<(), Failed> {
+        let intent = self.engine.lanes[lane].state.seeks().filter(|intent| intent.deployment == id);
+        let Some(Wish::Deploy(ImageWish::Reference { reference, .. })) = intent.map(|intent| &intent.wish) else {
+            return Ok(());
+        };
+        let program = reference.trim_start_matches("image:").parse::<usize>();
         if self.swarm.strikes(Fault::Resolve, &mut self.random) {
             let for_good = self.random.chance(300);
             return Err(if for_good { (Class::Permanent, ReasonKind::ImageMissing) } else { AWAY });
         }
         let program = program.map_err(|_| (Class::Permanent, ReasonKind::ImageMissing))?;
+        if self.programs.get(program).is_none_or(|program| program.pushed_ms > self.world.now_ms()) {
+            return Err((Class::NotYet, ReasonKind::ImageMissing));
+        }
         self.engine.lanes[lane].resolved = Some((id, program));
         Ok(())
     }

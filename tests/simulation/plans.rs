@@ -10,7 +10,7 @@ use crate::watch::End;
 use crate::wishes::By;
 
 /// What is done before the drill, and what is wished in it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Scenario {
     DeployFirst,
     DeployAgain,
@@ -22,6 +22,8 @@ pub(crate) enum Scenario {
     HealOne,
     HealAll,
     Teardown,
+    Stop,
+    Start,
     AloneFirst,
     AloneAgain,
     AloneRollback,
@@ -30,6 +32,8 @@ pub(crate) enum Scenario {
     AloneFromStandby,
     AloneRestore,
     AloneTeardown,
+    AloneStop,
+    AloneStart,
     RouteBack,
     WorkerFirst,
     WorkerAgain,
@@ -45,7 +49,7 @@ pub(crate) enum Scenario {
 
 use Scenario::*;
 
-pub(crate) const ALL: [Scenario; 29] = [
+pub(crate) const ALL: [Scenario; 33] = [
     DeployFirst,
     DeployAgain,
     DeployReplicas,
@@ -56,6 +60,8 @@ pub(crate) const ALL: [Scenario; 29] = [
     HealOne,
     HealAll,
     Teardown,
+    Stop,
+    Start,
     AloneFirst,
     AloneAgain,
     AloneRollback,
@@ -64,6 +70,8 @@ pub(crate) const ALL: [Scenario; 29] = [
     AloneFromStandby,
     AloneRestore,
     AloneTeardown,
+    AloneStop,
+    AloneStart,
     RouteBack,
     WorkerFirst,
     WorkerAgain,
@@ -130,12 +138,20 @@ impl Scenario {
     fn is_alone(self) -> bool {
         matches!(
             self,
-            AloneFirst | AloneAgain | AloneRollback | AloneRestart | AloneHeal | AloneRestore | AloneTeardown
+            AloneFirst
+                | AloneAgain
+                | AloneRollback
+                | AloneRestart
+                | AloneHeal
+                | AloneRestore
+                | AloneTeardown
+                | AloneStop
+                | AloneStart
         )
     }
 
     /// A world at rest, just before the wish of the scenario.
-    fn prepared(self) -> Sim {
+    pub(crate) fn prepared(self) -> Sim {
         // What it may come after; it is deployed at the same time.
         let other = matches!(self, AfterFirst).then(|| Spec::plain(1));
         let specs: Vec<_> = [self.spec()].into_iter().chain(other).collect();
@@ -161,6 +177,10 @@ impl Scenario {
         if matches!(self, AloneFromStandby) {
             sim.shops[0].specs.push(Spec::alone());
         }
+        if matches!(self, Start | AloneStart) {
+            sim.wish(0, stop(), By::Person);
+            sim.settle();
+        }
         let routed: Vec<_> = sim.world.targets(sim.shops[0].id).iter().collect();
         for unit in routed {
             sim.world.connect(unit);
@@ -168,7 +188,7 @@ impl Scenario {
         sim
     }
 
-    fn wish(self, sim: &mut Sim) -> Option<DeploymentId> {
+    pub(crate) fn wish(self, sim: &mut Sim, by: By) -> Option<DeploymentId> {
         let wish = match self {
             DeployFirst | DeployAgain | DeployReplicas | AloneFirst | AloneAgain | AloneFromStandby | WorkerFirst
             | WorkerAgain | WorkerRecreate | LoneAgain | AfterFirst => sim.deploy_of(Program::GOOD),
@@ -179,9 +199,11 @@ impl Scenario {
             Restart | AloneRestart => Wish::Restart,
             RollbackNew | RollbackAdopt | AloneRollback | WorkerRollbackAdopt => Wish::Rollback(None),
             Teardown | AloneTeardown => Wish::Teardown,
+            Stop | AloneStop => stop(),
+            Start | AloneStart => Wish::Start,
             HealOne | HealAll | AloneHeal | WorkerHeal | WorkerHealAll => return self.break_down(sim),
         };
-        Some(sim.wish(0, wish, By::Person).expect("the wish of a scenario is accepted"))
+        Some(sim.wish(0, wish, by).expect("the wish of a scenario is accepted"))
     }
 
     fn break_down(self, sim: &mut Sim) -> Option<DeploymentId> {
@@ -204,7 +226,7 @@ impl Scenario {
         sim.trace = Some(Vec::new());
         let base = sim.journal.commits().len();
         sim.met.clear();
-        let id = self.wish(&mut sim);
+        let id = self.wish(&mut sim, By::Person);
         sim.drill = Drill::new(kind, base + usize::from(id.is_some()));
         sim.settle();
         while !sim.world.pending().is_empty() {
@@ -220,9 +242,14 @@ impl Scenario {
         let bad = self.is_bad().then_some(id).flatten();
         let good = ends.all(|(id, end)| end == Some(if Some(id) == bad { End::Failed } else { End::Succeeded }));
         assert!(good || !kind.is_harmless(), "{name}: something did not succeed\n{trace}");
-        assert!(!good || sim.serves(0) != matches!(self, Teardown | AloneTeardown), "{name}: who serves?\n{trace}");
+        let leaves = matches!(self, Teardown | AloneTeardown | Stop | AloneStop);
+        assert!(!good || sim.serves(0) != leaves, "{name}: who serves?\n{trace}");
         sim
     }
+}
+
+fn stop() -> Wish {
+    Wish::Stop { by: "somebody".into() }
 }
 
 impl Kind {

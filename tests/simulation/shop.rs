@@ -69,6 +69,7 @@ impl Spec {
                 stop_signal: 0,
                 keep_releases: random.pick(&[1, 2, 10]),
                 restore_timeout_ms: random.pick(&[2_000, 8_000]),
+                wait_for_image_ms: random.pick(&[0, 3_000, 60_000]),
                 drift: OnDrift::Repair,
             },
         }
@@ -86,6 +87,7 @@ impl Spec {
             stop_signal: 0,
             keep_releases: 10,
             restore_timeout_ms: 4_000,
+            wait_for_image_ms: 20_000,
             drift: OnDrift::Repair,
         };
         Self { replicas, workers: 0, after: None, health: true, kind: Kind::Beside, policy }
@@ -159,6 +161,8 @@ impl Spec {
 pub(crate) struct Program {
     /// From start to ready.
     pub(crate) ready_ms: u64,
+    /// When its image is in the registry, from the wish on; from the beginning of the world once it is wished.
+    pub(crate) pushed_ms: u64,
     pub(crate) fate: Fate,
     /// Of the containers of the other process.
     pub(crate) worker: Fate,
@@ -182,18 +186,19 @@ pub(crate) enum Fate {
 }
 
 impl Program {
-    pub(crate) const GOOD: Self = Self { ready_ms: 50, fate: Fate::Good, worker: Fate::Good };
-    pub(crate) const EXITS: Self = Self { ready_ms: 50, fate: Fate::Exits, worker: Fate::Good };
-    pub(crate) const FAILS: Self = Self { ready_ms: 50, fate: Fate::Fails(1_000), worker: Fate::Good };
-    pub(crate) const WORKER_EXITS: Self = Self { ready_ms: 50, fate: Fate::Good, worker: Fate::Exits };
+    pub(crate) const GOOD: Self = Self { ready_ms: 50, pushed_ms: 0, fate: Fate::Good, worker: Fate::Good };
+    pub(crate) const EXITS: Self = Self { ready_ms: 50, pushed_ms: 0, fate: Fate::Exits, worker: Fate::Good };
+    pub(crate) const WORKER_EXITS: Self = Self { ready_ms: 50, pushed_ms: 0, fate: Fate::Good, worker: Fate::Exits };
+    pub(crate) const FAILS: Self = Self { fate: Fate::Fails(1_000), ..Self::GOOD };
 
     pub(crate) fn drawn(random: &mut Random) -> Self {
         let later = random.pick(&[100, 700, 1_500, 5_000]);
         let bad = random.pick(&[Fate::Exits, Fate::Silent, Fate::Dies(later), Fate::Sickens(later), Fate::Spoils]);
         let fate = if random.chance(750) { Fate::Good } else { bad };
+        let pushed_ms = if random.chance(850) { 0 } else { random.pick(&[500, 2_500, 20_000, 200_000]) };
         let ill = random.pick(&[Fate::Exits, Fate::Silent, Fate::Dies(later), Fate::Sickens(later)]);
         let worker = if random.chance(850) { Fate::Good } else { ill };
-        Self { ready_ms: random.pick(&[0, 20, 300, 1_000]), fate, worker }
+        Self { ready_ms: random.pick(&[0, 20, 300, 1_000]), pushed_ms, fate, worker }
     }
 }
 

@@ -264,7 +264,7 @@ impl Sim {
             let program = plan.template.image.parse().unwrap_or(usize::MAX);
             let runs = |unit: UnitId| {
                 let part = plan.part(unit);
-                let process = process_of(&part.process);
+                let process = process_of(part.process);
                 let unprobed = part.health.is_none() && part.port.is_none();
                 (unit, Runs { program, process, unprobed })
             };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_domain::workload::Workload;
-use cutover_events::deployment::{ImageWish, IntentQueued, IntentSuperseded, Wish};
+use cutover_events::deployment::{ImageWish, IntentQueued, IntentSuperseded, ReleaseResolved, Wish};
 use cutover_events::plan::Plan;
 use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
 
@@ -29,7 +29,7 @@ struct Story {
     router: u64,
     /// Generations that may lead nowhere.
     farewells: BTreeSet<u64>,
-    /// The deployment that ended last held the lane and was superseded by something else than a teardown.
+    /// The deployment that ended last held the lane and was superseded by something else than what ends the service.
     superseded: bool,
     open: Option<DeploymentId>,
     active: Option<ReleaseId>,
@@ -85,6 +85,16 @@ impl Watch {
                 self.stories[lane].open = Some(e.deployment);
                 Ok(())
             }
+            Event::ImageAwaited(e) => {
+                let waits = &self.accepted[&e.deployment].intent;
+                self.stories[lane].open = None;
+                if waits.person {
+                    Err(format!("w{lane}: a person's {} waits for its image", e.deployment))
+                } else {
+                    Ok(())
+                }
+            }
+            Event::ReleaseResolved(e) => self.resolved(lane, e, state),
             Event::DeploymentPlanned(e) => self.planned(lane, &e.plan),
             Event::DowntimeOpened(e) => {
                 self.stories[lane].was = self.stories[lane].active.take();
@@ -110,6 +120,18 @@ impl Watch {
             Event::SwapRefused(e) => self.raise(lane, e.generation),
             Event::RouteReasserted(e) => self.raise(lane, e.generation),
             _ => Ok(()),
+        }
+    }
+
+    /// What was rejected comes only by a person's wish.
+    fn resolved(&self, lane: usize, e: &ReleaseResolved, state: &Workload) -> Result<(), String> {
+        let intent = &self.accepted[&e.deployment].intent;
+        let known = state.rejected.iter().any(|rejected| *rejected.image == *e.image);
+        let automatic = !intent.person && matches!(intent.wish, Wish::Deploy(ImageWish::Reference { .. }));
+        if known && automatic {
+            Err(format!("w{lane}: {} brings back what was rejected", e.deployment))
+        } else {
+            Ok(())
         }
     }
 
@@ -169,8 +191,7 @@ impl Watch {
         }
         let story = &mut self.stories[lane];
         if story.open == Some(e.deployment) {
-            let teardown = newer.intent.wish == Wish::Teardown;
-            if story.superseded && !teardown {
+            if story.superseded && !newer.intent.wish.ends_service() {
                 return Err(format!("w{lane}: {} is superseded right after another one was", e.deployment));
             }
             (story.open, story.superseded) = (None, true);
@@ -185,14 +206,15 @@ impl Watch {
         active: Option<ReleaseId>,
         state: &Workload,
     ) -> Result<(), String> {
-        let former = self.stories[lane].active.or(self.stories[lane].was.take()).or(state.down);
+        let stopped = state.stopped.as_ref().and_then(|stopped| stopped.release);
+        let former = self.stories[lane].active.or(self.stories[lane].was.take()).or(state.down).or(stopped);
         let right = match &self.accepted[&id].intent.wish {
             Wish::Deploy(ImageWish::Reference { .. }) => active == Some(ReleaseId(id.0)),
             Wish::Deploy(ImageWish::Current) => active == Some(ReleaseId(id.0)) || active == former,
             Wish::Rollback(Some(release)) => active == Some(*release),
             Wish::Rollback(None) => active.is_some_and(|id| state.release(id).is_some_and(|release| release.proven)),
-            Wish::Restart | Wish::Heal => active == former,
-            Wish::Teardown => active.is_none(),
+            Wish::Restart | Wish::Heal | Wish::Start => active == former,
+            Wish::Teardown | Wish::Stop { .. } => active.is_none(),
         };
         self.stories[lane].active = active;
         if right { Ok(()) } else { Err(format!("w{lane}: {id} succeeded, and {active:?} runs")) }

@@ -2,6 +2,7 @@
 
 use cutover_domain::deployment::{Command, decide};
 use cutover_events::DeploymentId;
+use cutover_events::delivery::Change;
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
 
 use crate::shop::{Minted, Program, Spec};
@@ -22,24 +23,34 @@ impl Sim {
             self.shops[lane].specs.push(spec);
         }
         let wish = match self.random.below(100) {
-            0..=54 => {
+            0..=46 => {
                 let program = Program::drawn(&mut self.random);
                 self.deploy_of(program)
             }
-            55..=62 => Wish::Deploy(ImageWish::Current),
+            47..=50 if !self.programs.is_empty() => self.deploy_again(),
+            51..=52 => Wish::Stop { by: "somebody".into() },
+            53..=54 => Wish::Start,
+            47..=62 => Wish::Deploy(ImageWish::Current),
             63..=74 => Wish::Rollback(None),
             75..=80 => self.some_rollback(lane),
             81..=91 => Wish::Restart,
-            92..=94 => Wish::Teardown,
+            92..=93 => Wish::Teardown,
             _ => return self.some_word(lane),
         };
-        let person = wish == Wish::Teardown || self.random.chance(500);
+        let person = wish.ends_service() || wish == Wish::Start || self.random.chance(500);
         self.wish(lane, wish, if person { By::Person } else { By::Machine });
     }
 
     pub(crate) fn deploy_of(&mut self, program: Program) -> Wish {
-        self.programs.push(program);
+        let pushed_ms = self.world.now_ms() + program.pushed_ms;
+        self.programs.push(Program { pushed_ms, ..program });
         let reference = format!("image:{}", self.programs.len() - 1);
+        Wish::Deploy(ImageWish::Reference { reference, ask_registry: false })
+    }
+
+    /// What was wished before, for this workload or another one.
+    fn deploy_again(&mut self) -> Wish {
+        let reference = format!("image:{}", self.random.below(self.programs.len() as u64));
         Wish::Deploy(ImageWish::Reference { reference, ask_registry: false })
     }
 
@@ -48,13 +59,14 @@ impl Sim {
         Wish::Rollback((!releases.is_empty()).then(|| self.random.pick(&releases)))
     }
 
-    /// A person cancels or resumes what there is.
+    /// A person cancels or resumes what there is, or accepts what is rejected.
     fn some_word(&mut self, lane: usize) {
         let state = &self.engine.lanes[lane].state;
+        let waits = state.queue.iter().chain(state.waiting.iter().map(|awaited| &awaited.intent));
         let open = state.open.as_ref().map(|open| open.id());
-        let ids: Vec<_> = state.queue.iter().map(|intent| intent.deployment).chain(open).collect();
+        let ids: Vec<_> = waits.map(|intent| intent.deployment).chain(open).collect();
         if ids.is_empty() {
-            return;
+            return self.command(lane, Command::Accept(None));
         }
         let id = self.random.pick(&ids);
         let command = if self.random.chance(300) { Command::Resume(id) } else { Command::Cancel(id) };
@@ -70,7 +82,7 @@ impl Sim {
             wish,
             revision: self.shops[lane].specs.len() as u32,
             person: by == By::Person,
-            change: None,
+            change: (by == By::Machine).then(Change::default),
         };
         self.command(lane, Command::Queue(intent));
         self.watch.accepted.contains_key(&deployment).then_some(deployment)

@@ -62,6 +62,12 @@ pub fn always(state: &Workload) -> Vec<Breach> {
     if state.active.as_ref().is_some_and(|slot| slot.units.is_empty()) {
         found.broken("an active slot has units");
     }
+    if state.stopped.is_some() && (state.active.is_some() || state.down.is_some()) {
+        found.broken("what is stopped does not run");
+    }
+    if state.waiting.as_ref().is_some_and(|awaited| awaited.intent.person) {
+        found.broken("no wish of a person waits for an image");
+    }
     if state.routed.generation > state.generation {
         found.broken("no route is newer than the log");
     }
@@ -104,12 +110,13 @@ fn beside(state: &Workload, observed: &Observed) -> Vec<UnitId> {
     if ours.is_empty() { Vec::new() } else { others }
 }
 
-/// Whether a workload has nothing to do: no wish, no open deployment, no removal, and what serves runs.
+/// Whether a workload has nothing to do: no wish, not even one that waits for its image, no open deployment, no removal, and what serves runs.
 #[must_use]
 pub fn rests(state: &Workload, observed: &Observed) -> bool {
     let alive = |unit: &UnitId| serves(observed, *unit) || left_alone(state, observed, *unit);
     state.open.is_none()
         && state.queue.iter().all(|intent| observed.frozen && !intent.person)
+        && (observed.frozen || state.waiting.is_none())
         && state.down.is_none()
         && state.removal.is_empty()
         && state.active.as_ref().is_none_or(|slot| slot.units.iter().all(alive))

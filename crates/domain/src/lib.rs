@@ -1,7 +1,7 @@
 //! What may happen and what must happen next: pure, without clock, randomness, async or I/O.
 //!
 //! [`observed`] is the vocabulary of the world; [`workload`], [`registry`] and [`engine`] are folds; [`order`] finds circles; [`deployment`] is
-//! the protocol (`evolve`, `decide`, `next`) and [`protocol`] its rules by name; [`plan`] makes and checks plans; [`retry`] turns failures into delays; [`invariants`] say what must hold.
+//! the protocol (`evolve`, `decide`, `next`) and [`protocol`] its rules by name; [`plan`] makes and checks plans; [`rejected`] says which images only a person deploys; [`retry`] turns failures into delays; [`invariants`] say what must hold.
 //! [`mod@file`] reads workload files; [`mod@reference`] image references; [`rules`] decide which change deploys what.
 
 pub mod deployment;
@@ -14,6 +14,7 @@ pub mod plan;
 pub mod protocol;
 pub mod reference;
 pub mod registry;
+pub mod rejected;
 pub mod retry;
 pub mod rules;
 pub mod template;

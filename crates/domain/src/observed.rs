@@ -78,8 +78,11 @@ pub struct Behind {
 pub struct Answers {
     /// Whether the reference of this deployment was resolved.
     pub resolved: Option<DeploymentId>,
-    /// The newest effect that did not simply happen.
+    /// The newest effect that did not simply happen, but for those that find out what a reference means.
     pub trouble: Option<Trouble>,
+    /// Why the newest try to find out what a reference means gave nothing. Kept apart: a wish may wait for its image
+    /// while other effects fail, and must not lose its pace over them.
+    pub unresolved: Option<Trouble>,
     /// Units whose last output is kept.
     pub captured: Vec<UnitId>,
     /// Units that are being removed right now.
@@ -274,8 +277,38 @@ pub enum Class {
     Transient,
     /// It cannot.
     Permanent,
+    /// It can once somebody else has done their part: the registry answers, and does not have the image yet.
+    NotYet,
     /// The router's probe refused the target; belongs to one generation.
     ProbeRefused,
+}
+
+impl Answers {
+    /// Why the newest try of this effect did not happen, if so.
+    #[must_use]
+    pub fn about(&self, effect: Effect) -> Option<&Trouble> {
+        let kept = if matches!(effect, Effect::Resolve(_)) { &self.unresolved } else { &self.trouble };
+        kept.as_ref().filter(|trouble| trouble.effect == effect)
+    }
+
+    /// Remembers that an effect did not simply happen; how often in a row is counted here.
+    pub fn failed(&mut self, trouble: Trouble) {
+        let tries = self.about(trouble.effect).map_or(0, |before| before.tries) + 1;
+        let kept = if matches!(trouble.effect, Effect::Resolve(_)) { &mut self.unresolved } else { &mut self.trouble };
+        *kept = Some(Trouble { tries, ..trouble });
+    }
+
+    /// Remembers that an effect has happened.
+    pub fn over(&mut self, effect: Effect) {
+        let kept = if matches!(effect, Effect::Resolve(_)) { &mut self.unresolved } else { &mut self.trouble };
+        *kept = kept.take().filter(|trouble| trouble.effect != effect);
+    }
+
+    /// Forgets what belongs to another reference than the one that is being resolved.
+    pub fn keep_for(&mut self, seeks: Option<DeploymentId>) {
+        let ours = |trouble: &Trouble| Some(trouble.effect) == seeks.map(Effect::Resolve);
+        self.unresolved = self.unresolved.take().filter(ours);
+    }
 }
 
 impl Observed {

@@ -6,6 +6,11 @@ use crate::observed::{Effect, Trouble};
 const FIRST_MS: u64 = 50;
 /// Longest delay between two tries of one effect, ms: a daemon that comes back is used within it.
 const LONGEST_MS: u64 = 5_000;
+/// First delay before a registry is asked again for an image that it does not have, ms: a push that is about to end does
+/// so within it.
+const IMAGE_FIRST_MS: u64 = 2_000;
+/// Longest delay between two such questions, ms: registries count them, and a build takes minutes.
+const IMAGE_LONGEST_MS: u64 = 30_000;
 /// First delay before a repair is tried again, ms (design §4).
 const HEAL_FIRST_MS: u64 = 60_000;
 /// Longest delay between two repairs, ms (design §4).
@@ -16,6 +21,12 @@ const HEAL_LONGEST_MS: u64 = 15 * 60_000;
 #[must_use]
 pub fn next_try(trouble: &Trouble) -> u64 {
     trouble.at_ms.saturating_add(doubled(FIRST_MS, trouble.tries, LONGEST_MS))
+}
+
+/// When a registry may be asked again for an image that it does not have yet, on the monotonic clock.
+#[must_use]
+pub fn image_again(trouble: &Trouble) -> u64 {
+    trouble.at_ms.saturating_add(doubled(IMAGE_FIRST_MS, trouble.tries, IMAGE_LONGEST_MS))
 }
 
 /// When an effect that nobody waits for may be tried, after the newest trouble. Another effect's trouble holds it up for
@@ -49,6 +60,7 @@ fn doubled(first: u64, tries: u32, longest: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use cutover_events::DeploymentId;
     use cutover_events::deployment::ReasonKind;
 
     use super::*;
@@ -66,6 +78,12 @@ mod tests {
         assert_eq!(not_before(&trouble(fence, 3), fence), 1_200);
         assert_eq!(not_before(&trouble(fence, 99), fence), 6_000);
         assert_eq!(not_before(&trouble(fence, 99), put), 1_050);
+    }
+
+    #[test]
+    fn a_registry_is_asked_for_an_image_less_and_less_often() {
+        let asked = |tries| image_again(&trouble(Effect::Resolve(DeploymentId([1; 16])), tries));
+        assert_eq!([asked(1), asked(2), asked(4), asked(5), asked(99)], [3_000, 5_000, 17_000, 31_000, 31_000]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use cutover_events::{DeploymentId, ReleaseId, UnitId};
 
 use crate::observed::Mark;
 use crate::protocol::{Rule, on};
+use crate::rejected::Rejected;
 
 /// One workload. Cheap to copy: lists are shared, plans are shared.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -16,6 +17,8 @@ pub struct Workload {
     pub version: u64,
     /// Wishes that wait for the lane, oldest first.
     pub queue: Vec<Arc<IntentQueued>>,
+    /// The wish that waits for its image, without the lane: older than every other one.
+    pub waiting: Option<Waiting>,
     /// The deployment that holds the lane.
     pub open: Option<Open>,
     /// What serves.
@@ -28,6 +31,10 @@ pub struct Workload {
     pub graces: Vec<(UnitId, u64)>,
     /// The last good release of an exclusive workload that does not run any more: it is tried again, with a back-off.
     pub down: Option<ReleaseId>,
+    /// A person took it out of service.
+    pub stopped: Option<Stopped>,
+    /// Images that no change from outside deploys.
+    pub rejected: Arc<Vec<Rejected>>,
     /// The highest route generation that the log has given out.
     pub generation: u64,
     /// The generation that the router must have taken before anything on the removal list is touched: given out when the
@@ -49,6 +56,37 @@ pub struct Workload {
     pub shielded: bool,
     /// Whether it is being torn down.
     pub teardown: Teardown,
+}
+
+/// A wish whose image is not in its registry yet.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Waiting {
+    /// The wish.
+    pub intent: Arc<IntentQueued>,
+    /// Since when it waits.
+    pub since: Mark,
+    /// How long at most, ms.
+    pub wait_ms: u64,
+}
+
+/// A person took a workload out of service.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Stopped {
+    /// Who, as people know them.
+    pub by: Arc<str>,
+    /// By which deployment.
+    pub deployment: DeploymentId,
+    /// What ran before.
+    pub release: Option<ReleaseId>,
+}
+
+/// Why no wish from outside is taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Closed {
+    /// A person tore it down, or is about to.
+    Leaving,
+    /// A person stopped it, or is about to; by whom.
+    Stopped(Arc<str>),
 }
 
 /// Whether a workload is being torn down.
@@ -172,6 +210,8 @@ pub struct Release {
     pub image: Arc<str>,
     /// Digest in the registry, empty for an image that was made here.
     pub repo_digest: Arc<str>,
+    /// The commit that it came from, empty without one.
+    pub sha: Arc<str>,
     /// Whether it has been active: only such a release can be rolled back to.
     pub proven: bool,
 }
@@ -198,15 +238,39 @@ impl Workload {
         if let Some((standby, _)) = &self.standby {
             return self.release(standby.release);
         }
-        let active = self.active.as_ref()?.release;
-        let at = self.releases.iter().position(|release| release.id == active)?;
+        let current = self.current_release()?.id;
+        let at = self.releases.iter().position(|release| release.id == current)?;
         self.releases[..at].iter().rev().find(|release| release.proven)
     }
 
-    /// The release that is wished to run: the active one, or the one that an exclusive workload is down with.
+    /// The release that is wished to run: the active one, the one that an exclusive workload is down with, or the one
+    /// that a person has stopped.
     #[must_use]
     pub fn current_release(&self) -> Option<&Release> {
-        self.release(self.active.as_ref().map(|slot| slot.release).or(self.down)?)
+        let stopped = || self.stopped.as_ref().and_then(|stopped| stopped.release);
+        self.release(self.active.as_ref().map(|slot| slot.release).or(self.down).or_else(stopped)?)
+    }
+
+    /// Why no wish from outside is taken: what a person has wished last decides, what it came to otherwise.
+    #[must_use]
+    pub fn closed(&self) -> Option<Closed> {
+        let newest_first = self.queue.iter().rev().chain(self.open.iter().map(|open| &open.intent));
+        let newest = newest_first.into_iter().find(|intent| intent.person);
+        match newest.map(|intent| &intent.wish) {
+            Some(Wish::Teardown) => Some(Closed::Leaving),
+            Some(Wish::Stop { by }) => Some(Closed::Stopped(by.as_str().into())),
+            Some(Wish::Deploy(_) | Wish::Rollback(_) | Wish::Restart | Wish::Heal | Wish::Start) => None,
+            None if self.teardown != Teardown::No => Some(Closed::Leaving),
+            None => self.stopped.as_ref().map(|stopped| Closed::Stopped(stopped.by.clone())),
+        }
+    }
+
+    /// The deployment whose reference may be resolved now: the one that holds the lane, or the one that waits for its
+    /// image.
+    #[must_use]
+    pub fn seeks(&self) -> Option<&Arc<IntentQueued>> {
+        let awaited = self.waiting.as_ref().map(|awaited| &awaited.intent);
+        self.open.as_ref().map(|open| &open.intent).or(awaited)
     }
 
     /// Whether others may come after it: it is active, and routed where it can be.
@@ -231,6 +295,7 @@ impl Workload {
     #[must_use]
     pub fn is_open(&self, id: DeploymentId) -> bool {
         self.queue.iter().any(|intent| intent.deployment == id)
+            || self.waiting.as_ref().is_some_and(|awaited| awaited.intent.deployment == id)
             || self.open.as_ref().is_some_and(|open| open.intent.deployment == id)
     }
 

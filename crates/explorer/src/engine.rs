@@ -2,6 +2,7 @@
 
 use cutover_domain::deployment::Command;
 use cutover_domain::protocol::{Rule, on};
+use cutover_events::delivery::Change;
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
 use cutover_events::{BootId, Event};
 use cutover_world::{LiveRestore, Request, TableFate};
@@ -62,6 +63,8 @@ impl Scene {
             Say::RollbackTo(of) => Wish::Rollback(Some(ids::release(ids::deployment(usize::from(of))))),
             Say::Restart => Wish::Restart,
             Say::Teardown => Wish::Teardown,
+            Say::Stop => Wish::Stop { by: "somebody".into() },
+            Say::Start => Wish::Start,
         };
         let intent = IntentQueued {
             deployment: ids::deployment(n),
@@ -69,7 +72,7 @@ impl Scene {
             wish,
             revision: u32::from(self.course.revision),
             person: asked.by == By::Person,
-            change: None,
+            change: (asked.by == By::Machine).then(Change::default),
         };
         if !self.command(case, Command::Queue(intent))? {
             self.course.ends[n] = End::Refused;

@@ -49,9 +49,10 @@ impl Scene {
 
     /// Forgets what belongs to deployments and containers that are over.
     fn forget(&mut self) {
-        let open = self.open();
-        self.mind.resolved = self.mind.resolved.filter(|id| Some(*id) == open);
+        let seeks = self.work.seeks().map(|intent| intent.deployment);
+        self.mind.resolved = self.mind.resolved.filter(|id| Some(*id) == seeks);
         self.mind.answers.resolved = self.mind.resolved;
+        self.mind.answers.keep_for(seeks);
         let world = &self.world;
         self.mind.answers.captured.retain(|unit| world.unit(*unit).is_some());
     }
@@ -65,6 +66,7 @@ impl Scene {
                 Some(Command::Heal(DriftSeen { unit, drift, handling: Handling::Repair }, self.repair()))
             }
             Decision::Revive => Some(Command::Queue(self.repair())),
+            Decision::Await => self.open().map(|id| Command::Await(id, self.patience(case))),
             Decision::Restore => self.restored(),
             Decision::Plan => match self.planned(case, observed) {
                 Ok(command) => Some(command),
@@ -76,6 +78,12 @@ impl Scene {
             },
         };
         self.mind.step = command.map_or(Step::Look, |command| Step::Decide(Arc::new(command)));
+    }
+
+    /// How long a wish waits for its image, by the newest settings, ms.
+    fn patience(&self, case: &Case) -> u64 {
+        let newest = usize::from(self.course.revision).saturating_sub(1);
+        case.scenario.settings.get(newest).map_or(0, |settings| settings.policy().wait_for_image_ms)
     }
 
     fn repair(&self) -> IntentQueued {
@@ -227,16 +235,9 @@ impl Scene {
     pub(crate) fn trouble(&mut self, case: &Case, effect: Effect, (class, kind): (Class, ReasonKind)) {
         let at_ms = self.world.now_ms();
         let answers = &mut self.mind.answers;
-        let before = answers.trouble.as_ref().filter(|trouble| trouble.effect == effect);
-        let tries = (before.map_or(0, |trouble| trouble.tries) + 1).min(MOST_TRIES);
-        answers.trouble = Some(Trouble { effect, class, tries, at_ms, kind, text: case.text.clone() });
-    }
-
-    /// Remembers that an effect has happened.
-    pub(crate) fn trouble_over(&mut self, effect: Effect) {
-        let answers = &mut self.mind.answers;
-        if answers.trouble.as_ref().is_some_and(|trouble| trouble.effect == effect) {
-            answers.trouble = None;
+        answers.failed(Trouble { effect, class, tries: 0, at_ms, kind, text: case.text.clone() });
+        for trouble in answers.trouble.iter_mut().chain(&mut answers.unresolved) {
+            trouble.tries = trouble.tries.min(MOST_TRIES);
         }
     }
 }

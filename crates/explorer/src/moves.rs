@@ -10,6 +10,7 @@ use crate::ids;
 use crate::request::Outcome;
 use crate::scenario::Program;
 use crate::scene::{Case, Lie, Scene, Sending, Step, WORKLOAD};
+use crate::watch::Late;
 
 /// Failed probes in a row from which on one more makes no difference.
 const ENOUGH_FAILURES: u8 = 3;
@@ -39,6 +40,8 @@ pub(crate) enum Move {
     Wish,
     /// The next wish, whose client does not hear the answer and asks again.
     WishUnheard,
+    /// The image that comes late comes to its registry.
+    Push,
     /// A person lets a parked deployment go on.
     Resume,
     /// A late request arrives.
@@ -135,6 +138,9 @@ impl Scene {
         self.world_moves(out);
         if self.course.asked as usize + case.scenario.before.len() < case.scenario.wishes() {
             out.push(Move::Wish);
+        }
+        if case.scenario.is_late() && self.course.late == Late::Built {
+            out.push(Move::Push);
         }
         let parked = self.work.open.as_ref().is_some_and(|open| open.parked);
         if parked && !self.mind.held {
@@ -296,6 +302,10 @@ impl Scene {
             Move::TakeAway(at, outcome) => self.take_away(case, usize::from(at), outcome),
             Move::Wish => self.wish(case, Outcome::Done),
             Move::WishUnheard => self.wish(case, Outcome::Unheard),
+            Move::Push => {
+                self.course.late = Late::Pushed;
+                Ok(())
+            }
             Move::Resume => self.resume(case),
             Move::Land(at) => match self.world.cancel(usize::from(at)) {
                 Some(request) => self.arrive(request).map(drop),

@@ -1,12 +1,14 @@
 //! Requests: four outcomes each, and what none may ever do when it arrives.
 
 use cutover_domain::observed::{Class, DockerId, Effect};
-use cutover_events::UnitId;
-use cutover_events::deployment::ReasonKind;
+use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
+use cutover_events::{DeploymentId, UnitId};
 use cutover_world::{AWAY, Answer, Failed, Request, Units};
 
 use crate::budget::Fault;
+use crate::scenario::Program;
 use crate::scene::{Case, Lie, Scene, Sending, Step, WORKLOAD};
+use crate::watch::Late;
 
 /// What becomes of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,16 +48,26 @@ impl Scene {
             }
             Sending::NoTarget => Err((Class::ProbeRefused, ReasonKind::Vanished)),
             Sending::Resolve(_) if outcome != Outcome::Done => Err(AWAY),
+            Sending::Resolve(id) if self.is_absent(id) => Err((Class::NotYet, ReasonKind::ImageMissing)),
             Sending::Resolve(id) => {
                 self.mind.resolved = Some(id);
                 Ok(())
             }
         };
         match done {
-            Ok(()) => self.trouble_over(effect),
+            Ok(()) => self.mind.answers.over(effect),
             Err(failed) => self.trouble(case, effect, failed),
         }
         Ok(())
+    }
+
+    /// Whether the image of a deployment is not in its registry yet.
+    fn is_absent(&self, id: DeploymentId) -> bool {
+        let late = Program::Late.code().to_string();
+        let wish = self.work.seeks().filter(|intent| intent.deployment == id).map(|intent| &intent.wish);
+        let wants =
+            |wish: &Wish| matches!(wish, Wish::Deploy(ImageWish::Reference { reference, .. }) if *reference == late);
+        self.course.late == Late::Built && wish.is_some_and(wants)
     }
 
     /// One stage of a removal beside the lane.
@@ -75,7 +87,7 @@ impl Scene {
         self.mind.answers.under_way.retain(|unit| *unit != removal.unit);
         let effect = Effect::Remove(removal.unit, removal.id);
         match done {
-            Ok(()) => self.trouble_over(effect),
+            Ok(()) => self.mind.answers.over(effect),
             Err(failed) => self.trouble(case, effect, failed),
         }
         self.mind.hint();

@@ -27,6 +27,7 @@ impl Scene {
             return Ok(());
         }
         let waits = self.work.queue.iter().any(|intent| intent.person || !self.course.frozen);
+        let waits = waits || (self.work.waiting.is_some() && !self.course.frozen);
         if self.work.open.is_some() || waits {
             return Err("stuck: a deployment has no end, and nothing moves it on".into());
         }
@@ -89,7 +90,7 @@ impl Scene {
         let right = match case.scenario.asked(n).map(|asked| asked.say) {
             Some(Say::Deploy(_)) => active == Some(ids::release(ids::deployment(n))),
             Some(Say::RollbackTo(of)) => active == Some(ids::release(ids::deployment(usize::from(of)))),
-            Some(Say::Teardown) => active.is_none() && self.world.containers().next().is_none(),
+            Some(Say::Teardown | Say::Stop) => active.is_none() && self.world.containers().next().is_none(),
             _ => active.is_some(),
         };
         if right { Ok(()) } else { Err(format!("the wish {n} has won, and {active:?} runs")) }

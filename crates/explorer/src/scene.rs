@@ -47,6 +47,8 @@ pub(crate) struct Deadlines {
 const FOLD_MS: [u64; 7] = [30_000, 60_000, 120_000, 240_000, 480_000, 600_000, 900_000];
 /// Between two tries, and for the first probes: see the domain.
 const MIND_MS: [u64; 8] = [50, 100, 200, 400, 800, 1_600, 3_200, 5_000];
+/// Between two questions for an image that is not in its registry yet: see the domain.
+const IMAGE_MS: [u64; 3] = [2_000, 4_000, 8_000];
 /// After which a container counts as dead: see the domain, where it is counted from one. Liveness windows come to it.
 const WORLD_MS: [u64; 1] = [2_999];
 
@@ -143,7 +145,9 @@ impl Hash for Step {
 fn hash_command<H: std::hash::Hasher>(command: &Command, state: &mut H) {
     std::mem::discriminant(command).hash(state);
     match command {
-        Command::Queue(intent) => intent.hash(state),
+        Command::Queue(intent) | Command::QueueAt(_, intent) => intent.hash(state),
+        Command::Accept(release) => release.hash(state),
+        Command::Await(id, wait_ms) => (id, wait_ms).hash(state),
         Command::Heal(drift, intent) => (drift, intent).hash(state),
         Command::Begin(id, revision) => (id, revision).hash(state),
         Command::Resolved(event) => event.hash(state),
@@ -187,10 +191,13 @@ impl Case {
         };
         let policies: Vec<_> = scenario.settings.iter().map(crate::scenario::Settings::policy).collect();
         let waits = policies.iter().flat_map(|p| [p.gate_timeout_ms, p.bake_ms, p.standby_ms]);
+        let late = scenario.is_late();
+        let images = policies.iter().map(|p| p.wait_for_image_ms).filter(|_| late);
+        let asked = IMAGE_MS.into_iter().filter(|_| late);
         let windows = scenario.settings.iter().filter(|one| !one.health).map(|one| one.policy().liveness_ms);
         let deadlines = Deadlines {
-            fold: sorted(waits.chain(FOLD_MS).collect()),
-            mind: MIND_MS.to_vec(),
+            fold: sorted(waits.chain(images).chain(FOLD_MS).collect()),
+            mind: sorted(asked.chain(MIND_MS).collect()),
             world: sorted(windows.chain(WORLD_MS).collect()),
         };
         Self { scenario, budget, deadlines, text: "as the walk wants it".into() }

@@ -235,7 +235,7 @@ fn calm(case: &Case, mut scene: Scene) -> Result<Scene, Lie> {
     for _ in 0..CALM_MOVES {
         scene.moves(case, &mut moves);
         let open = scene.open().is_some() || !scene.work.queue.is_empty() || !scene.work.removal.is_empty();
-        let useful = |step: &&Move| !matches!(step, Move::Wish) && (open || !matches!(step, Move::Due));
+        let useful = |step: &&Move| !matches!(step, Move::Wish | Move::Push) && (open || !matches!(step, Move::Due));
         let Some(step) = moves.iter().find(useful) else { return Ok(scene) };
         scene = scene.after(case, *step)?;
     }

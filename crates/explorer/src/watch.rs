@@ -28,6 +28,16 @@ pub(crate) enum End {
     Gone,
 }
 
+/// Where the image that comes late is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) enum Late {
+    /// Still being built.
+    #[default]
+    Built,
+    /// In its registry.
+    Pushed,
+}
+
 /// What is remembered of a history, beside its fold.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that is remembered, and they are never arguments")]
@@ -37,11 +47,13 @@ pub(crate) struct Course {
     /// Wishes that were accepted, one bit each: what the log knows by key.
     pub(crate) accepted: u8,
     pub(crate) ends: [End; WISHES],
+    /// Where the image that comes late is.
+    pub(crate) late: Late,
     /// The newest settings, counted from 1.
     pub(crate) revision: u8,
     /// Generations that may lead nowhere, one bit each.
     farewells: u128,
-    /// The deployment that ended last held the lane and was superseded by something else than a teardown.
+    /// The deployment that ended last held the lane and was superseded by something else than what ends the service.
     superseded: bool,
     /// The number of the commit that the newest write to the proxy witnesses.
     pub(crate) witnessed: u32,
@@ -69,6 +81,15 @@ impl Course {
             Event::DeploymentFailed(e) => {
                 self.over(work, e.deployment);
                 self.end(e.deployment, End::Failed)
+            }
+            Event::ReleaseResolved(e) => {
+                let rejected = work.rejected.iter().any(|rejected| *rejected.image == *e.image);
+                let automatic = work.open.as_ref().is_some_and(|open| !open.intent.person);
+                if rejected && automatic {
+                    Err(format!("{} brings back what was rejected", e.deployment))
+                } else {
+                    Ok(())
+                }
             }
             Event::DeploymentPlanned(e) => plan_is_sound(&e.plan, log),
             Event::RestorePlanned(e) => {
@@ -142,16 +163,18 @@ impl Course {
         let holds = work.open.as_ref().filter(|open| open.id() == e.deployment).map(|open| &open.intent);
         let at = |id: DeploymentId| work.queue.iter().position(|intent| intent.deployment == id);
         let newer = at(e.by).map(|at| &work.queue[at]).ok_or_else(|| format!("{} does not wait", e.by))?;
-        let older = holds.or_else(|| at(e.deployment).map(|at| &work.queue[at]));
+        let awaited =
+            work.waiting.as_ref().map(|awaited| &awaited.intent).filter(|held| held.deployment == e.deployment);
+        let older = holds.or(awaited).or_else(|| at(e.deployment).map(|at| &work.queue[at]));
         let older = older.ok_or_else(|| format!("{} neither waits nor runs", e.deployment))?;
         if older.person && !newer.person {
             return Err(format!("the automatic {} supersedes a person's {}", e.by, e.deployment));
         }
-        if holds.is_none() && at(e.by) < at(e.deployment) {
+        if holds.is_none() && awaited.is_none() && at(e.by) < at(e.deployment) {
             return Err(format!("{} is older than {}, which it supersedes", e.by, e.deployment));
         }
         if holds.is_some() {
-            if self.superseded && newer.wish != Wish::Teardown {
+            if self.superseded && !newer.wish.ends_service() {
                 return Err(format!("{} is superseded right after another one was", e.deployment));
             }
             self.superseded = true;
@@ -193,13 +216,14 @@ fn plan_is_sound(plan: &Plan, log: &Log) -> Result<(), Lie> {
 fn succeeded(work: &Workload, id: DeploymentId, active: Option<ReleaseId>) -> Result<(), Lie> {
     let Some(open) = work.open.as_ref().filter(|open| open.id() == id) else { return Ok(()) };
     let former = work.active.as_ref().or(open.was.as_ref()).map(|slot| slot.release).or(work.down);
+    let former = former.or_else(|| work.stopped.as_ref().and_then(|stopped| stopped.release));
     let right = match &open.intent.wish {
         Wish::Deploy(ImageWish::Reference { .. }) => active == Some(ReleaseId(id.0)),
         Wish::Deploy(ImageWish::Current) => active == Some(ReleaseId(id.0)) || active == former,
         Wish::Rollback(Some(release)) => active == Some(*release),
         Wish::Rollback(None) => active.is_some_and(|id| work.release(id).is_some_and(|release| release.proven)),
-        Wish::Restart | Wish::Heal => active == former,
-        Wish::Teardown => active.is_none(),
+        Wish::Restart | Wish::Heal | Wish::Start => active == former,
+        Wish::Teardown | Wish::Stop { .. } => active.is_none(),
     };
     if right { Ok(()) } else { Err(format!("{id} succeeded, and {active:?} runs")) }
 }

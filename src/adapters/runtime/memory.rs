@@ -187,7 +187,12 @@ impl Runtime for MemoryRuntime {
         if let Some(image) = &known {
             twin.here.insert(reference.to_owned(), image.clone());
         }
-        known.or(here).ok_or_else(|| RuntimeError::ImageMissing(format!("the image {reference} is not here")))
+        known.or(here).ok_or_else(|| match ask {
+            true => {
+                RuntimeError::NotPushed(format!("the image {reference} is not here and its registry does not have it"))
+            }
+            false => RuntimeError::ImageMissing(format!("the image {reference} is not here")),
+        })
     }
 
     async fn has_image(&self, image: &str) -> Result<bool, RuntimeError> {

@@ -176,6 +176,9 @@ pub enum RuntimeError {
     /// The image is unknown to the registry and not here.
     #[error("{0}")]
     ImageMissing(String),
+    /// The image is not here, and its registry answers that it does not have it: it may have it later.
+    #[error("{0}")]
+    NotPushed(String),
     /// The container, network or image is not there.
     #[error("not found: {0}")]
     NotFound(String),

@@ -19,6 +19,8 @@ pub(super) fn queued(e: &IntentQueued) -> Value {
         Wish::Restart => ("restart", None, false, None),
         Wish::Heal => ("heal", None, false, None),
         Wish::Teardown => ("teardown", None, false, None),
+        Wish::Stop { .. } => ("stop", None, false, None),
+        Wish::Start => ("start", None, false, None),
     };
     json!({
         "workload_id": e.workload.to_string(),
@@ -84,6 +86,7 @@ pub(in crate::api) fn reason_word(kind: ReasonKind) -> &'static str {
         ReasonKind::Vanished => "vanished",
         ReasonKind::NoRelease => "no_release",
         ReasonKind::NoPlan => "no_plan",
+        ReasonKind::Rejected => "rejected",
     }
 }
 

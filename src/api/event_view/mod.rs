@@ -7,6 +7,7 @@ mod deployment;
 mod plan;
 mod registry;
 
+pub(super) use deployment::reason_word;
 pub(super) use registry::claims;
 
 use cutover_events::{Actor, Cause, Commit, DeploymentId, Event, StreamId, WorkloadId};
@@ -109,6 +110,7 @@ pub fn deployment(event: &Event) -> Option<DeploymentId> {
         Event::Unrouted(e) => Some(e.deployment),
         Event::RestorePlanned(e) => Some(e.deployment),
         Event::VolumesUnwanted(e) => Some(e.deployment),
+        Event::ImageAwaited(e) => Some(e.deployment),
         Event::Swapped(e) => Some(e.deployment),
         Event::SwapRefused(e) => Some(e.deployment),
         Event::RouteBackCommitted(e) => Some(e.deployment),
@@ -138,6 +140,7 @@ pub fn deployment(event: &Event) -> Option<DeploymentId> {
         | Event::UnitRemoved(_)
         | Event::RouteReasserted(_)
         | Event::DriftSeen(_)
+        | Event::Accepted(_)
         | Event::DriftEnded(_)
         | Event::Frozen(_)
         | Event::Thawed(_)
@@ -200,6 +203,8 @@ pub fn fields(event: &Event) -> Fields {
         Event::Thawed(e) => json!({"workload_id": e.workload.as_ref().map(text)}),
         Event::StandbyExpired(e) => json!({"release": text(&e.release)}),
         Event::WorkloadTornDown(_) | Event::Resumed(_) => json!({}),
+        Event::ImageAwaited(e) => json!({"reference": e.reference, "wait_ms": e.wait_ms}),
+        Event::Accepted(e) => json!({"release": text(&e.release)}),
         Event::Parked(e) => json!({"reason": deployment::reason(&e.reason)}),
     };
     if let Value::Object(fields) = value { fields } else { Fields::new() }

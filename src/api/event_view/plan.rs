@@ -154,6 +154,7 @@ pub(super) fn policy(policy: &Policy) -> Value {
         "stop_signal": policy.stop_signal,
         "keep_releases": policy.keep_releases,
         "restore_timeout_ms": policy.restore_timeout_ms,
+        "wait_for_image_ms": policy.wait_for_image_ms,
         "drift": on_drift(policy.drift),
     })
 }

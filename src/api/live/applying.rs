@@ -224,7 +224,7 @@ impl LiveBackend {
 }
 
 /// A difference as `key: before -> after`, `key: added VALUE`, `key: removed VALUE` or `key: changed`, taken apart.
-fn differing(line: &str) -> DifferenceView {
+pub(super) fn differing(line: &str) -> DifferenceView {
     let (key, what) = line.split_once(": ").unwrap_or((line, "changed"));
     let view = |from: &str, to: &str| DifferenceView { key: key.into(), from: from.into(), to: to.into() };
     let value = |rest: &str| if rest.is_empty() { "(sealed)".to_owned() } else { rest.trim_start().to_owned() };

@@ -1,5 +1,7 @@
 //! Why something is as it is: the chain of causes, back to a delivery or a person.
 
+use std::sync::Arc;
+
 use cutover_domain::workload::{Phase, Teardown, Workload};
 use cutover_events::{Cause, DeliveryId, DeploymentId, Event, HookId, ReleaseId, Sealed, StreamId, WorkloadId};
 
@@ -40,6 +42,7 @@ impl LiveBackend {
                 (deployment, format!("{serving} is live; {deployment} brought it about and still watches it"))
             }
             Why::UnderWay(deployment) => (deployment, format!("it runs nothing yet; {deployment} is under way")),
+            Why::Stopped(deployment, by) => (deployment, format!("it was stopped by {by} with {deployment}")),
             Why::Nothing => match last {
                 Some(last) if state.teardown != Teardown::No => (last, format!("it was torn down by {last}")),
                 Some(last) => (last, format!("it runs nothing; {last} was the last to change that")),
@@ -93,7 +96,7 @@ impl LiveBackend {
     }
 
     async fn explain_release(&self, id: ReleaseId) -> Result<ExplainView, Refusal> {
-        let of = |(workload, cell): (WorkloadId, std::sync::Arc<crate::projections::Cell>)| {
+        let of = |(workload, cell): (WorkloadId, Arc<crate::projections::Cell>)| {
             cell.state().release(id).map(|release| (workload, release.deployment))
         };
         let found = self.commands.live().cells().into_iter().find_map(of);
@@ -160,6 +163,8 @@ enum Why {
     Watched(DeploymentId),
     /// Nothing serves, and it may change that.
     UnderWay(DeploymentId),
+    /// A person took it out of service; who.
+    Stopped(DeploymentId, Arc<str>),
     /// Nothing serves, and nothing is under way.
     Nothing,
 }
@@ -167,12 +172,15 @@ enum Why {
 fn why(state: &Workload) -> Why {
     let open = state.open.as_ref();
     // While green is watched it serves, and the active slot is still blue.
-    let swapped = open.filter(|open| matches!(open.phase, Phase::Swapped { .. }) && !open.is_teardown());
+    let swapped = open.filter(|open| matches!(open.phase, Phase::Swapped { .. }) && !open.intent.wish.ends_service());
     match (swapped, &state.active, open) {
         (Some(open), ..) => Why::Watched(open.id()),
         (None, Some(slot), _) => Why::Live(slot.deployment),
         (None, None, Some(open)) => Why::UnderWay(open.id()),
-        (None, None, None) => Why::Nothing,
+        (None, None, None) => match &state.stopped {
+            Some(stopped) => Why::Stopped(stopped.deployment, stopped.by.clone()),
+            None => Why::Nothing,
+        },
     }
 }
 
@@ -184,8 +192,6 @@ fn link(line: &EventLine, names: &Names) -> Option<LinkView> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use cutover_domain::observed::Mark;
     use cutover_domain::workload::Open;
     use cutover_events::WorkloadId;

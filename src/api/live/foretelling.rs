@@ -1,6 +1,65 @@
 //! What a deployment would do, as people read it.
 
+use cutover_domain::workload::Workload;
+use cutover_events::Digest;
 use cutover_events::workload::{Access, Process, Source, Spec};
+
+use super::LiveBackend;
+use crate::api::backend::{Refusal, WorkloadName};
+use crate::api::told::wish;
+use crate::api::views::{DeployAsk, ForetoldView};
+
+/// Digits of the hash of a plan: 64 bits, which nobody meets by chance within the life of one plan.
+const HASH_DIGITS: usize = 16;
+
+impl LiveBackend {
+    /// What a deployment would do, and the version of the workload's stream that this was said of.
+    pub(super) fn foretold(&self, name: &WorkloadName, ask: &DeployAsk) -> Result<(ForetoldView, u64), Refusal> {
+        let id = self.find(name)?;
+        let state = self.commands.live().cell(id).state();
+        let reference = self.reference(id, &state, ask.image.as_deref())?;
+        let registry = self.registry();
+        let registered = registry.workloads.get(&id);
+        let Some((spec, revision)) = registered.and_then(|known| Some((known.revisions.last()?, known.revision())))
+        else {
+            return Err(Refusal::NotAllowed("it has no spec yet: apply it first".into()));
+        };
+        let (strategy, steps) = (strategy(spec), steps(spec));
+        // The version stands for everything that has happened to it, the revision for the spec that it would keep.
+        let whole = format!("{id} {} {revision} {reference} {} {strategy} {steps:?}", state.version, ask.pull);
+        let hash = Digest::of(whole.as_bytes()).to_string().chars().take(HASH_DIGITS).collect();
+        let view = ForetoldView {
+            workload: self.full_name(id),
+            hash,
+            position: self.commands.log().head().position,
+            revision,
+            reference,
+            serving: super::telling::serving(&state),
+            strategy,
+            steps,
+            notes: notes(&state),
+        };
+        Ok((view, state.version))
+    }
+}
+
+/// What a new wish would meet.
+fn notes(state: &Workload) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(stopped) = &state.stopped {
+        notes.push(format!("it was stopped by {}: a deployment brings it back", stopped.by));
+    }
+    if let Some(open) = &state.open {
+        let (what, id) = (wish(&open.intent.wish), open.id());
+        let fate = if open.before_pivot() { "it would be superseded" } else { "it finishes first" };
+        notes.push(format!("{id} is under way ({what}): {fate}"));
+    }
+    let waits = state.queue.iter().chain(state.waiting.iter().map(|awaited| &awaited.intent));
+    notes.extend(
+        waits.map(|intent| format!("{} waits ({}): it would be superseded", intent.deployment, wish(&intent.wish))),
+    );
+    notes
+}
 
 /// How a workload would be replaced, and why so.
 pub(super) fn strategy(spec: &Spec) -> String {

@@ -8,6 +8,7 @@ mod fitting;
 mod foretelling;
 mod freezing;
 mod hooks;
+mod naming;
 mod showing;
 mod spec;
 mod telling;
@@ -75,6 +76,13 @@ impl LiveBackend {
                 )))
             }
         }
+    }
+
+    /// Somebody as people know them: a token by its name.
+    fn known_as(&self, actor: &Actor) -> String {
+        let engine = self.commands.live().engine();
+        let token = if let Actor::Token(id) = actor { engine.tokens.get(id) } else { None };
+        token.map_or_else(|| super::told::who(actor), |token| token.name.clone())
     }
 
     fn full_name(&self, id: WorkloadId) -> String {
@@ -150,6 +158,32 @@ impl Backend for LiveBackend {
 
     async fn rollback(&self, asker: Asker, name: WorkloadName, to: RollbackTo) -> Result<AcceptedView, Refusal> {
         self.rolled_back(asker, &name, to).await
+    }
+
+    async fn rollback_plan(&self, name: WorkloadName, to: RollbackTo) -> Result<RollbackView, Refusal> {
+        self.rollback_foretold(&name, to).await
+    }
+
+    async fn foretell(&self, name: WorkloadName, ask: DeployAsk) -> Result<ForetoldView, Refusal> {
+        self.foretold(&name, &ask).map(|(view, _)| view)
+    }
+
+    async fn stop(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal> {
+        let by = self.known_as(&asker.actor);
+        self.wished(asker, &name, cutover_events::deployment::Wish::Stop { by }).await
+    }
+
+    async fn start(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal> {
+        self.wished(asker, &name, cutover_events::deployment::Wish::Start).await
+    }
+
+    async fn accept(
+        &self,
+        asker: Asker,
+        name: WorkloadName,
+        what: Option<String>,
+    ) -> Result<AcceptedImagesView, Refusal> {
+        self.accepted_images(asker, &name, what).await
     }
 
     async fn restart(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal> {

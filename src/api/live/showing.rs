@@ -9,8 +9,8 @@ use super::LiveBackend;
 use crate::api::backend::{Refusal, WorkloadName};
 use crate::api::time::rfc3339;
 use crate::api::views::{
-    ContainerView, HeldView, HeldWord, LogsView, OutputView, ReleaseView, ReleasesView, Role, RollbackCost, ShowView,
-    StatusView, WorkloadState, WorkloadView,
+    ContainerView, HeldView, HeldWord, LogsView, OutputView, RejectedView, ReleaseView, ReleasesView, Role,
+    RollbackCost, ShowView, StatusView, WorkloadState, WorkloadView,
 };
 use crate::projections::{ContainerRow, Rows};
 
@@ -97,6 +97,8 @@ impl LiveBackend {
                 (&self.execution.behind(&state), self.freeze_of(id).await.as_ref()),
                 (self.clock.stamp(), self.execution.started_ms),
             ),
+            stopped_by: state.stopped.as_ref().map(|stopped| stopped.by.to_string()),
+            rejected: state.rejected.iter().map(rejected).collect(),
             last,
         })
     }
@@ -143,7 +145,7 @@ impl LiveBackend {
         Ok(ReleasesView { workload: self.full_name(id), releases })
     }
 
-    async fn cost(&self, state: &Workload, release: &cutover_domain::workload::Release) -> RollbackCost {
+    pub(super) async fn cost(&self, state: &Workload, release: &cutover_domain::workload::Release) -> RollbackCost {
         let is = |slot: &cutover_domain::workload::Slot| slot.release == release.id;
         if state.active.as_ref().is_some_and(is) {
             return RollbackCost::Live;
@@ -260,6 +262,7 @@ fn state_word(state: &Workload, (rows, route): &Rows) -> WorkloadState {
         return match open.map(|open| &open.phase) {
             Some(Phase::Swapped { .. }) => WorkloadState::Running,
             _ if state.down.is_some() || open.is_some_and(|open| open.was.is_some()) => WorkloadState::Down,
+            _ if state.stopped.is_some() => WorkloadState::Stopped,
             _ => WorkloadState::New,
         };
     };
@@ -275,6 +278,18 @@ fn state_word(state: &Workload, (rows, route): &Rows) -> WorkloadState {
     match slot.units.iter().filter(|unit| runs(unit) && routed(unit)).count() {
         some if some < slot.units.len() => WorkloadState::Degraded,
         _ => WorkloadState::Running,
+    }
+}
+
+/// An image that only a person deploys.
+pub(super) fn rejected(rejected: &cutover_domain::rejected::Rejected) -> RejectedView {
+    let digest = if rejected.repo_digest.is_empty() { &rejected.image } else { &rejected.repo_digest };
+    RejectedView {
+        release: rejected.release.to_string(),
+        reference: rejected.reference.to_string(),
+        digest: digest.to_string(),
+        sha: rejected.sha.to_string(),
+        why: rejected.why(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! One deployment, told from its events; and pages of the log.
 
 use cutover_domain::workload::{Phase, Workload};
-use cutover_events::deployment::{ImageWish, Reason, ReasonKind, Wish};
+use cutover_events::deployment::{ImageWish, Reason, Wish};
 use cutover_events::{DeploymentId, Event, Sealed, Stamp, StreamId, UnitId};
 
 use super::LiveBackend;
@@ -128,6 +128,9 @@ impl Tale {
         if let Event::DeploymentBegun(_) = event {
             self.view.stage = Stage::Preparing;
         }
+        if let Event::ImageAwaited(_) = event {
+            self.view.stage = Stage::Waiting;
+        }
         if let Event::ReleaseResolved(e) = event {
             (self.view.release, self.view.reference) = (Some(e.release.to_string()), Some(e.reference.clone()));
         }
@@ -210,21 +213,12 @@ fn wish(wish: &Wish) -> (WishKind, Option<String>) {
         Wish::Restart => (WishKind::Restart, None),
         Wish::Heal => (WishKind::Heal, None),
         Wish::Teardown => (WishKind::Teardown, None),
+        Wish::Stop { .. } => (WishKind::Stop, None),
+        Wish::Start => (WishKind::Start, None),
     }
 }
 
 pub(super) fn told_reason(reason: &Reason) -> ReasonView {
-    let kind = match reason.kind {
-        ReasonKind::ImageMissing => "image_missing",
-        ReasonKind::Unavailable => "unavailable",
-        ReasonKind::Refused => "refused",
-        ReasonKind::Exited => "exited",
-        ReasonKind::Restarted => "restarted",
-        ReasonKind::NotReady => "not_ready",
-        ReasonKind::Unhealthy => "unhealthy",
-        ReasonKind::Vanished => "vanished",
-        ReasonKind::NoRelease => "no_release",
-        ReasonKind::NoPlan => "no_plan",
-    };
+    let kind = event_view::reason_word(reason.kind);
     ReasonView { kind: kind.into(), text: reason.text.clone() }
 }

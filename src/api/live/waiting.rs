@@ -29,6 +29,7 @@ pub(super) fn waits(
     if let Some(open) = &state.open {
         look.open(open, &mut found);
     }
+    found.extend(look.image());
     found.extend(freeze.map(|freeze| plain(WaitKind::Thaw, freezing::told(freeze), freezing::thaw(freeze))));
     look.queue(&mut found);
     look.drifts(&mut found);
@@ -162,6 +163,20 @@ impl Look<'_> {
         }
     }
 
+    /// A wish that waits for its image, without the lane.
+    fn image(&self) -> Option<WaitView> {
+        let awaited = self.state.waiting.as_ref()?;
+        let id = awaited.intent.deployment.to_string();
+        Some(WaitView {
+            kind: WaitKind::Image,
+            text: format!("{}: waits until its registry has the image", wish(&awaited.intent.wish)),
+            until: self.until(awaited.since, awaited.wait_ms),
+            then: "it fails".into(),
+            hint: format!("a newer wish takes its place, `cutover cancel {id}` ends it"),
+            deployment_id: Some(id),
+        })
+    }
+
     fn queue(&self, found: &mut Vec<WaitView>) {
         let mut before = self.state.open.as_ref().map(Open::id);
         for intent in &self.state.queue {
@@ -280,7 +295,8 @@ fn doing(step: Step) -> &'static str {
 mod tests {
     use std::sync::Arc;
 
-    use cutover_events::deployment::{IntentQueued, Wish};
+    use cutover_domain::workload::Waiting;
+    use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
     use cutover_events::plan::{PlannedStep, Strategy, Template, Undo, Why};
     use cutover_events::workload::Policy;
     use cutover_events::{BootId, DeploymentId, UnitId, WorkloadId};
@@ -371,6 +387,15 @@ mod tests {
         let behind = |n| DeploymentId([n; 16]);
         assert_eq!(texts[1], format!("roll back to the release before: waits behind {}", behind(1)));
         assert_eq!(texts[2], format!("tear down: waits behind {}", behind(2)));
+    }
+
+    #[test]
+    fn a_wish_that_waits_for_its_image_says_for_what_and_until_when() {
+        let reference = ImageWish::Reference { reference: "shop:v2".into(), ask_registry: false };
+        let awaited = Waiting { intent: intent(1, Wish::Deploy(reference)), since: mark(99_000), wait_ms: 1_200_000 };
+        let state = Workload { waiting: Some(awaited), ..Workload::default() };
+        let text = "deploy shop:v2: waits until its registry has the image".to_owned();
+        assert_eq!(told(&state), [(WaitKind::Image, text, Some("2026-01-31T12:19:59.000Z".to_owned()))]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Wishes: deploy, rollback, restart, teardown, and what persons say to a deployment.
 
-use cutover_domain::deployment::Command;
+use cutover_domain::deployment::{Command, Rejection};
 use cutover_domain::reference::Reference;
-use cutover_domain::workload::Teardown;
+use cutover_domain::workload::{Teardown, Workload};
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
 use cutover_events::engine::{Confirmed, HeldCause};
 use cutover_events::workload::{Source, VolumesUnwanted};
@@ -22,6 +22,27 @@ impl LiveBackend {
     ) -> Result<AcceptedView, Refusal> {
         let id = self.find(name)?;
         let state = self.commands.live().cell(id).state();
+        let reference = self.reference(id, &state, ask.image.as_deref())?;
+        let wish = Wish::Deploy(ImageWish::Reference { reference, ask_registry: ask.pull });
+        let Some(hash) = &ask.plan else { return self.queue(&asker, id, wish).await };
+        let (foretold, version) = self.foretold(name, &DeployAsk { plan: None, ..ask.clone() })?;
+        // A plan of another world is asked for at a version that there never is: only who asked before under the same
+        // key is answered.
+        let version = if foretold.hash == *hash { version } else { u64::MAX };
+        let intent = self.intent(id, wish);
+        match self.accepted(&asker, (id, intent.deployment), Command::QueueAt(version, intent)).await {
+            Err(Error::Rejected(Rejection::MovedOn)) => Err(Refusal::NotAllowed(format!(
+                "{} has moved on since the plan {hash} was made, or something else is asked for: `cutover plan {}` shows \
+                 what would happen now",
+                foretold.workload, foretold.workload
+            ))),
+            Err(error) => Err(error.into()),
+            Ok(view) => view,
+        }
+    }
+
+    /// The reference that a deployment would resolve.
+    pub(super) fn reference(&self, id: WorkloadId, state: &Workload, asked: Option<&str>) -> Result<String, Refusal> {
         if state.teardown != Teardown::No {
             return Err(Refusal::NotAllowed(format!("{} is torn down: apply it first", self.full_name(id))));
         }
@@ -30,21 +51,20 @@ impl LiveBackend {
         let Some(Source::Image(source)) = spec.map(|spec| &spec.source) else {
             return Err(Refusal::NotAllowed("it has no spec yet: apply it first".into()));
         };
-        let reference = match ask.image {
+        match asked {
             Some(text) => {
-                Reference::parse(&text).map_err(|error| Refusal::BadContent(error.to_string()))?;
-                text
+                Reference::parse(text).map_err(|error| Refusal::BadContent(error.to_string()))?;
+                Ok(text.to_owned())
             }
             None if source.reference.contains('{') => match state.releases.last() {
-                Some(release) => release.reference.to_string(),
+                Some(release) => Ok(release.reference.to_string()),
                 None => {
                     let text = "waits for the first delivery; to deploy without one, name an image: --image REF";
-                    return Err(Refusal::NotAllowed(text.into()));
+                    Err(Refusal::NotAllowed(text.into()))
                 }
             },
-            None => source.reference.clone(),
-        };
-        self.queue(&asker, id, Wish::Deploy(ImageWish::Reference { reference, ask_registry: ask.pull })).await
+            None => Ok(source.reference.clone()),
+        }
     }
 
     pub(super) async fn rolled_back(
@@ -55,15 +75,7 @@ impl LiveBackend {
     ) -> Result<AcceptedView, Refusal> {
         let id = self.find(name)?;
         let state = self.commands.live().cell(id).state();
-        let release = match to {
-            RollbackTo::Previous => None,
-            RollbackTo::Release(release) => Some(release),
-            RollbackTo::Deployment(deployment) => {
-                let made = state.releases.iter().rev().find(|release| release.deployment == deployment);
-                let unknown = || Refusal::NotAllowed(format!("{deployment} made no release of {}", self.full_name(id)));
-                Some(made.ok_or_else(unknown)?.id)
-            }
-        };
+        let release = self.rollback_target(id, &state, to).await?;
         self.queue(&asker, id, Wish::Rollback(release)).await
     }
 
@@ -106,17 +118,32 @@ impl LiveBackend {
 
     /// Queues a wish of a person; the same key finds what it queued before.
     pub(super) async fn queue(&self, asker: &Asker, id: WorkloadId, wish: Wish) -> Result<AcceptedView, Refusal> {
+        let intent = self.intent(id, wish);
+        self.accepted(asker, (id, intent.deployment), Command::Queue(intent)).await?
+    }
+
+    fn intent(&self, id: WorkloadId, wish: Wish) -> IntentQueued {
         let registry = self.registry();
         let deployment = DeploymentId::from_ulid(self.clock.ulid());
         let revision = registry.workloads.get(&id).map_or(0, |registered| registered.revision());
-        let intent = IntentQueued { deployment, workload: id, wish, revision, person: true, change: None };
+        IntentQueued { deployment, workload: id, wish, revision, person: true, change: None }
+    }
+
+    /// What a wish came to; inside, what a wish under the same key came to before.
+    async fn accepted(
+        &self,
+        asker: &Asker,
+        (id, deployment): (WorkloadId, DeploymentId),
+        command: Command,
+    ) -> Result<Result<AcceptedView, Refusal>, Error> {
         let workload = self.full_name(id);
-        match self.commands.workload(id, by(asker), Command::Queue(intent)).await {
+        match self.commands.workload(id, by(asker), command).await {
             Ok(receipt) => {
-                Ok(AcceptedView { deployment_id: deployment.to_string(), workload, position: receipt.position })
+                let (deployment_id, position) = (deployment.to_string(), receipt.position);
+                Ok(Ok(AcceptedView { deployment_id, workload, position }))
             }
-            Err(Error::Duplicate(original)) => self.accepted_before(asker, &original, workload),
-            Err(error) => Err(error.into()),
+            Err(Error::Duplicate(original)) => Ok(self.accepted_before(asker, &original, workload)),
+            Err(error) => Err(error),
         }
     }
 

@@ -13,9 +13,11 @@ use utoipa::{IntoParams, ToSchema};
 use super::accepted;
 use crate::api::backend::Asker;
 use crate::api::problem::{Code, Problem};
-use crate::api::request::{MAX_WAIT, Params, Segments, Wish, bad_request, refused, rollback_to, workload_name};
+use crate::api::request::{
+    MAX_WAIT, Params, Segments, Wish, bad_request, refused, rollback_to, version_name, workload_name,
+};
 use crate::api::state::{ApiState, Readiness};
-use crate::api::views::{AcceptedView, DeployAsk, DeploymentView, RollbackAsk};
+use crate::api::views::{AcceptAsk, AcceptedImagesView, AcceptedView, DeployAsk, DeploymentView, RollbackAsk};
 
 /// Queues a deployment. The answer is on disk; the deployment keeps its id to the end.
 #[utoipa::path(post, path = "/workloads/{workload}/deployments", tag = "deployments",
@@ -58,6 +60,49 @@ pub(super) async fn restart(
 ) -> Result<Response, Problem> {
     let name = workload_name(&name).map_err(refused)?;
     accepted(&state.backend()?.restart(asker, name).await?)
+}
+
+/// Queues the end of service: its containers go, everything that it claims stays its own.
+#[utoipa::path(post, path = "/workloads/{workload}/stop", tag = "deployments",
+    params(("workload" = String, Path, description = "project%2Fname, or the name alone"),
+           ("Idempotency-Key" = Option<String>, Header, description = "the same key returns the same deployment")),
+    responses((status = 202, body = AcceptedView)))]
+pub(super) async fn stop(
+    State(state): State<ApiState>,
+    Segments(name): Segments<String>,
+    asker: Asker,
+) -> Result<Response, Problem> {
+    let name = workload_name(&name).map_err(refused)?;
+    accepted(&state.backend()?.stop(asker, name).await?)
+}
+
+/// Queues the return of what ran when it was stopped.
+#[utoipa::path(post, path = "/workloads/{workload}/start", tag = "deployments",
+    params(("workload" = String, Path, description = "project%2Fname, or the name alone"),
+           ("Idempotency-Key" = Option<String>, Header, description = "the same key returns the same deployment")),
+    responses((status = 202, body = AcceptedView)))]
+pub(super) async fn start(
+    State(state): State<ApiState>,
+    Segments(name): Segments<String>,
+    asker: Asker,
+) -> Result<Response, Problem> {
+    let name = workload_name(&name).map_err(refused)?;
+    accepted(&state.backend()?.start(asker, name).await?)
+}
+
+/// Lets changes from outside deploy images again that had failed or were rolled back from.
+#[utoipa::path(post, path = "/workloads/{workload}/accept", tag = "deployments",
+    params(("workload" = String, Path, description = "project%2Fname, or the name alone"),
+           ("Idempotency-Key" = Option<String>, Header, description = "the same key does it once")),
+    request_body = AcceptAsk, responses((status = 200, body = AcceptedImagesView)))]
+pub(super) async fn accept(
+    State(state): State<ApiState>,
+    Segments(name): Segments<String>,
+    Wish { asker, ask }: Wish<AcceptAsk>,
+) -> Result<Json<AcceptedImagesView>, Problem> {
+    let name = workload_name(&name).map_err(refused)?;
+    let what = ask.what.as_deref().map(version_name).transpose().map_err(bad_request)?;
+    Ok(Json(state.backend()?.accept(asker, name, what).await?))
 }
 
 /// What is waited for.

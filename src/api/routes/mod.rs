@@ -3,6 +3,7 @@
 mod deployments;
 mod engine;
 mod events;
+mod foretold;
 mod health;
 mod hooks;
 mod log;
@@ -35,6 +36,11 @@ pub(super) fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(deployments::deploy))
         .routes(routes!(deployments::rollback))
         .routes(routes!(deployments::restart))
+        .routes(routes!(deployments::stop))
+        .routes(routes!(deployments::start))
+        .routes(routes!(deployments::accept))
+        .routes(routes!(foretold::foretell))
+        .routes(routes!(foretold::rollback))
         .routes(routes!(deployments::deployment))
         .routes(routes!(deployments::cancel))
         .routes(routes!(deployments::resume))

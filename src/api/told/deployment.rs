@@ -2,13 +2,14 @@
 
 use cutover_events::delivery::Change;
 use cutover_events::deployment::{
-    BlueDrained, Drift, DriftEnded, DriftSeen, Handling, ImageWish, IntentQueued, ReleaseResolved, SwapCommitted, Wish,
+    BlueDrained, Drift, DriftEnded, DriftSeen, Handling, ImageAwaited, ImageWish, IntentQueued, ReleaseResolved,
+    SwapCommitted, Wish,
 };
 use cutover_events::plan::{Plan, Step, Strategy, Why};
 use cutover_events::{Actor, Cause};
 
 use super::who;
-use super::words::{count, short_digest};
+use super::words::{count, duration, short_digest};
 
 /// Characters of a commit that people recognise it by.
 const SHORT_SHA: usize = 7;
@@ -24,6 +25,8 @@ pub fn wish(wish: &Wish) -> String {
         Wish::Restart => "restart".into(),
         Wish::Heal => "replace what died".into(),
         Wish::Teardown => "tear down".into(),
+        Wish::Stop { .. } => "stop".into(),
+        Wish::Start => "start".into(),
     }
 }
 
@@ -59,6 +62,10 @@ pub(super) fn resolved(e: &ReleaseResolved) -> String {
         "" => format!("{} is image {}, made here", e.reference, short_digest(&e.image)),
         digest => format!("{} is digest {}", e.reference, short_digest(digest)),
     }
+}
+
+pub(super) fn awaited(e: &ImageAwaited) -> String {
+    format!("{} is not in its registry yet: it is waited for, at most {}", e.reference, duration(e.wait_ms))
 }
 
 /// How a workload is replaced, in the word of the workload file.

@@ -14,7 +14,7 @@ pub use names::Names;
 
 use super::event_view::claims;
 use super::views::Tone;
-use deployment::{drained, drift, drift_ended, failed, planned, queued, resolved, step, swap};
+use deployment::{awaited, drained, drift, drift_ended, failed, planned, queued, resolved, step, swap};
 
 /// What happened in a few words, and whether that is good or bad.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,6 +81,8 @@ pub fn told(event: &Event, cause: Cause, actor: &Actor) -> Told {
         Event::StandbyExpired(e) => normal(format!("the standby {} is let go", e.release)),
         Event::WorkloadTornDown(_) => good("torn down: nothing of it is left".into()),
         Event::Parked(e) => bad(format!("parked, waits for a person: {}", e.reason.text)),
+        Event::ImageAwaited(e) => moving(awaited(e)),
+        Event::Accepted(e) => normal(format!("{} lets changes from outside deploy {} again", who(actor), e.release)),
         Event::Resumed(_) => moving(format!("resumed by {}", who(actor))),
     }
 }

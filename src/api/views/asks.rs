@@ -38,14 +38,27 @@ pub struct DeployAsk {
     pub image: Option<String>,
     /// Whether the registry is asked even where the image is here.
     pub pull: bool,
+    /// The hash of a plan that was shown; the deployment is refused when something has happened to the workload since,
+    /// or when something else is asked for. Null: deployed as things are.
+    pub plan: Option<String>,
 }
 
 /// A deployment of an earlier release.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RollbackAsk {
-    /// A release (`rel_…`) or the deployment that made it (`dep_…`); null for the one before.
+    /// A release (`rel_…`), the deployment that made it (`dep_…`), a tag, the beginning of a commit or digest, or a time:
+    /// what was live then. Null for the release before.
+    #[schema(example = "v41")]
     pub to: Option<String>,
+}
+
+/// A person's word that changes from outside may deploy what was rejected.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AcceptAsk {
+    /// A release (`rel_…`), a tag, the beginning of a commit or digest; null for everything that is rejected.
+    pub what: Option<String>,
 }
 
 /// Why the engine may be held, and what a person confirms.

@@ -38,6 +38,8 @@ pub enum Outcome {
 pub enum Stage {
     /// Waits for the lane.
     Queued,
+    /// Waits for its image to be in its registry, without the lane.
+    Waiting,
     /// Before the point of no return.
     Preparing,
     /// The route is about to move.
@@ -64,6 +66,10 @@ pub enum WishKind {
     Heal,
     /// Remove the workload.
     Teardown,
+    /// Take it out of service.
+    Stop,
+    /// Bring back what was stopped.
+    Start,
 }
 
 /// Why something failed or waits.
@@ -167,6 +173,8 @@ impl WishKind {
             Self::Restart => "restart",
             Self::Heal => "heal",
             Self::Teardown => "teardown",
+            Self::Stop => "stop",
+            Self::Start => "start",
         }
     }
 }

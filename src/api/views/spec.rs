@@ -257,6 +257,9 @@ pub struct PolicyView {
     /// For the old release of an exclusive workload to become ready again after the new one failed, ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore_timeout_ms: Option<u64>,
+    /// For an image that a change from outside names to be in its registry, ms; 0: it is not waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_for_image_ms: Option<u64>,
     /// What follows when its containers are not as they should be: `repair` or `report`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift: Option<String>,

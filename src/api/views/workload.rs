@@ -35,6 +35,8 @@ pub enum WorkloadState {
     Unready,
     /// Nothing is active.
     Down,
+    /// A person took it out of service.
+    Stopped,
     /// Being removed.
     TearingDown,
     /// Nothing of it is left.
@@ -80,9 +82,30 @@ pub struct WorkloadView {
     /// What waits for what, and until when; what a person must do comes first.
     #[serde(default)]
     pub waits: Vec<WaitView>,
+    /// Who took it out of service, while it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stopped_by: Option<String>,
+    /// Images that no change from outside deploys.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub rejected: Vec<RejectedView>,
     /// The deployment that ended last.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last: Option<DeploymentView>,
+}
+
+/// An image that only a person deploys, because it has failed or was rolled back from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RejectedView {
+    /// The release that it was rejected as: what a person accepts.
+    pub release: String,
+    /// The reference that it was resolved from.
+    pub reference: String,
+    /// Its digest in the registry, or its local id.
+    pub digest: String,
+    /// Commit that it came from, empty without one.
+    pub sha: String,
+    /// Why, one line for a person.
+    pub why: String,
 }
 
 /// What is waited for.

@@ -8,12 +8,13 @@ use cutover_domain::file::{self, Canonical, Declared, MAX_FILE_BYTES};
 use serde_json::json;
 
 use super::Session;
-use crate::api::views::{ApplyAsk, ApplyMode, PlanView, WorkloadBody};
+use crate::api::request::workload_name;
+use crate::api::views::{ApplyAsk, ApplyMode, DeployAsk, ForetoldView, PlanView, WorkloadBody};
 use crate::cli::client::Call;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::grammar::Files;
+use crate::cli::grammar::{Files, Plan};
 use crate::cli::output::Output;
-use crate::cli::render;
+use crate::cli::{render, values};
 
 /// Workload files of one folder: hundreds of projects, and a wrong folder is noticed.
 const MAX_FILES: usize = 256;
@@ -123,16 +124,36 @@ pub(super) fn check(files: &Files) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// `plan`: what an apply would do.
-pub(super) async fn plan(session: &mut Session, files: &Files) -> Result<Exit, Failure> {
-    let declared = read(&files.file)?;
+/// `plan`: what an apply would do, or a deployment of a workload that is known.
+pub(super) async fn plan(session: &mut Session, plan: &Plan) -> Result<Exit, Failure> {
+    let name = plan.what.to_str().filter(|text| *text != "-" && !plan.what.exists() && workload_name(text).is_ok());
+    if let Some(name) = name {
+        return foretell(session, name, plan).await;
+    }
+    if plan.image.is_some() {
+        return Err(Failure::usage("--image goes with the name of a workload, not with a file"));
+    }
+    let declared = read(&plan.what)?;
     let call = Call::post("/api/v1/plan", &ask(&declared, ApplyMode::Deploy)?)?;
     let view: PlanView = session.client.ask(call).await?;
-    if files.json.json {
+    if plan.json.json {
         session.output.json(&view)?;
     } else {
         let text = render::plan::plan(&view, session.output.paint());
         session.output.text(&text)?;
+    }
+    Ok(Exit::Ok)
+}
+
+async fn foretell(session: &mut Session, name: &str, plan: &Plan) -> Result<Exit, Failure> {
+    let image = plan.image.as_deref().map(values::image).transpose()?;
+    let ask = DeployAsk { image, ..DeployAsk::default() };
+    let call = Call::post(format!("/api/v1/workloads/{}/plan", values::workload(name)?), &ask)?;
+    let view: ForetoldView = session.client.ask(call).await?;
+    if plan.json.json {
+        session.output.json(&view)?;
+    } else {
+        session.output.text(&render::plan::foretold(&view, plan.image.as_deref(), session.output.paint()))?;
     }
     Ok(Exit::Ok)
 }

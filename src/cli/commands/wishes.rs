@@ -5,11 +5,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Session, files};
-use crate::api::views::{AcceptedView, ApplyMode, ApplyView, DeployAsk, DeploymentView, Outcome, RollbackAsk};
+use crate::api::views::{
+    AcceptAsk, AcceptedImagesView, AcceptedView, ApplyMode, ApplyView, DeployAsk, DeploymentView, Outcome, RollbackAsk,
+    RollbackView,
+};
 use crate::cli::client::Call;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::follow::{self, Quiet, Reached, Waiting};
-use crate::cli::grammar::{Apply, Deploy, Deployment, Goal, Mode, Removal, Rollback, Wait, Wish, Wished};
+use crate::cli::grammar::{Accept, Apply, Deploy, Deployment, Goal, Mode, Removal, Rollback, Wait, Wish, Wished};
 use crate::cli::{render, values};
 
 /// `apply`: registers or revises, then waits for every deployment that came of it.
@@ -74,15 +77,60 @@ fn mode(mode: Mode) -> ApplyMode {
 pub(super) async fn deploy(session: &mut Session, deploy: Deploy) -> Result<Exit, Failure> {
     let name = values::workload(&deploy.name)?;
     let image = deploy.image.as_deref().map(values::image).transpose()?;
-    let ask = DeployAsk { image, pull: deploy.pull };
+    let ask = DeployAsk { image, pull: deploy.pull, plan: deploy.plan };
     wish(session, &format!("/api/v1/workloads/{name}/deployments"), &ask, &deploy.wish).await
 }
 
-/// `rollback`.
+/// `rollback`: what would change first, then the wish. A key that was used before answers by itself: what it asked for
+/// then is not what a difference would show now.
 pub(super) async fn rollback(session: &mut Session, rollback: Rollback) -> Result<Exit, Failure> {
     let name = values::workload(&rollback.name)?;
     let ask = RollbackAsk { to: rollback.to };
+    let Wish { json, key, .. } = &rollback.wish;
+    if rollback.dry_run || (!json.json && key.is_none()) {
+        let call = Call::post(format!("/api/v1/workloads/{name}/rollback/plan"), &ask)?;
+        let view: RollbackView = session.client.ask(call).await?;
+        match (rollback.dry_run, json.json) {
+            (true, true) => session.output.json(&view)?,
+            (true, false) => session.output.text(&render::plan::rollback(&view, session.output.paint()))?,
+            (false, _) => session.output.aside(render::plan::rollback(&view, session.output.paint_aside()).trim_end()),
+        }
+    }
+    if rollback.dry_run {
+        return Ok(Exit::Ok);
+    }
     wish(session, &format!("/api/v1/workloads/{name}/rollback"), &ask, &rollback.wish).await
+}
+
+/// `stop`.
+pub(super) async fn stop(session: &mut Session, wished: Wished) -> Result<Exit, Failure> {
+    let name = values::workload(&wished.name)?;
+    wish(session, &format!("/api/v1/workloads/{name}/stop"), &json!({}), &wished.wish).await
+}
+
+/// `start`.
+pub(super) async fn start(session: &mut Session, wished: Wished) -> Result<Exit, Failure> {
+    let name = values::workload(&wished.name)?;
+    wish(session, &format!("/api/v1/workloads/{name}/start"), &json!({}), &wished.wish).await
+}
+
+/// `accept`.
+pub(super) async fn accept(session: &mut Session, accept: Accept) -> Result<Exit, Failure> {
+    let name = values::workload(&accept.name)?;
+    let ask = AcceptAsk { what: accept.what };
+    let call = Call::post(format!("/api/v1/workloads/{name}/accept"), &ask)?.once(session.key(None));
+    let view: AcceptedImagesView = session.client.ask(call).await?;
+    if accept.json.json {
+        session.output.json(&view)?;
+    }
+    for image in view.accepted.iter().filter(|_| !accept.json.json) {
+        let text = format!(
+            "{} {} ({}): accepted, the next delivery of it is deployed; `cutover deploy {} --image {}` deploys it now",
+            view.workload, image.release, image.reference, view.workload, image.reference
+        );
+        session.output.line(&text)?;
+    }
+    Ok(Exit::Ok)
 }
 
 /// `restart`.

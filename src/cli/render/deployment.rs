@@ -13,6 +13,11 @@ pub(in crate::cli) fn success(view: &DeploymentView, paint: Paint) -> String {
     if view.wish == WishKind::Teardown {
         return format!("{} {}: {}", view.workload, view.deployment_id, paint.tone(Tone::Good, "torn down"));
     }
+    if view.wish == WishKind::Stop {
+        let stopped = paint.tone(Tone::Good, "stopped");
+        let back = format!("`cutover start {}` brings it back", view.workload);
+        return format!("{} {}: {stopped}; {back}", view.workload, view.deployment_id);
+    }
     let word = match view.outcome {
         Some(outcome) => outcome.word(),
         None => "live",

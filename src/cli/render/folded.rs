@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Tone;
 use super::screen::{Screen, width};
-use super::story::{TEARDOWN, ends, leads_nowhere, tone};
+use super::story::{STOP, TEARDOWN, ends, leads_nowhere, tone};
 use crate::api::time::parse_rfc3339;
 use crate::api::told::Names;
 use crate::api::told::words::duration;
@@ -100,6 +100,7 @@ fn word(line: &EventLine) -> &'static str {
         "Thawed" => "thawed",
         "RouteReasserted" => "repaired",
         "StandbyExpired" => "standby",
+        "Accepted" => "accepted",
         _ => "",
     }
 }
@@ -119,6 +120,7 @@ impl Story {
             "DeploymentSucceeded" if self.kind == TEARDOWN => {
                 "what is left of it is removed".clone_into(&mut self.step)
             }
+            "DeploymentSucceeded" if self.kind == STOP => self.ended("stopped", Tone::Good, String::new()),
             "DeploymentSucceeded" => self.ended("succeeded", Tone::Good, String::new()),
             "DeploymentFailed" if line.fields.get("routed_back") == Some(&true.into()) => {
                 self.ended("routed back", Tone::Bad, line.reason().to_owned());

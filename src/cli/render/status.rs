@@ -5,7 +5,8 @@ use super::screen::Screen;
 use super::table::{Column, Table, cell};
 use crate::api::told::words::{count, duration, short_digest};
 use crate::api::views::{
-    ContainerView, DeploymentView, Outcome, Role, Stage, StatusView, WaitKind, WaitView, WorkloadState, WorkloadView,
+    ContainerView, DeploymentView, Outcome, RejectedView, Role, Stage, StatusView, WaitKind, WaitView, WorkloadState,
+    WorkloadView,
 };
 
 /// Columns of labels in the view of one workload: the longest, and two spaces.
@@ -89,10 +90,19 @@ fn sum(view: &StatusView, screen: &Screen) -> String {
 /// What stands beneath a row: what waits, and how the last deployment failed.
 fn notes(workload: &WorkloadView, screen: &Screen) -> Vec<(Tone, String)> {
     let mut notes: Vec<_> = workload.waits.iter().map(|wait| waiting(wait, workload, screen)).collect();
+    if let Some(by) = &workload.stopped_by {
+        notes.push((Tone::Quiet, format!("stopped by {by}; `cutover start {}` brings it back", workload.workload)));
+    }
+    notes.extend(workload.rejected.iter().map(|rejected| (Tone::Quiet, refused(rejected, workload))));
     if let Some(last) = failed(workload) {
         notes.push((Tone::Bad, format!("{}; `cutover explain {}` says why", ended(last), last.deployment_id)));
     }
     notes
+}
+
+/// An image that only a person deploys, and how to change that.
+fn refused(rejected: &RejectedView, workload: &WorkloadView) -> String {
+    format!("{}; `cutover accept {} {}` lets it", rejected.why, workload.workload, rejected.release)
 }
 
 /// The deployment that ended last, when it failed and nothing has begun since.
@@ -158,6 +168,13 @@ fn one(workload: &WorkloadView, screen: &Screen) -> String {
     for (index, wait) in workload.waits.iter().enumerate() {
         let (tone, line) = waiting(wait, workload, screen);
         field(if index == 0 { "waits" } else { "" }, tone, &line);
+    }
+    if let Some(by) = &workload.stopped_by {
+        let line = format!("by {by}; `cutover start {}` brings it back", workload.workload);
+        field("stopped", Tone::Normal, &line);
+    }
+    for (index, rejected) in workload.rejected.iter().enumerate() {
+        field(if index == 0 { "rejected" } else { "" }, Tone::Quiet, &refused(rejected, workload));
     }
     if let Some(last) = &workload.last {
         let tone = if failed(workload).is_some() { Tone::Bad } else { Tone::Quiet };
@@ -241,6 +258,7 @@ fn running(deployment: &DeploymentView) -> String {
     let stage = match deployment.stage {
         _ if deployment.outcome == Some(Outcome::Parked) => "parked",
         Stage::Queued => "queued",
+        Stage::Waiting => "waiting for its image",
         Stage::Preparing => "preparing",
         Stage::Swapping => "swapping",
         Stage::Watching => "live, watched",
@@ -268,6 +286,7 @@ fn state(state: WorkloadState) -> (Tone, &'static str) {
         WorkloadState::Degraded => (Tone::Bad, "degraded"),
         WorkloadState::Unready => (Tone::Bad, "unready"),
         WorkloadState::Down => (Tone::Bad, "down"),
+        WorkloadState::Stopped => (Tone::Quiet, "stopped"),
         WorkloadState::TearingDown => (Tone::Moving, "tearing down"),
         WorkloadState::TornDown => (Tone::Quiet, "torn down"),
     }

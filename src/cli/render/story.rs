@@ -9,6 +9,9 @@ use crate::api::views::{EventLine, Tone as Meaning};
 /// The word of the wish that removes a workload.
 pub(super) const TEARDOWN: &str = "teardown";
 
+/// The word of the wish that takes a workload out of service.
+pub(super) const STOP: &str = "stop";
+
 /// The colour of what an event means.
 pub(super) fn tone(line: &EventLine) -> Tone {
     match line.tone {

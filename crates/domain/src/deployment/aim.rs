@@ -8,7 +8,7 @@ use crate::workload::{Open, Release, Workload};
 /// What an open deployment makes current.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Aim<'a> {
-    /// Nothing: a teardown.
+    /// Nothing: a teardown or a stop.
     Nothing,
     /// This release.
     Release(&'a Release),
@@ -22,13 +22,17 @@ pub enum Aim<'a> {
 #[must_use]
 pub fn aim<'a>(state: &'a Workload, open: &Open) -> Aim<'a> {
     let current = || state.current_release();
-    let release = match &open.intent.wish {
-        Wish::Teardown => return Aim::Nothing,
-        Wish::Deploy(_) => open.release.and_then(|id| state.release(id)).or_else(current),
+    // What is planned again, perhaps after its downtime took away what ran, goes on with what it has chosen.
+    let chosen = open.release.and_then(|id| state.release(id));
+    let release = chosen.or_else(|| match &open.intent.wish {
+        Wish::Teardown | Wish::Stop { .. } => None,
+        Wish::Deploy(_) | Wish::Restart | Wish::Heal | Wish::Start => current(),
         Wish::Rollback(None) => state.previous_release(),
         Wish::Rollback(Some(id)) => state.release(*id),
-        Wish::Restart | Wish::Heal => current(),
-    };
+    });
+    if open.intent.wish.ends_service() {
+        return Aim::Nothing;
+    }
     match release {
         None => Aim::Missing,
         Some(release) if is_outdated(release, open) => Aim::Anew(Box::new(again(open, release))),

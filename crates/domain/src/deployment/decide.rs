@@ -3,27 +3,34 @@
 use std::sync::Arc;
 
 use cutover_events::deployment::{
-    DeploymentBegun, DeploymentPlanned, DriftSeen, IntentCancelled, IntentQueued, Reason, ReleaseResolved,
-    RestorePlanned, Resumed, Wish,
+    Accepted, DeploymentBegun, DeploymentFailed, DeploymentPlanned, DriftSeen, IntentCancelled, IntentQueued, Reason,
+    ReasonKind, ReleaseResolved, RestorePlanned, Resumed, Wish,
 };
 use cutover_events::plan::Plan;
 use cutover_events::{DeploymentId, Event, ReleaseId};
 
-use super::lists;
+use super::{gate, lists, waits};
 use crate::protocol::{Rule, on};
-use crate::workload::{Open, Phase, Teardown, Workload};
+use crate::rejected::is_automatic;
+use crate::workload::{Closed, Open, Phase, Teardown, Workload};
 
 /// Something that is asked of one workload.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Command {
     /// A wish.
     Queue(IntentQueued),
+    /// A wish that was made looking at this version of the workload's stream: refused when more has happened since.
+    QueueAt(u64, IntentQueued),
     /// A repair that the world asks for.
     Heal(DriftSeen, IntentQueued),
     /// An end of a wish by a person.
     Cancel(DeploymentId),
     /// A person lets a parked deployment go on.
     Resume(DeploymentId),
+    /// A person lets changes from outside deploy the image of this release again, or every image that is rejected.
+    Accept(Option<ReleaseId>),
+    /// The image of the open deployment is waited for, at most so long, ms.
+    Await(DeploymentId, u64),
     /// The lane goes to a wish, which keeps this spec revision.
     Begin(DeploymentId, u32),
     /// The reference of the open deployment means this.
@@ -64,6 +71,18 @@ pub enum Rejection {
     /// It is torn down, or is about to be.
     #[error("it is torn down, or is about to be: apply or deploy it yourself to bring it back")]
     Leaving,
+    /// It is stopped, or is about to be.
+    #[error("it was stopped by {0}: `cutover start` or a deploy brings it back")]
+    Stopped(Arc<str>),
+    /// It is not stopped.
+    #[error("it is not stopped")]
+    NotStopped,
+    /// Nothing of it, or not this, is rejected.
+    #[error("{}", match .0 {
+        Some(release) => format!("{release} is not rejected"),
+        None => "none of its images is rejected".to_owned(),
+    })]
+    NotRejected(Option<ReleaseId>),
 }
 
 /// The events that a command comes to.
@@ -73,6 +92,7 @@ pub enum Rejection {
 pub fn decide(state: &Workload, command: Command) -> Result<Vec<Event>, Rejection> {
     match command {
         Command::Queue(intent) => queue(state, intent),
+        Command::QueueAt(version, intent) if state.version == version => queue(state, intent),
         Command::Heal(drift, intent) if state.open.is_none() && state.queue.is_empty() => {
             let news = !state.drifts.contains(&(drift.unit, drift.drift));
             Ok(news.then(|| drift.into()).into_iter().chain([intent.into()]).collect())
@@ -86,12 +106,16 @@ pub fn decide(state: &Workload, command: Command) -> Result<Vec<Event>, Rejectio
         Command::Begin(id, revision) if (state.open.is_none() || !on(Rule::Lane)) && state.is_open(id) => {
             Ok(vec![DeploymentBegun { deployment: id, revision }.into()])
         }
-        Command::Resolved(event) if unplanned(state, event.deployment) => Ok(vec![event.into()]),
+        Command::Resolved(event) if unplanned(state, event.deployment) => Ok(resolved(state, event)),
+        Command::Accept(release) => accept(state, release),
+        Command::Await(deployment, wait_ms) => waits::waits(state, deployment, wait_ms),
         Command::Planned(deployment, plan) if prepares(state, deployment) || plans_again(state, deployment) => {
             Ok(vec![DeploymentPlanned { deployment, plan: *plan }.into()])
         }
         Command::Restore(deployment, plan) => restore(state, deployment, *plan),
-        Command::Heal(..) | Command::Begin(..) | Command::Resolved(_) | Command::Planned(..) => Err(Rejection::MovedOn),
+        Command::QueueAt(..) | Command::Heal(..) | Command::Begin(..) | Command::Resolved(_) | Command::Planned(..) => {
+            Err(Rejection::MovedOn)
+        }
     }
 }
 
@@ -117,7 +141,19 @@ fn unplanned(state: &Workload, id: DeploymentId) -> bool {
 }
 
 fn queue(state: &Workload, intent: IntentQueued) -> Result<Vec<Event>, Rejection> {
+    if let Some(closed) = state.closed().filter(|_| !intent.person && matches!(intent.wish, Wish::Deploy(_))) {
+        return Err(match closed {
+            Closed::Leaving => Rejection::Leaving,
+            Closed::Stopped(by) => Rejection::Stopped(by),
+        });
+    }
+    let stopped = || state.stopped.as_ref().map(|stopped| Rejection::Stopped(stopped.by.clone()));
     match &intent.wish {
+        Wish::Restart | Wish::Heal | Wish::Stop { .. } if idle(state) && state.stopped.is_some() => {
+            return Err(stopped().unwrap_or(Rejection::NothingRuns));
+        }
+        Wish::Stop { .. } if idle(state) => return Err(Rejection::NothingRuns),
+        Wish::Start if !is_stopping(state) => return Err(Rejection::NotStopped),
         Wish::Restart | Wish::Heal if state.active.is_none() && state.down.is_none() => {
             return Err(Rejection::NothingRuns);
         }
@@ -128,21 +164,50 @@ fn queue(state: &Workload, intent: IntentQueued) -> Result<Vec<Event>, Rejection
         Wish::Teardown if state.teardown == Teardown::Done && state.queue.is_empty() => {
             return Err(Rejection::TornDown);
         }
-        Wish::Deploy(_) if !intent.person && leaves(state) => return Err(Rejection::Leaving),
-        Wish::Deploy(_) | Wish::Rollback(_) | Wish::Restart | Wish::Heal | Wish::Teardown => (),
+        Wish::Deploy(_)
+        | Wish::Rollback(_)
+        | Wish::Restart
+        | Wish::Heal
+        | Wish::Teardown
+        | Wish::Stop { .. }
+        | Wish::Start => (),
     }
     Ok(vec![intent.into()])
 }
 
-/// Whether a person has decided that the workload goes: only a person brings it back.
-fn leaves(state: &Workload) -> bool {
-    let newest_first = state.queue.iter().rev().chain(state.open.iter().map(|open| &open.intent));
-    let newest = newest_first.into_iter().find(|intent| intent.person);
-    newest.map_or(state.teardown != Teardown::No, |intent| intent.wish == Wish::Teardown)
+/// Whether nothing of it runs, is to run, or is wished.
+fn idle(state: &Workload) -> bool {
+    let runs = state.active.is_some() || state.down.is_some() || state.open.is_some();
+    !runs && state.queue.is_empty() && state.waiting.is_none()
+}
+
+/// Whether it is stopped, or cannot be kept from it any more.
+fn is_stopping(state: &Workload) -> bool {
+    let stops = |open: &Open| matches!(open.intent.wish, Wish::Stop { .. }) && !open.before_pivot();
+    state.stopped.as_ref().is_some_and(|stopped| stopped.release.is_some()) || state.open.as_ref().is_some_and(stops)
+}
+
+/// What a reference was found to mean is recorded; an image that was rejected ends a deployment that a change from
+/// outside asked for.
+fn resolved(state: &Workload, event: ReleaseResolved) -> Vec<Event> {
+    let open = state.open.as_ref().filter(|open| is_automatic(&open.intent));
+    let rejected = state.rejected.iter().find(|rejected| *rejected.image == *event.image);
+    let (Some(open), Some(rejected)) = (open, rejected) else { return vec![event.into()] };
+    let text = format!("{}: `cutover accept NAME {}` lets it", rejected.why(), rejected.release);
+    let reason = gate::reason(ReasonKind::Rejected, text);
+    let lists = lists::undone(state, open);
+    vec![DeploymentFailed { deployment: open.id(), reason, routed_back: false, lists }.into()]
+}
+
+fn accept(state: &Workload, release: Option<ReleaseId>) -> Result<Vec<Event>, Rejection> {
+    let meant = state.rejected.iter().filter(|rejected| release.is_none_or(|release| rejected.release == release));
+    let accepted: Vec<Event> = meant.map(|rejected| Accepted { release: rejected.release }.into()).collect();
+    if accepted.is_empty() { Err(Rejection::NotRejected(release)) } else { Ok(accepted) }
 }
 
 fn cancel(state: &Workload, id: DeploymentId) -> Result<Vec<Event>, Rejection> {
-    if state.queue.iter().any(|intent: &Arc<IntentQueued>| intent.deployment == id) {
+    let awaited = state.waiting.iter().map(|awaited| &awaited.intent);
+    if state.queue.iter().chain(awaited).any(|intent: &Arc<IntentQueued>| intent.deployment == id) {
         return Ok(vec![IntentCancelled { deployment: id, lists: None }.into()]);
     }
     match &state.open {

@@ -9,7 +9,7 @@ use cutover_events::deployment::{
 use cutover_events::plan::{Plan, Step};
 use cutover_events::{Event, UnitId};
 
-use super::drive::{Look, Stepped, trouble_with};
+use super::drive::{Look, Stepped};
 use super::gate::{reason, serves};
 use super::lists::add;
 use super::next::{Decision, Next};
@@ -43,7 +43,7 @@ impl Look<'_> {
             return Next::append(Unrouted { deployment: self.open.id(), generation });
         }
         let put = Effect::Put { to: Targets::Held, generation };
-        match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == put) {
+        match self.observed.answers.about(put) {
             Some(trouble) if trouble.class == Class::Permanent && self.is_news(trouble) => self.park(trouble),
             _ => self.attempt(put),
         }
@@ -100,8 +100,7 @@ impl Look<'_> {
 
     /// Plans the restore, anew where the host has restarted under it.
     pub(super) fn restore(self, plan: &Plan, why: &Arc<Reason>) -> Next {
-        let about = |effect| effect == Effect::Plan(self.open.id());
-        match trouble_with(self.observed.answers.trouble.as_ref(), about) {
+        match self.observed.answers.about(Effect::Plan(self.open.id())) {
             Some(trouble) if trouble.class != Class::Transient => self.end_down(plan, why),
             Some(trouble) if retry::next_try(trouble) > self.now.mono_ms => Next::Wait(Some(retry::next_try(trouble))),
             _ => Next::Decide(Decision::Restore),

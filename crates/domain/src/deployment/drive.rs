@@ -15,6 +15,7 @@ use super::lists;
 use super::next::{Decision, Next};
 use crate::observed::{Class, Effect, Mark, Now, Observed, Phase as Doing, Restart, Seen, Targets, Trouble};
 use crate::protocol::{Rule, on};
+use crate::rejected::is_automatic;
 use crate::retry;
 use crate::workload::{Open, Phase, Toward, Workload};
 use cutover_events::deployment::ReasonKind;
@@ -72,7 +73,8 @@ fn prepare(look: Look<'_>) -> Next {
     if answers.resolved == Some(open.id()) {
         return Next::Decide(Decision::Resolved);
     }
-    match trouble_with(answers.trouble.as_ref(), |effect| effect == Effect::Resolve(open.id())) {
+    match answers.about(Effect::Resolve(open.id())) {
+        Some(trouble) if trouble.class == Class::NotYet && is_automatic(&open.intent) => Next::Decide(Decision::Await),
         Some(trouble) if look.gives_up(trouble, open.begun, RESOLVE_MS) => {
             look.fail(None, reason(trouble.kind, trouble.text.to_string()))
         }
@@ -80,15 +82,10 @@ fn prepare(look: Look<'_>) -> Next {
     }
 }
 
-pub(super) fn trouble_with(trouble: Option<&Trouble>, about: impl Fn(Effect) -> bool) -> Option<&Trouble> {
-    trouble.filter(|trouble| about(trouble.effect))
-}
-
 impl Look<'_> {
     /// Makes the plan, anew where there is one.
     fn replan(self) -> Next {
-        let about = |effect| effect == Effect::Plan(self.open.id());
-        match trouble_with(self.observed.answers.trouble.as_ref(), about) {
+        match self.observed.answers.about(Effect::Plan(self.open.id())) {
             Some(trouble) if self.gives_up(trouble, self.open.begun, STEP_MS) => {
                 self.fail(None, reason(trouble.kind, trouble.text.to_string()))
             }
@@ -107,7 +104,7 @@ impl Look<'_> {
 
     /// Performs an effect, unless the last try failed and the time for the next one has not come.
     pub(super) fn attempt(self, effect: Effect) -> Next {
-        match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == effect).map(retry::next_try) {
+        match self.observed.answers.about(effect).map(retry::next_try) {
             Some(at) if at > self.now.mono_ms => Next::Wait(Some(at)),
             _ => Next::Do(effect),
         }
@@ -246,7 +243,7 @@ impl Look<'_> {
 
     /// An effect of a step before the pivot: refused for good, or for too long, it fails the deployment.
     fn step_effect(self, index: usize, step: Step, effect: Effect) -> Next {
-        match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == effect) {
+        match self.observed.answers.about(effect) {
             Some(trouble) if self.gives_up(trouble, self.open.step_since, STEP_MS) => {
                 let unit = match effect {
                     Effect::Start(unit, _) => Some(unit),
@@ -294,7 +291,7 @@ impl Look<'_> {
             };
         }
         let asked = |failed: Effect| failed == put || (!on(Rule::Answer) && matches!(failed, Effect::Put { .. }));
-        match trouble_with(self.observed.answers.trouble.as_ref(), asked) {
+        match self.observed.answers.trouble.as_ref().filter(|trouble| asked(trouble.effect)) {
             Some(trouble) if trouble.class != Class::Transient => {
                 self.refused(reason(trouble.kind, trouble.text.to_string()))
             }
@@ -326,7 +323,7 @@ impl Look<'_> {
         let fence = Effect::Fence { generation };
         let skipped = !on(Rule::FenceAlways) && !same(&router.targets, plan.routed());
         if router.generation < generation && !skipped {
-            return match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == fence) {
+            return match self.observed.answers.about(fence) {
                 Some(trouble) if trouble.class == Class::Permanent && self.is_news(trouble) => self.park(trouble),
                 _ => self.attempt(fence),
             };
@@ -482,7 +479,7 @@ impl Look<'_> {
                 (_, next) => next,
             };
         }
-        match trouble_with(self.observed.answers.trouble.as_ref(), |failed| failed == put) {
+        match self.observed.answers.about(put) {
             Some(trouble) if trouble.class != Class::Transient => self.refused(why.clone()),
             _ => self.attempt(put),
         }

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use cutover_events::deployment::{
-    DeploymentPlanned, DowntimeOpened, Drift, DriftEnded, DriftSeen, Handling, IntentQueued, Lists, ReleaseResolved,
-    RestorePlanned, RouteBackCommitted, StepFailed, SwapRefused, Swapped, Unrouted, Wish,
+    DeploymentFailed, DeploymentPlanned, DowntimeOpened, Drift, DriftEnded, DriftSeen, Handling, IntentQueued, Lists,
+    ReleaseResolved, RestorePlanned, RouteBackCommitted, StepFailed, SwapRefused, Swapped, Unrouted, Wish,
 };
 use cutover_events::plan::Plan;
 use cutover_events::workload::Policy;
-use cutover_events::{DeploymentId, Event, UnitId};
+use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
 
+use super::waits;
 use crate::observed::Mark;
-use crate::workload::{Open, Phase, Release, Routed, Slot, Teardown, Toward, Workload};
+use crate::rejected;
+use crate::workload::{Open, Phase, Release, Routed, Slot, Stopped, Teardown, Toward, Workload};
 
 /// The log holds an event that cannot have happened: a bug, or a log put together by hand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +25,7 @@ pub struct CorruptLog {
     pub what: String,
 }
 
-type Evolved = Result<(), CorruptLog>;
+pub(super) type Evolved = Result<(), CorruptLog>;
 
 /// The state after one more event of the workload's stream.
 ///
@@ -75,7 +77,7 @@ fn happened(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
             | Phase::RoutingBack(..) => (),
         }),
         Event::DeploymentSucceeded(e) => succeeded(state, event, (e.deployment, &e.lists), at),
-        Event::DeploymentFailed(e) => failed(state, event, (e.deployment, &e.lists), at),
+        Event::DeploymentFailed(e) => failed(state, event, e, at),
         Event::UnitRemoved(e) => removed(state, event, e.unit),
         Event::RouteReasserted(e) => raise(state, event, e.generation).map(|()| {
             state.routed = Routed { generation: e.generation, units: e.to.as_slice().into() };
@@ -89,6 +91,8 @@ fn happened(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
         }
         Event::Parked(e) => on_open(state, event, e.deployment, |open| open.parked = true),
         Event::Resumed(e) => on_open(state, event, e.deployment, |open| (open.parked, open.step_since) = (false, at)),
+        Event::ImageAwaited(e) => waits::awaited(state, event, e, at),
+        Event::Accepted(e) => accepted(state, event, e.release),
         Event::LogBegun(_)
         | Event::EngineStarted(_)
         | Event::NetworkMade(_)
@@ -112,7 +116,7 @@ fn happened(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
     }
 }
 
-fn corrupt<T>(event: &Event, what: impl Into<String>) -> Result<T, CorruptLog> {
+pub(super) fn corrupt<T>(event: &Event, what: impl Into<String>) -> Result<T, CorruptLog> {
     Err(CorruptLog { event: event.kind().name, what: what.into() })
 }
 
@@ -146,6 +150,9 @@ fn ended(
         state.queue.remove(at);
         return Ok(false);
     }
+    if waits::over(state, id) {
+        return Ok(false);
+    }
     match (&state.open, lists) {
         (Some(open), Some(lists)) if open.id() == id && open.before_pivot() => {
             close(state, event, lists, at).map(|_| true)
@@ -158,10 +165,11 @@ fn begun(state: &mut Workload, event: &Event, (id, revision): (DeploymentId, u32
     if state.open.is_some() {
         return corrupt(event, "while another deployment holds the lane");
     }
-    let Some(index) = state.queue.iter().position(|intent| intent.deployment == id) else {
+    let awaited = state.waiting.take_if(|awaited| awaited.intent.deployment == id).map(|awaited| awaited.intent);
+    let queued = state.queue.iter().position(|intent| intent.deployment == id);
+    let Some(intent) = awaited.or_else(|| queued.map(|index| state.queue.remove(index))) else {
         return corrupt(event, format!("begins {id}, which does not wait"));
     };
-    let intent = state.queue.remove(index);
     state.teardown = Teardown::No;
     state.open = Some(Open::begun(intent, revision, at));
     Ok(())
@@ -170,6 +178,11 @@ fn begun(state: &mut Workload, event: &Event, (id, revision): (DeploymentId, u32
 fn resolved(state: &mut Workload, event: &Event, e: &ReleaseResolved) -> Evolved {
     on_open(state, event, e.deployment, |open| open.release = Some(e.release))?;
     if state.release(e.release).is_none() {
+        let known = || state.releases.iter().rev().find(|release| *release.image == *e.image);
+        let sha = match &e.change {
+            Some(change) => change.sha.as_str().into(),
+            None => known().map(|release| release.sha.clone()).unwrap_or_default(),
+        };
         Arc::make_mut(&mut state.releases).push(Release {
             id: e.release,
             deployment: e.deployment,
@@ -177,6 +190,7 @@ fn resolved(state: &mut Workload, event: &Event, e: &ReleaseResolved) -> Evolved
             reference: e.reference.as_str().into(),
             image: e.image.as_str().into(),
             repo_digest: e.repo_digest.as_str().into(),
+            sha,
             proven: false,
         });
     }
@@ -374,13 +388,21 @@ fn consistent(state: &Workload, event: &Event) -> Evolved {
 
 fn succeeded(state: &mut Workload, event: &Event, (id, lists): (DeploymentId, &Lists), at: Mark) -> Evolved {
     on_open(state, event, id, |_| ())?;
+    let former = state.current_release().map(|release| release.id);
     let open = close(state, event, lists, at)?;
     state.shielded = false;
-    state.down = None;
-    match open.intent.wish {
+    (state.down, state.stopped) = (None, None);
+    let former = open.was.as_ref().map(|slot| slot.release).or(former);
+    match &open.intent.wish {
         Wish::Teardown => state.teardown = Teardown::Removing(id),
-        Wish::Deploy(_) | Wish::Rollback(_) | Wish::Restart | Wish::Heal => state.heals = Default::default(),
+        Wish::Stop { by } => {
+            state.stopped = Some(Stopped { by: by.as_str().into(), deployment: id, release: former });
+        }
+        Wish::Deploy(_) | Wish::Rollback(_) | Wish::Restart | Wish::Heal | Wish::Start => {
+            state.heals = Default::default();
+        }
     }
+    rejected::succeeded(state, &open, former);
     let active = state.active.as_ref().map(|slot| slot.release);
     if let Some(release) = Arc::make_mut(&mut state.releases).iter_mut().find(|release| Some(release.id) == active) {
         release.proven = true;
@@ -395,7 +417,8 @@ fn keep_releases(state: &mut Workload, ended: &Open) {
     let Some(plan) = &ended.plan else { return };
     let keep = usize::from(plan.policy.keep_releases.max(1));
     let slots = state.active.iter().chain(state.standby.iter().map(|(slot, _)| slot));
-    let used: Vec<_> = slots.map(|slot| slot.release).chain(state.down).collect();
+    let stopped = state.stopped.as_ref().and_then(|stopped| stopped.release);
+    let used: Vec<_> = slots.map(|slot| slot.release).chain(state.down).chain(stopped).collect();
     let releases = Arc::make_mut(&mut state.releases);
     let count = |proven| releases.iter().filter(|release| release.proven == proven).count().saturating_sub(keep);
     let (mut proven, mut failed) = (count(true), count(false));
@@ -407,9 +430,13 @@ fn keep_releases(state: &mut Workload, ended: &Open) {
     });
 }
 
-fn failed(state: &mut Workload, event: &Event, (id, lists): (DeploymentId, &Lists), at: Mark) -> Evolved {
-    on_open(state, event, id, |_| ())?;
-    let open = close(state, event, lists, at)?;
+fn failed(state: &mut Workload, event: &Event, e: &DeploymentFailed, at: Mark) -> Evolved {
+    if waits::over(state, e.deployment) {
+        return Ok(());
+    }
+    on_open(state, event, e.deployment, |_| ())?;
+    let open = close(state, event, &e.lists, at)?;
+    rejected::failed(state, &open, e.reason.kind);
     state.shielded = false;
     state.down = match (&state.active, &open.was) {
         (Some(_), _) => None,
@@ -455,6 +482,13 @@ fn drifted(state: &mut Workload, e: &DriftSeen, at: Mark) -> Evolved {
         state.drifts.push((e.unit, e.drift));
     }
     Ok(())
+}
+
+fn accepted(state: &mut Workload, event: &Event, release: ReleaseId) -> Evolved {
+    match rejected::accepted(state, release) {
+        true => Ok(()),
+        false => corrupt(event, format!("is about {release}, which is not rejected")),
+    }
 }
 
 fn drift_ended(state: &mut Workload, event: &Event, e: &DriftEnded, at: Mark) -> Evolved {

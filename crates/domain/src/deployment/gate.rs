@@ -9,6 +9,9 @@ use crate::observed::{Answer, Behind, ImageHealth, Observed, Phase, Seen};
 /// Failed probes in a row after which green counts as failed while it is watched (design §4).
 const FAILED_PROBES: u8 = 3;
 
+/// Characters of a reason (see the shape of the event).
+pub(super) const MAX_REASON_CHARS: usize = 400;
+
 /// How long a container may be seen not running, or off its network, before it counts as dead, ms: Docker restarts a
 /// container whose policy asks for it within 100 ms, 200 ms, 400 ms …; past this it is worth a successor.
 pub(super) const DEAD_AFTER_MS: u64 = 3_000;

@@ -40,9 +40,9 @@ pub(super) fn done(state: &Workload, open: &Open, plan: &Plan, observed: &Observ
 fn standby(state: &Workload, open: &Open, plan: &Plan, observed: &Observed) -> Option<SlotRef> {
     let former = state.standby.as_ref().map(|(slot, _)| slot);
     match open.intent.wish {
-        Wish::Teardown => None,
+        Wish::Teardown | Wish::Stop { .. } => None,
         Wish::Heal => former.filter(|_| !plan.adopts).map(Slot::reference),
-        Wish::Deploy(_) | Wish::Rollback(_) | Wish::Restart => {
+        Wish::Deploy(_) | Wish::Rollback(_) | Wish::Restart | Wish::Start => {
             let blue = state.active.as_ref()?;
             let whole = blue.units.iter().all(|unit| serves(observed, *unit) && !plan.slot.contains(unit));
             (plan.policy.standby_ms > 0 && whole).then(|| blue.reference())

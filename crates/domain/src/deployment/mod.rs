@@ -11,6 +11,7 @@ mod gate;
 mod lists;
 mod next;
 mod tend;
+mod waits;
 
 pub use aim::{Aim, aim};
 pub use decide::{Command, Rejection, decide};

@@ -8,7 +8,7 @@ use cutover_events::{DeploymentId, Event, UnitId};
 
 use super::drift::may_begin;
 use super::drive::{Look, drive};
-use super::{lists, tend};
+use super::{lists, tend, waits};
 use crate::observed::{Effect, Now, Observed, Targets};
 use crate::protocol::{Rule, on};
 use crate::workload::{Open, Phase, Teardown, Workload};
@@ -33,6 +33,8 @@ pub enum Decision {
     Begin(DeploymentId),
     /// The reference of the open deployment is resolved.
     Resolved,
+    /// The open deployment waits for its image, without the lane.
+    Await,
     /// The open deployment is planned.
     Plan,
     /// A unit of the active slot is to be replaced.
@@ -76,7 +78,10 @@ pub fn next(state: &Workload, observed: &Observed, now: &Now) -> Next {
     match state.queue.iter().find(|intent| may_begin(observed, intent)) {
         Some(intent) => Next::Decide(Decision::Begin(intent.deployment)),
         None if tend::revives(state, observed, now) => Next::Decide(Decision::Revive),
-        None => Next::Wait(tend::due(state, observed, now)),
+        None => {
+            let asks = waits::for_image(state, observed, now).unwrap_or(Next::Wait(None));
+            sooner(asks, tend::due(state, observed, now))
+        }
     }
 }
 
@@ -87,24 +92,32 @@ fn sooner(next: Next, due: Option<u64>) -> Next {
     }
 }
 
-/// The newest wish in the queue survives, but an automatic one never supersedes a person's.
+/// The newest wish in the queue survives, but an automatic one never supersedes a person's. What waits for its image is
+/// older than all of them; a repair replaces nothing that it waits for.
 fn coalesce(state: &Workload) -> Option<Next> {
     let outlives =
         |newer: &Arc<IntentQueued>, older: &Arc<IntentQueued>| newer.person || !older.person || !on(Rule::Person);
-    let older = state.queue.iter().enumerate();
-    let (older, by) = older.into_iter().find_map(|(index, older)| {
-        let newer = state.queue[index + 1..].iter().rev().find(|newer| outlives(newer, older))?;
-        Some((older, newer))
+    let awaited = state.waiting.as_ref().and_then(|awaited| {
+        let newer = state.queue.iter().rev().find(|newer| newer.wish != Wish::Heal)?;
+        Some((&awaited.intent, newer))
+    });
+    let mut older = state.queue.iter().enumerate();
+    let (older, by) = awaited.or_else(|| {
+        older.find_map(|(index, older)| {
+            let newer = state.queue[index + 1..].iter().rev().find(|newer| outlives(newer, older))?;
+            Some((older, newer))
+        })
     })?;
     Some(Next::append(IntentSuperseded { deployment: older.deployment, by: by.deployment, lists: None }))
 }
 
-/// A running deployment before its pivot ends for a newer wish, at most once in a row; a teardown always comes through.
+/// A running deployment before its pivot ends for a newer wish, at most once in a row; what takes the workload out of
+/// service always comes through.
 fn supersede(state: &Workload, observed: &Observed) -> Option<Next> {
     let open = state.open.as_ref().filter(|open| open.before_pivot() || !on(Rule::Ponr))?;
     let newer = state.queue.iter().rev().filter(|newer| may_begin(observed, newer)).find(|newer| {
-        let teardown = newer.wish == Wish::Teardown;
-        (newer.person || !open.intent.person || !on(Rule::Person)) && (teardown || !state.shielded || !on(Rule::Shield))
+        let passes = newer.wish.ends_service() || !state.shielded || !on(Rule::Shield);
+        (newer.person || !open.intent.person || !on(Rule::Person)) && passes
     })?;
     let lists = Some(lists::undone(state, open));
     Some(Next::append(IntentSuperseded { deployment: open.id(), by: newer.deployment, lists }))

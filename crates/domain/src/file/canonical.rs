@@ -247,6 +247,8 @@ pub struct CanonicalPolicy {
     pub keep_releases: i64,
     /// For the old release of an exclusive workload to become ready again, ms.
     pub restore_timeout_ms: u64,
+    /// For an image that a change from outside names to be in its registry, ms.
+    pub wait_for_image_ms: u64,
     /// What follows when its containers are not as they should be: `repair` or `report`.
     pub drift: String,
 }
@@ -416,6 +418,7 @@ impl From<&Policy> for CanonicalPolicy {
             stop_signal: policy::signal_name(policy.stop_signal),
             keep_releases: policy.keep_releases.into(),
             restore_timeout_ms: policy.restore_timeout_ms,
+            wait_for_image_ms: policy.wait_for_image_ms,
             drift: name_of(policy::DRIFTS, policy.drift),
         }
     }
@@ -588,6 +591,7 @@ fn policy_of(given: &CanonicalPolicy) -> Result<Policy, Fault> {
         stop_signal: policy::signal(&given.stop_signal).map_err(of_key("policy.stop_signal"))?,
         keep_releases: policy::keep_releases(given.keep_releases).map_err(of_key("policy.keep_releases"))?,
         restore_timeout_ms: given.restore_timeout_ms,
+        wait_for_image_ms: given.wait_for_image_ms,
         drift: check::word(&given.drift, policy::DRIFTS).map_err(of_key("policy.drift"))?,
     };
     for time in &policy::TIMES {

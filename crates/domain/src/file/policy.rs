@@ -23,7 +23,7 @@ pub(super) struct Time {
 }
 
 /// All times. The lane is held for as long as gate, drain and bake take, so a day would be a mistake.
-pub(super) const TIMES: [Time; 7] = [
+pub(super) const TIMES: [Time; 8] = [
     Time { key: "gate_timeout", low_ms: 100, high_ms: HOUR_MS, place: |policy| &mut policy.gate_timeout_ms },
     Time { key: "liveness", low_ms: 100, high_ms: 10 * MINUTE_MS, place: |policy| &mut policy.liveness_ms },
     Time { key: "drain", low_ms: 0, high_ms: HOUR_MS, place: |policy| &mut policy.drain_ms },
@@ -31,6 +31,7 @@ pub(super) const TIMES: [Time; 7] = [
     Time { key: "standby", low_ms: 0, high_ms: 30 * DAY_MS, place: |policy| &mut policy.standby_ms },
     Time { key: "stop_timeout", low_ms: 0, high_ms: 10 * MINUTE_MS, place: |policy| &mut policy.stop_timeout_ms },
     Time { key: "restore_timeout", low_ms: SECOND_MS, high_ms: DAY_MS, place: |policy| &mut policy.restore_timeout_ms },
+    Time { key: "wait_for_image", low_ms: 0, high_ms: DAY_MS, place: |policy| &mut policy.wait_for_image_ms },
 ];
 
 /// Releases that stay known: each keeps its image from being pruned.
@@ -63,9 +64,10 @@ const WORDS: Words = Words {
         "stop_signal",
         "keep_releases",
         "restore_timeout",
+        "wait_for_image",
         "drift",
     ],
-    later: &["wait_for_image"],
+    later: &[],
 };
 
 pub(super) fn read(entry: &Entry<'_>) -> Result<Policy, Fault> {

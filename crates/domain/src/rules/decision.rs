@@ -33,15 +33,23 @@ pub fn decide(
     let pairs = items.flat_map(|item| workloads.iter().map(move |workload| (item, workload)));
     let mut refusals = 0;
     let mut verdicts = Vec::new();
+    // What a rule wanted, and its workload did not take, says more than all rules that wanted something else.
+    let mut not_taken = None;
     for verdict in
         pairs.flat_map(|((item, change), workload)| of_workload(item, (&received.event, change), hook, workload))
     {
         refusals += usize::from(verdict.0.reference.is_none());
+        if verdict.0.reference.is_none() && verdict.0.fits {
+            not_taken.get_or_insert_with(|| verdict.0.why.clone());
+        }
         if verdict.0.reference.is_some() || refusals <= MAX_REFUSALS {
             verdicts.push(recorded(verdict, id));
         }
     }
-    let summary = summary(received, hook, workloads, &verdicts);
+    let summary = match not_taken.filter(|_| verdicts.iter().all(|verdict| verdict.intent.is_none())) {
+        Some(why) => format!("nothing is deployed: {why}"),
+        None => summary(received, hook, workloads, &verdicts),
+    };
     let left_out = refusals.saturating_sub(MAX_REFUSALS);
     let summary = if left_out == 0 { summary } else { format!("{summary}; {left_out} more rules did not match") };
     split(received, &summary, verdicts)
@@ -63,8 +71,8 @@ fn of_workload(
         if ruling.reference.is_some() {
             match taken {
                 Some(first) => {
-                    ruling =
-                        Ruling { reference: None, why: format!("rule {first} of the workload has matched before") };
+                    let why = format!("rule {first} of the workload has matched before");
+                    ruling = Ruling { reference: None, why, fits: true };
                 }
                 None => taken = Some(index + 1),
             }
@@ -145,6 +153,7 @@ mod tests {
             triggers,
             image: "r.example.com/shop:{short_sha}".into(),
             standing: Standing::Open,
+            rejected: Vec::new(),
         }
     }
 
@@ -189,6 +198,15 @@ mod tests {
         assert_eq!(seen, [(0, false, ""), (1, true, "r.example.com/shop:2222222"), (3, false, "")]);
         assert_eq!(decided[0].verdicts[2].why, "rule 2 of the workload has matched before");
         assert!(decided[0].summary.starts_with("deploys shop/w1: branch main of acme/shop is at 2222222"));
+    }
+
+    #[test]
+    fn the_summary_names_what_keeps_a_change_that_is_wanted_from_being_deployed() {
+        let stopped = Standing::Stopped { by: "alice".into() };
+        let web = WorkloadRules { standing: stopped, ..workload(2, vec![trigger("github", "main")]) };
+        let decided = decided(vec![push("main")], &[workload(1, vec![trigger("github", "dev")]), web]);
+        let summary = &decided[0].summary;
+        assert_eq!(summary, "nothing is deployed: stopped by alice: start or deploy it to take deliveries again");
     }
 
     #[test]

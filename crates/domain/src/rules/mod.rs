@@ -27,6 +27,19 @@ pub struct WorkloadRules {
     pub image: String,
     /// Whether wishes from outside are taken.
     pub standing: Standing,
+    /// Commits that have failed, or that a person went back from.
+    pub rejected: Vec<RejectedChange>,
+}
+
+/// A commit that no change from outside deploys again, because what it deploys is known before a registry is asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RejectedChange {
+    /// The commit.
+    pub sha: String,
+    /// What it was deployed as.
+    pub reference: String,
+    /// One line for a person.
+    pub why: String,
 }
 
 /// Whether a workload takes wishes from outside.

@@ -4,7 +4,7 @@ use cutover_events::delivery::{Change, ChangeKind};
 use cutover_events::workload::Trigger;
 
 use super::image::{ImageRef, is_companion_tag, normal};
-use super::{Standing, WorkloadRules, glob};
+use super::{RejectedChange, Standing, WorkloadRules, glob};
 use crate::template::{self, SHORT_SHA_DIGITS};
 
 /// What one rule says to one change.
@@ -14,6 +14,8 @@ pub struct Ruling {
     pub reference: Option<String>,
     /// One line for a person: why, or why not.
     pub why: String,
+    /// Whether the change is one that the rule wants: what keeps it from being deployed then is the workload.
+    pub fits: bool,
 }
 
 /// Whether the registry must be asked what `reference` means now: it holds neither a digest nor the commit of `change`.
@@ -30,9 +32,25 @@ pub fn moves(change: &Change, reference: &str) -> bool {
 /// What rule `trigger` of `workload` says to `change`, which came as the sender's event `event`.
 #[must_use]
 pub fn rule(workload: &WorkloadRules, trigger: &Trigger, event: &str, change: &Change) -> Ruling {
-    match matched(trigger, event, change).and_then(|seen| Ok((seen, reference(workload, change)?))) {
-        Ok((seen, reference)) => Ruling { why: format!("{seen}: deploys {reference}"), reference: Some(reference) },
-        Err(why) => Ruling { reference: None, why },
+    let seen = match matched(trigger, event, change) {
+        Ok(seen) => seen,
+        Err(why) => return Ruling { reference: None, why, fits: false },
+    };
+    let named = reference(workload, change).and_then(|reference| accepted(workload, change, reference));
+    match named {
+        Ok(reference) => Ruling { why: format!("{seen}: deploys {reference}"), reference: Some(reference), fits: true },
+        Err(why) => Ruling { reference: None, why, fits: true },
+    }
+}
+
+/// The reference, unless it is the one that its commit was rejected with. What a moving reference means is known once it
+/// is resolved: the deployment ends there.
+fn accepted(workload: &WorkloadRules, change: &Change, reference: String) -> Result<String, String> {
+    let known = |rejected: &&RejectedChange| rejected.sha == change.sha && rejected.reference == reference;
+    let named = !change.sha.is_empty() && !moves(change, &reference);
+    match workload.rejected.iter().find(known).filter(|_| named) {
+        Some(rejected) => Err(rejected.why.clone()),
+        None => Ok(reference),
     }
 }
 
@@ -183,6 +201,7 @@ mod tests {
             triggers: Vec::new(),
             image: template.into(),
             standing: Standing::Open,
+            rejected: Vec::new(),
         }
     }
 
@@ -305,6 +324,24 @@ mod tests {
             let ruling = rule(&workload, &on_main, "push", &push("refs/heads/main"));
             assert_eq!((ruling.reference, ruling.why.as_str()), (None, why));
         }
+    }
+
+    #[test]
+    fn a_rejected_commit_is_not_deployed_again_where_the_reference_names_it() {
+        let on_main = trigger("main", "", "");
+        let reference = format!("r/s:{SHA}");
+        let why = "it was rolled back from".to_owned();
+        let rejected = |reference: &str| {
+            vec![RejectedChange { sha: SHA.into(), reference: reference.into(), why: "it was rolled back from".into() }]
+        };
+        let main = push("refs/heads/main");
+        let workload = WorkloadRules { rejected: rejected(&reference), ..of("r/s:{sha}") };
+        let ruling = rule(&workload, &on_main, "push", &main);
+        assert_eq!((ruling.reference, ruling.why), (None, why));
+        let moving = WorkloadRules { rejected: rejected("r/s:main"), ..of("r/s:{branch}") };
+        assert_eq!(rule(&moving, &on_main, "push", &main).reference, Some("r/s:main".into()));
+        let newer = Change { sha: "3".repeat(40), ..main };
+        assert!(rule(&workload, &on_main, "push", &newer).reference.is_some());
     }
 
     #[test]

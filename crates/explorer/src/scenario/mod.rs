@@ -30,11 +30,24 @@ pub(crate) enum Program {
     WorkerExits,
     /// The workload itself is good, and the first run of its other process ends some time after it became ready.
     WorkerDies,
+    /// As good, and its image comes to the registry at any time.
+    Late,
+    /// As good, of another image.
+    Other,
 }
 
 impl Program {
-    const ALL: [Self; 7] =
-        [Self::Good, Self::Exits, Self::Silent, Self::Dies, Self::Sickens, Self::WorkerExits, Self::WorkerDies];
+    const ALL: [Self; 9] = [
+        Self::Good,
+        Self::Exits,
+        Self::Silent,
+        Self::Dies,
+        Self::Sickens,
+        Self::WorkerExits,
+        Self::WorkerDies,
+        Self::Late,
+        Self::Other,
+    ];
 
     /// What the containers of the workload itself run.
     pub(crate) fn own(self) -> Self {
@@ -79,6 +92,10 @@ pub(crate) enum Say {
     Restart,
     /// Away with it.
     Teardown,
+    /// Out of service.
+    Stop,
+    /// Into service again.
+    Start,
     /// An end of the n-th wish, by a person.
     Cancel(u8),
     /// A person is at work: nothing is done by itself.
@@ -164,6 +181,7 @@ impl Settings {
             stop_signal: 0,
             keep_releases: self.keep_releases,
             restore_timeout_ms: 40_000,
+            wait_for_image_ms: 10_000,
             drift: self.drift,
         }
     }
@@ -242,6 +260,11 @@ impl Scenario {
     /// The n-th wish.
     pub(crate) fn asked(&self, n: usize) -> Option<Asked> {
         self.before.iter().chain(self.script).nth(n).copied()
+    }
+
+    /// Whether a wish of it is about an image that comes late.
+    pub(crate) fn is_late(&self) -> bool {
+        self.before.iter().chain(self.script).any(|asked| asked.say == Say::Deploy(Program::Late))
     }
 
     /// How many wishes there are.

@@ -1,7 +1,7 @@
 //! The scenarios.
 
-use super::Program::{Dies, Exits, Good, Sickens, Silent, WorkerDies, WorkerExits};
-use super::Say::{Cancel, Current, Deploy, Freeze, Restart, Rollback, RollbackTo, Teardown, Thaw};
+use super::Program::{Dies, Exits, Good, Late, Other, Sickens, Silent, WorkerDies, WorkerExits};
+use super::Say::{Cancel, Current, Deploy, Freeze, Restart, Rollback, RollbackTo, Start, Stop, Teardown, Thaw};
 use super::{Asked, HOST_PORT, PLAIN, Scenario, Settings, machine, person};
 use crate::budget::{Budget, Fault};
 use cutover_events::plan::Strategy;
@@ -71,6 +71,22 @@ pub(crate) const ALL: &[Scenario] = &[
     of("the standby ends under a rollback (X7)", &[SHORT_STANDBY], &[GOOD, person(Rollback)]).after(&[GOOD]),
     of("an adopted standby is superseded", &[STANDBY], &[person(Rollback), GOOD]).after(&[GOOD, GOOD]).won_by(3),
     of("two standbys (X1)", &[STANDBY], &[GOOD, GOOD]).after(&[GOOD]).won_by(2),
+    of("a push is faster than its image", &[QUICK], &[machine(Deploy(Late))]).after(&[GOOD]),
+    of("a push waits for its image, a newer one wins", &[QUICK], &[machine(Deploy(Late)), PUSH])
+        .after(&[GOOD])
+        .won_by(2),
+    of("a push waits for its image, and a person cancels", &[QUICK], &[machine(Deploy(Late)), person(Cancel(0))]),
+    of("a push waits for its image, the container dies", &[QUICK], &[machine(Deploy(Late))])
+        .after(&[GOOD])
+        .with(Budget::of(&[(Fault::Exit, 1)])),
+    of("a push brings back what was rolled back from", &[QUICK], &[person(Rollback), machine(Deploy(Other))])
+        .after(&[GOOD, person(Deploy(Other))])
+        .won_by(2),
+    of("a push brings back what has failed", &[QUICK], &[machine(Deploy(Exits)), machine(Deploy(Exits))])
+        .after(&[GOOD]),
+    of("stop, then start", &[QUICK], &[person(Stop), person(Start)]).after(&[GOOD]),
+    of("a push meets a stop", &[QUICK], &[PUSH, person(Stop), PUSH]).after(&[GOOD]).won_by(2),
+    of("stop with a standby, then deploy", &[STANDBY], &[person(Stop), GOOD]).after(&[GOOD, GOOD]).won_by(3),
     of("restart", &[QUICK], &[person(Restart)]).after(&[GOOD]).won_by(1),
     of("current image under new settings", &[QUICK, TWO], &[person(Current)]).after(&[GOOD]).won_by(1),
     of("the active container dies (X4)", &[QUICK], &[]).after(&[GOOD]).with(Budget::of(&[(Fault::Exit, 1)])),
@@ -127,6 +143,7 @@ pub(crate) const ALL: &[Scenario] = &[
         .with(Budget::of(&[(Fault::Exit, 1)])),
     of("alone, the host restarts", &[ALONE], &[GOOD]).after(&[GOOD]).with(Budget::of(&[(Fault::Reboot, 1)])),
     of("alone, the proxy restarts", &[ALONE], &[GOOD]).after(&[GOOD]).won_by(1).with(Budget::of(&[(Fault::Router, 1)])),
+    of("alone, stop, then start", &[ALONE], &[person(Stop), person(Start)]).after(&[GOOD]),
     of("alone, teardown", &[ALONE], &[person(Teardown)]).after(&[GOOD]).won_by(1),
     of("a worker beside it, deploy again", &[WORKER], &[GOOD]).after(&[GOOD]).won_by(1),
     of("the worker ends at start", &[WORKER], &[person(Deploy(WorkerExits))]).after(&[GOOD]).won_by(0),

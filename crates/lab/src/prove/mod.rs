@@ -9,6 +9,7 @@ mod people;
 mod points;
 mod postgres;
 mod proxy;
+mod pushes;
 mod scene;
 mod shop;
 mod swap;
@@ -65,6 +66,8 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 8)]
         n: u32,
     },
+    /// Fifty pushes in ten seconds beside a running deployment: one more comes of them, of the newest.
+    Pushes,
     /// People at work on the same Docker: what they do to our containers is seen, told and put right.
     People {
         /// Only what carries this in its name: an action (stop, rename, …), `rm of`, or `host`.
@@ -112,6 +115,7 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::Proxy { n } => {
             (format!("prove proxy --n {n}"), on_stand(async |stand| proxy::prove(&stand, n).await).await?)
         }
+        Command::Pushes => ("prove pushes".into(), on_stand(async |stand| pushes::prove(&stand).await).await?),
         Command::People { inside: Some(folder), .. } => {
             ("prove people --only host".into(), people::inside(&folder).await?)
         }

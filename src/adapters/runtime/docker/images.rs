@@ -34,10 +34,17 @@ const NOT_GIVEN: [&str; 9] = [
     "name unknown",
 ];
 
+/// What Docker says when the registry answered that it does not have the image.
+const ABSENT: [&str; 4] = ["manifest unknown", "manifest for", "name unknown", "repository name not known"];
+/// What Docker says beside it where the registry does not tell whether it has the image, or has another one.
+const DENIED: [&str; 4] = ["denied", "unauthorized", "no basic auth credentials", "no matching manifest"];
+
 /// Why a pull gave no image.
 enum PullError {
     /// The registry answered, and it was no.
     NotGiven(String),
+    /// The registry answered that it does not have it: it may have it later.
+    NotPushed(String),
     /// Everything else.
     Other(RuntimeError),
 }
@@ -65,13 +72,16 @@ impl DockerRuntime {
                 Some(image) => described(reference, image),
                 None => Err(RuntimeError::ImageMissing(absent(reference, platform, pull))),
             },
-            (Err(PullError::NotGiven(said)), Some(image)) => {
+            (Err(PullError::NotGiven(said) | PullError::NotPushed(said)), Some(image)) => {
                 tracing::info!(reference, said, "the registry does not give this image: the one that is here is used");
                 described(reference, image)
             }
             (Err(PullError::NotGiven(said)), None) => Err(RuntimeError::ImageMissing(format!(
                 "the image {reference} is not here and its registry does not give it ({said}): push it, correct the \
                  reference, or log Docker in to the registry"
+            ))),
+            (Err(PullError::NotPushed(said)), None) => Err(RuntimeError::NotPushed(format!(
+                "the image {reference} is not here and its registry does not have it ({said})"
             ))),
             (Err(PullError::Other(error)), _) => Err(error),
         }
@@ -115,6 +125,9 @@ impl DockerRuntime {
 fn pull_error(error: Error) -> PullError {
     let said = text(&error);
     let lower = said.to_ascii_lowercase();
+    if ABSENT.iter().any(|known| lower.contains(known)) && !DENIED.iter().any(|known| lower.contains(known)) {
+        return PullError::NotPushed(said);
+    }
     let refused =
         matches!(status(&error), Some(401 | 403 | 404)) || NOT_GIVEN.iter().any(|known| lower.contains(known));
     if refused {
@@ -196,8 +209,15 @@ mod tests {
     fn a_registry_that_says_no_is_told_from_one_that_is_away() {
         let error =
             |status_code, message: &str| Error::DockerResponseServerError { status_code, message: message.to_owned() };
+        for absent in [
+            error(404, "manifest for a:1 not found: manifest unknown: manifest unknown"),
+            error(404, "name unknown: repository name not known to registry"),
+        ] {
+            assert!(matches!(pull_error(absent), PullError::NotPushed(_)));
+        }
         for no in [
-            error(404, "manifest for a:1 not found: manifest unknown"),
+            error(404, "pull access denied for a, repository does not exist or may require 'docker login'"),
+            error(404, "pull access denied for a: denied: manifest unknown"),
             error(500, "Get https://h/v2/a/manifests/1: no basic auth credentials"),
             Error::DockerStreamError { error: "no matching manifest for linux/amd64".to_owned() },
         ] {

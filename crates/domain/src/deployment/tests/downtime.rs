@@ -1,5 +1,6 @@
 //! The course of an exclusive deployment: downtime, the way is cleared, restore, down, repairs with a back-off.
 
+use cutover_events::deployment::Wish;
 use cutover_events::{BootId, Event, UnitId};
 
 use super::story::{BAKE_MS, By, GATE_MS, STANDBY_MS, Story, dep, deploy, unit};
@@ -231,4 +232,22 @@ fn a_dead_container_is_replaced_only_when_it_is_gone() {
     let seen = story.at(unit(1));
     (seen.phase, seen.down_ms) = (Doing::Exited, 10_000);
     assert!(matches!(story.next(), Next::Decide(Decision::Heal(id, _)) if id == unit(1)));
+}
+
+#[test]
+fn a_restart_that_the_host_interrupts_in_its_downtime_goes_on_with_the_same_release() {
+    for wish in [Wish::Restart, Wish::Rollback(None)] {
+        let mut story = Story::alone();
+        story.wish(2, deploy(), By::Person);
+        story.go_on();
+        story.wish(3, wish.clone(), By::Person);
+        story.go_until(|story| story.seen.seen(unit(3)).is_some_and(|seen| seen.phase == Doing::Running));
+        let release = story.state.open.as_ref().and_then(|open| open.release);
+        story.now.boot = BootId([2; 16]);
+        (story.now.mono_ms, story.now.engine_start_ms) = (5_000, 5_000);
+        story.ends(3);
+        story.go_on();
+        assert_eq!(active(&story), vec![unit(4)], "{wish:?}");
+        assert_eq!(story.state.active.as_ref().map(|slot| slot.release), release);
+    }
 }

@@ -5,5 +5,8 @@ mod downtime;
 mod people;
 mod processes;
 mod queue;
+mod rejected;
 mod repair;
+mod stop;
 mod story;
+mod waits;

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use cutover_events::delivery::{Change, ChangeKind};
 use cutover_events::deployment::{ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
 use cutover_events::plan::{Plan, Strategy, Template};
 use cutover_events::workload::{Check, Health, Policy, Process};
@@ -18,6 +19,7 @@ use crate::workload::Workload;
 pub(super) const GATE_MS: u64 = 60_000;
 pub(super) const BAKE_MS: u64 = 10_000;
 pub(super) const STANDBY_MS: u64 = 600_000;
+pub(super) const WAIT_MS: u64 = 60_000;
 
 pub(super) fn dep(n: u8) -> DeploymentId {
     DeploymentId([n; 16])
@@ -36,6 +38,19 @@ pub(super) fn deploy() -> Wish {
 pub(super) enum By {
     Person,
     Machine,
+    /// A change from outside: this commit.
+    Push(u8),
+}
+
+impl By {
+    fn change(self) -> Option<Change> {
+        match self {
+            Self::Person | Self::Machine => None,
+            Self::Push(n) => {
+                Some(Change { kind: ChangeKind::Branch, sha: n.to_string().repeat(40), ..Change::default() })
+            }
+        }
+    }
 }
 
 /// One workload and everything around it.
@@ -46,6 +61,8 @@ pub(super) struct Story {
     pub(super) policy: Policy,
     pub(super) replicas: u16,
     pub(super) wanted: Option<Strategy>,
+    /// What references mean now; none: their registry does not have it.
+    pub(super) image: Option<u8>,
     pub(super) processes: Vec<Process>,
     pub(super) after: Vec<String>,
     pub(super) units: u8,
@@ -70,7 +87,7 @@ impl Story {
         let policy = Policy { gate_timeout_ms: GATE_MS, bake_ms: BAKE_MS, standby_ms: STANDBY_MS, ..Policy::default() };
         let seen = Observed { router: Some(RouterSeen::default()), ..Observed::default() };
         let (state, processes, after) = (Workload::default(), Vec::new(), Vec::new());
-        Self { state, seen, now, policy, replicas: 1, wanted: None, processes, after, units: 0 }
+        Self { state, seen, now, policy, replicas: 1, wanted: None, image: Some(1), processes, after, units: 0 }
     }
 
     /// A workload whose first deployment, dep 1 with unit 1 (and 2, 3 … for more replicas), is live and at rest.
@@ -113,7 +130,7 @@ impl Story {
             wish,
             revision: 1,
             person: by == By::Person,
-            change: None,
+            change: by.change(),
         }))
     }
 
@@ -170,10 +187,11 @@ impl Story {
                 release: ReleaseId(id.0),
                 revision: 1,
                 reference: "shop:1".into(),
-                image: "sha256:1".into(),
+                image: format!("sha256:{}", self.image.unwrap_or_default()),
                 repo_digest: String::new(),
-                change: None,
+                change: self.state.open.as_ref().and_then(|open| open.intent.change.clone()),
             }),
+            (Decision::Await, Some(id)) => Command::Await(id, WAIT_MS),
             (Decision::Plan, Some(id)) => Command::Planned(id, Box::new(self.plan())),
             (Decision::Restore, Some(id)) => {
                 let made = restore(&self.state, "shop/web", &mut Units(&mut self.units)).expect("something was");
@@ -214,7 +232,11 @@ impl Story {
     fn world_does(&mut self, effect: Effect) {
         match effect {
             Effect::Plan(_) => (),
-            Effect::Resolve(id) => self.seen.answers.resolved = Some(id),
+            Effect::Resolve(_) if self.image.is_none() => return self.refused(effect, Class::NotYet),
+            Effect::Resolve(id) => {
+                self.seen.answers.resolved = Some(id);
+                self.seen.answers.over(effect);
+            }
             Effect::Create(unit) => self.seen.containers.push(container(unit, Phase::Created)),
             Effect::Start(unit, _) => self.at(unit).phase = Phase::Running,
             Effect::SetRestart(unit, _, restart) => self.at(unit).restart = restart,
@@ -263,10 +285,10 @@ impl Story {
 
     /// The last try of this effect was refused just now.
     pub(super) fn refused(&mut self, effect: Effect, class: Class) {
-        self.seen.answers.trouble = Some(Trouble {
+        self.seen.answers.failed(Trouble {
             effect,
             class,
-            tries: 1,
+            tries: 0,
             at_ms: self.now.mono_ms,
             kind: ReasonKind::NotReady,
             text: "no".into(),

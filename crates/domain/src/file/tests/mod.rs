@@ -56,6 +56,7 @@ stop_timeout = "3s"
 stop_signal = "SIGINT"
 keep_releases = 3
 restore_timeout = "1h"
+wait_for_image = "5m"
 drift = "report"
 [workloads.web.processes]
 worker = { command = ["work", "--all"] }
@@ -125,6 +126,7 @@ fn full_spec() -> Spec {
             stop_signal: 2,
             keep_releases: 3,
             restore_timeout_ms: 3_600_000,
+            wait_for_image_ms: 300_000,
             drift: OnDrift::Report,
         },
         processes: processes(),
@@ -288,6 +290,7 @@ fn faults_have_a_place_a_key_and_what_is_allowed() {
         ("policy = { drian = \"2s\" }", "3:12: workloads.web.policy.drian", "\"drain\""),
         ("policy = { drift = \"ignore\" }", "3:20: workloads.web.policy.drift", "\"repair\""),
         ("policy = { restore_timeout = \"0s\" }", "3:30: workloads.web.policy.restore_timeout", "1s to 1d"),
+        ("policy = { wait_for_image = \"2d\" }", "3:29: workloads.web.policy.wait_for_image", "0s to 1d"),
         ("policy = { liveness = \"2m\" }", "3:1: workloads.web.policy", "gate_timeout"),
         ("[[workloads.web.triggers]]\nhook = \"gh\"", "3:1: workloads.web.triggers[0]", "branch, tag and image"),
         ("[[workloads.web.triggers]]\nhook = \"g h\"", "4:1: workloads.web.triggers[0].hook", "name"),
