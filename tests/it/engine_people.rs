@@ -37,9 +37,10 @@ impl Engine {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn what_a_person_changes_is_put_right() {
     let mut engine = Engine::begin(1).await;
+    engine.until("it runs", |state| state.active.is_some()).await;
     engine.settled().await;
     let unit = active(&engine.state())[0];
     for (hand, drift) in [(Hand::Rename, Drift::Renamed), (Hand::Policy, Drift::Policy), (Hand::Limits, Drift::Limits)]
@@ -61,9 +62,10 @@ async fn what_a_person_changes_is_put_right() {
     engine.end().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn what_is_frozen_is_told_and_left_and_thawed_it_is_replaced() {
     let mut engine = Engine::begin(1).await;
+    engine.until("it runs", |state| state.active.is_some()).await;
     engine.settled().await;
     let unit = active(&engine.state())[0];
     engine.write(Frozen { workload: None, reason: "backup".into() }.into()).await;

@@ -13,13 +13,10 @@ impl Sim {
         let Some(lane) = self.lane_about(request, unit) else { return self.world.perform(request) };
         let (served, former) = (self.serves(lane), self.world.targets(self.shops[lane].id));
         self.before(lane, request, unit);
-        let unasked = |unit: UnitId| self.runs.get(&unit).is_some_and(|runs| runs.unprobed);
-        let answer = match request {
-            Request::Put { to, .. } if !to.is_empty() && to.iter().all(unasked) => self.world.perform_unprobed(request),
-            other => self.world.perform(other),
-        };
+        let asked = self.is_asked(request);
+        let answer = if asked { self.world.perform(request) } else { self.world.perform_unprobed(request) };
         self.say(|| format!("w{lane} {request:?} -> {answer:?}"));
-        if served && !self.serves(lane) && !self.may_end(lane, request) {
+        if served && asked && !self.serves(lane) && !self.may_end(lane, request) {
             self.fail(format!("w{lane} served until {request:?} came"));
         }
         if let (Request::Put { to, .. }, Answer::Done) = (request, answer) {
@@ -36,6 +33,13 @@ impl Sim {
         self.note_drains();
         self.hint(lane);
         answer
+    }
+
+    /// Whether the proxy asks a target before it routes to it. What nobody asks is routed to once it has lasted, and whether
+    /// it answers then is not known to anybody.
+    fn is_asked(&self, request: Request) -> bool {
+        let unasked = |unit: UnitId| self.runs.get(&unit).is_some_and(|runs| runs.unprobed);
+        !matches!(request, Request::Put { to, .. } if !to.is_empty() && to.iter().all(unasked))
     }
 
     fn before(&mut self, lane: usize, request: Request, unit: Option<UnitId>) {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use cutover::crash;
 use cutover_domain::observed::{Answers, Behind, Now, Observed};
 use cutover_domain::workload::Workload;
 use cutover_domain::{deployment::Next, invariants};
+use cutover_events::plan::Plan;
 use cutover_events::{BootId, DeploymentId, Event, Stamp, UnitId, WorkloadId};
 use cutover_world::World;
 
@@ -35,6 +37,15 @@ pub(crate) struct Runs {
     pub(crate) unprobed: bool,
 }
 
+impl Runs {
+    /// How the container of a unit will behave.
+    fn of(plan: &Plan, unit: UnitId, program: usize) -> Self {
+        let part = plan.part(unit);
+        let process = if part.process.is_empty() { Process::Itself } else { Process::Worker };
+        Self { program, process, unprobed: part.health.is_none() && part.port.is_none() }
+    }
+}
+
 pub(crate) struct Sim {
     pub(crate) random: Random,
     pub(crate) world: World,
@@ -53,6 +64,8 @@ pub(crate) struct Sim {
     pub(crate) calm: bool,
     pub(crate) violation: Option<String>,
     pub(crate) trace: Option<Vec<String>>,
+    /// Appends and effects as the crash points of the engine are named, in the order in which they were met.
+    pub(crate) met: Vec<String>,
 }
 
 /// All of it is lost in a crash.
@@ -131,6 +144,7 @@ impl Sim {
             calm: false,
             violation: None,
             trace: None,
+            met: Vec::new(),
         };
         sim.engine.epoch = sim.journal.started();
         sim
@@ -226,6 +240,7 @@ impl Sim {
             return false;
         }
         let at = self.stamp();
+        self.met.push(crash::append(&events));
         for event in &events {
             self.say(|| format!("w{lane} append {}", brief(event)));
         }
@@ -257,13 +272,7 @@ impl Sim {
         if let Some((_, plan)) = event.plan() {
             self.engine.lanes[lane].planned = position;
             let program = plan.template.image.parse().unwrap_or(usize::MAX);
-            let runs = |unit: UnitId| {
-                let part = plan.part(unit);
-                let process = if part.process.is_empty() { Process::Itself } else { Process::Worker };
-                let unprobed = part.health.is_none() && part.port.is_none();
-                (unit, Runs { program, process, unprobed })
-            };
-            self.runs.extend(plan.units.iter().map(|unit| runs(unit.unit)));
+            self.runs.extend(plan.units.iter().map(|unit| (unit.unit, Runs::of(plan, unit.unit, program))));
             for broken in cutover_domain::plan::lint(plan) {
                 self.fail(format!("lint: {}", broken.0));
             }
