@@ -7,6 +7,7 @@ use cutover_domain::registry::{Apply, ApplyRejected, Disorder};
 use cutover_domain::workload::Workload;
 use cutover_events::{Actor, Cause, Event, Key, Sealed, StreamId, WorkloadId};
 
+use crate::crash;
 use crate::projections::{Live, Written};
 use crate::store::{Append, AppendError, Expected, Log, Receipt};
 
@@ -181,10 +182,12 @@ impl Commands {
 
     async fn write(&self, stream: StreamId, expected: Expected, by: By, events: Vec<Event>) -> Result<Receipt, Error> {
         let append = Append { stream, expected, events: events.clone(), cause: by.cause, actor: by.actor, key: by.key };
+        let point = crash::before(|| crash::append(&events));
         let receipt = self.log.append(append).await.map_err(|error| match error {
             AppendError::Duplicate { original } => Error::Duplicate(original),
             other => Error::Log(other),
         })?;
+        point.after();
         let Receipt { position, version, chain, at } = receipt;
         self.live.fold(Written { stream, events: &events, at, position, version, chain })?;
         Ok(receipt)

@@ -10,7 +10,7 @@ use cutover_domain::engine::Engine;
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
 use cutover_events::engine::{EngineStarted, Held, HeldCause};
 use cutover_events::workload::Source;
-use cutover_events::{Actor, Cause, DeploymentId, Event, InstanceId, Key, RouterBoot, WorkloadId};
+use cutover_events::{Actor, Cause, DeploymentId, Event, InstanceId, Key, RouterBoot, StreamId, WorkloadId};
 use cutover_proxy::wire::Table;
 
 use crate::adapters::router::Router;
@@ -148,6 +148,11 @@ async fn wanted(commands: &Commands, clock: Clock) -> Result<(), Error> {
     for (id, registered) in registry.workloads.iter().filter(|(_, registered)| registered.wanted) {
         let state = commands.live().cell(*id).state();
         let Some(wish) = wish_of(&registry, *id, &state) else { continue };
+        // Nearly always it is there: nothing is asked of the log's writer then.
+        let key = Key::Revision { revision: registered.revision() };
+        if let Ok(Some(_)) = commands.log().find(StreamId::Workload(*id), &key).await {
+            continue;
+        }
         match queue_revision(commands, clock, (*id, registered.revision()), (wish, Actor::Engine)).await {
             Ok(_) => {
                 tracing::info!(workload = registered.full_name(), "a deployment that a revision wants was missing")

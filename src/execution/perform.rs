@@ -20,6 +20,7 @@ use super::look::{Resolved, own_name};
 use crate::adapters::host::FolderRefused;
 use crate::adapters::router::RouterError;
 use crate::adapters::runtime::{CreateContainer, RuntimeError, Witness, gateway, host_resolvers};
+use crate::crash;
 
 /// The last output of a container that failed: this much of it is kept, bytes.
 const OUTPUT_BYTES: usize = 16 * 1024;
@@ -79,7 +80,8 @@ impl Execution {
         }
         let _permit =
             self.effects.acquire().await.map_err(|_| Failed::for_good(ReasonKind::Unavailable, "the engine ends"))?;
-        match effect {
+        let point = crash::before(|| crash::effect(&effect));
+        let done = match effect {
             Effect::Resolve(id) => self.resolve(lane, state, id).await,
             Effect::Create(unit) => self.create(lane, state, unit).await,
             Effect::Start(_, id) => Ok(self.runtime.start(id).await?),
@@ -94,7 +96,9 @@ impl Execution {
             Effect::Put { to, generation } => self.put(lane, state, (to, generation)).await,
             Effect::Fence { generation } => self.fence(lane, generation).await,
             Effect::Remove(..) | Effect::Plan(_) => Ok(()),
-        }
+        };
+        point.after();
+        done
     }
 
     /// Its own name back, which is reserved for it.
@@ -243,12 +247,19 @@ impl Execution {
     }
 
     async fn take_away(&self, id: DockerId, grace: Duration) -> Result<(), Failed> {
+        let [policy, stop, remove] = crash::REMOVAL;
+        let point = crash::before(|| policy.into());
         match self.runtime.set_restart(id, Restart::No).await {
-            Ok(()) | Err(RuntimeError::NotFound(_) | RuntimeError::Refused(_)) => (),
+            Ok(()) | Err(RuntimeError::NotFound(_) | RuntimeError::Refused(_)) => point.after(),
             Err(error) => return Err(error.into()),
         }
+        let point = crash::before(|| stop.into());
         self.runtime.stop(id, grace).await?;
-        Ok(self.runtime.remove(id).await?)
+        point.after();
+        let point = crash::before(|| remove.into());
+        self.runtime.remove(id).await?;
+        point.after();
+        Ok(())
     }
 
     async fn put(&self, lane: &Lane, state: &Workload, (to, generation): (Targets, u64)) -> Result<(), Failed> {

@@ -18,6 +18,7 @@ use super::lane::Lane;
 use super::perform::Failed;
 use crate::adapters::runtime::{Network, assignable};
 use crate::commands::{By, Error};
+use crate::crash;
 
 impl Execution {
     /// The command that plans the open deployment, or first names the release that it makes current.
@@ -96,7 +97,9 @@ impl Execution {
 
     /// The network of a project, recorded when it is new.
     async fn network(&self, project: &str) -> Result<Network, Failed> {
+        let point = crash::before(|| "EnsureNetwork".into());
         let network = self.runtime.ensure_network(self.log, project).await?;
+        point.after();
         let made = NetworkMade { project: project.into(), network: network.id.clone(), subnet: network.subnet.clone() };
         let known = |engine: &cutover_domain::engine::Engine| engine.networks.get(project) == Some(&made);
         let by = By::engine(Cause::Engine);

@@ -16,9 +16,13 @@ use super::Execution;
 use super::planning::claims_needed;
 use crate::adapters::runtime::{Container, Hint};
 use crate::commands::{By, Error};
+use crate::crash;
 
 /// Between two general looks, ms: events are hints, the listing is the truth (facts: docker §6).
 const LOOK_MS: u64 = 10_000;
+/// Between two looks whether the proxy is still the same process, ms: one that came back without its table routes
+/// nothing until the lanes have written it anew, and nobody else says so.
+const PROXY_MS: u64 = 1_000;
 
 /// What a general look compares: a difference wakes the lane.
 type Picture = BTreeMap<WorkloadId, Vec<u8>>;
@@ -27,6 +31,11 @@ impl Execution {
     pub(super) async fn tend(self: Arc<Self>, stop: CancellationToken) {
         let mut hints = self.runtime.clone().hints(self.log);
         let mut before = Picture::new();
+        let mut proxy = String::new();
+        // Hints come as they like, and put neither off.
+        let mut looks = tokio::time::interval(Duration::from_millis(LOOK_MS));
+        let mut proxy_looks = tokio::time::interval(Duration::from_millis(PROXY_MS));
+        looks.reset();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -36,7 +45,8 @@ impl Execution {
                     None => hints = self.runtime.clone().hints(self.log),
                 },
                 () = self.leftovers.notified() => self.tidy_up().await,
-                () = tokio::time::sleep(Duration::from_millis(LOOK_MS)) => {
+                _ = proxy_looks.tick() => self.look_at_proxy(&mut proxy).await,
+                _ = looks.tick() => {
                     self.look_at_all(&mut before).await;
                     self.tidy_up().await;
                 }
@@ -51,6 +61,15 @@ impl Execution {
     fn wake_all(&self) {
         for (_, cell) in self.commands.live().cells() {
             cell.changed.notify_one();
+        }
+    }
+
+    /// A proxy that is another process than before may lack what its predecessor had: every lane looks.
+    async fn look_at_proxy(&self, before: &mut String) {
+        let Ok(table) = self.router.table().await else { return };
+        if table.router_boot != *before {
+            before.clone_from(&table.router_boot);
+            self.wake_all();
         }
     }
 
@@ -110,7 +129,9 @@ impl Execution {
         let mut gone = Vec::new();
         for volume in all.into_iter().filter(|volume| volume.workload == id) {
             if !registry.mounted_by_others(id, &volume.name) {
+                let point = crash::before(|| "RemoveVolume".into());
                 self.runtime.remove_volume(self.log, &volume.name).await.map_err(|error| error.to_string())?;
+                point.after();
                 gone.push(volume.name);
             }
         }
@@ -125,10 +146,12 @@ impl Execution {
     }
 
     async fn remove_network(&self, project: &str, network: &str) {
+        let point = crash::before(|| "RemoveNetwork".into());
         if let Err(error) = self.runtime.remove_network(network).await {
             tracing::info!(project, %error, "a network cannot be removed yet; trying again");
             return;
         }
+        point.after();
         let removed = NetworkRemoved { project: project.into(), network: network.into() };
         let by = By::engine(Cause::Engine);
         let written = self.commands.engine(by, |engine| {

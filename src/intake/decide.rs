@@ -17,6 +17,7 @@ use super::hints::Hints;
 use super::hooks::HookBook;
 use super::open::{OpenDeliveries, Progress, TriggeredWish, decisions, wishes};
 use crate::clock::Clock;
+use crate::crash;
 use crate::store::{Append, AppendError, Expected, Log, ReadError};
 
 /// Decisions that are appended at once, a count: they share a sync of the log.
@@ -169,8 +170,12 @@ impl Decider {
             key: Some(Key::Decision { delivery: received.delivery }),
         };
         loop {
+            let point = crash::before(|| crash::append(&append.events));
             match self.log.append(append.clone()).await {
-                Ok(_) => return Ok(decided),
+                Ok(_) => {
+                    point.after();
+                    return Ok(decided);
+                }
                 Err(AppendError::Duplicate { original }) => return Ok(decisions(&original.commit.events)),
                 Err(AppendError::NoRoom) => tokio::time::sleep(RETRY).await,
                 Err(error) => return Err(Halt(error.to_string())),

@@ -22,6 +22,7 @@ use super::providers::{self, Call, Claimed};
 use super::receive::{Received, Room};
 use super::recent::Recent;
 use crate::clock::Clock;
+use crate::crash;
 use crate::store::{Append, AppendError, Expected, Log};
 
 /// Longest body that is verified and read between two waits, in bytes: 64 KiB take a tenth of a millisecond, 25 MiB
@@ -160,6 +161,7 @@ impl Intake {
                 .into(),
             ],
         };
+        let point = crash::before(|| crash::append(&append.events));
         let (kept, appended) = tokio::join!(self.bodies.keep(digest, received.body.clone()), self.log.append(append));
         if let Err(error) = kept {
             self.figures.bodies_lost.fetch_add(1, Ordering::Relaxed);
@@ -167,6 +169,7 @@ impl Intake {
         }
         match appended {
             Ok(_) => {
+                point.after();
                 self.hints.give(hook.id);
                 Ok(note.map_or(Taken::Accepted(delivery), |note| Taken::Noted(delivery, note)))
             }

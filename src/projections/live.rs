@@ -153,6 +153,18 @@ impl Live {
         with(&self.deployments.read())
     }
 
+    /// One value for all that the log says: two folds of the same log have the same one, and a fold that has missed or
+    /// doubled anything has another. Complete only where nothing is written meanwhile.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut text = format!("{:?}\n{:?}\n", self.registry(), self.engine());
+        // A workload that was only asked for has a cell and no history.
+        for (id, cell) in self.cells().into_iter().filter(|(_, cell)| cell.state().version > 0) {
+            text.push_str(&format!("{id} {:?} {:?}\n", cell.state(), cell.planned()));
+        }
+        Digest::of(text.as_bytes())
+    }
+
     /// Takes in a durable commit.
     ///
     /// # Errors

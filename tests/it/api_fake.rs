@@ -229,7 +229,7 @@ impl Backend for Fake {
         Ok(DoctorView { ok: false, checks: vec![check] })
     }
     async fn log_head(&self) -> Result<HeadView, Refusal> {
-        Ok(HeadView { log_id: "log_1".into(), position: *self.head.borrow(), chain: "00".into() })
+        Ok(HeadView { log_id: "log_1".into(), position: *self.head.borrow(), chain: "00".into(), state: "00".into() })
     }
     async fn log_verify(&self) -> Result<VerifyView, Refusal> {
         no()

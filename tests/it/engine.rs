@@ -244,6 +244,24 @@ async fn a_route_that_the_router_has_lost_comes_back_although_the_engine_was_sta
 }
 
 #[tokio::test]
+async fn a_proxy_that_comes_back_without_its_table_is_told_before_the_general_look() {
+    let mut engine = Engine::begin(1).await;
+    engine.until("it runs", |state| state.active.is_some()).await;
+    engine.settled().await;
+    let unit = engine.state().active.as_ref().unwrap().units[0];
+    engine.twin.lock().world.router_restart(TableFate::Lost);
+    let routed = || engine.twin.lock().world.targets(engine.workload).contains(unit);
+    assert!(!routed());
+    // Half of the time between two general looks.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    while !routed() {
+        assert!(tokio::time::Instant::now() < deadline, "the router was not told");
+        tokio::task::yield_now().await;
+    }
+    engine.end().await;
+}
+
+#[tokio::test]
 async fn a_start_deploys_nothing_that_waits_for_its_first_change() {
     let mut engine = Engine::apply(spec("app:{sha}", 1)).await;
     let deployment = engine.deploy("app:1").await;

@@ -8,6 +8,8 @@ mod api_http;
 mod api_live;
 mod cli_commands;
 mod cli_waiting;
+#[cfg(not(feature = "crash-points"))]
+mod crash_points;
 mod engine;
 mod engine_people;
 mod inputs;

@@ -11,6 +11,7 @@ mod meets;
 mod nature;
 mod perform;
 mod plans;
+mod points;
 mod random;
 mod shop;
 mod sim;

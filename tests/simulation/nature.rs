@@ -73,10 +73,11 @@ impl Sim {
                 Fate::Exits | Fate::Spoils => after(0, Turn::Exit),
                 Fate::Silent => None,
                 Fate::Dies(ms) if ms < ready_ms && !self.calm => after(ms, Turn::Exit),
-                Fate::Good | Fate::Dies(_) | Fate::Sickens(_) => after(ready_ms, Turn::Ready),
+                Fate::Good | Fate::Dies(_) | Fate::Fails(_) | Fate::Sickens(_) => after(ready_ms, Turn::Ready),
             },
             (Phase::Running, Serving::Ready) => match fate {
                 Fate::Dies(ms) if !self.calm => after(ms, Turn::Exit),
+                Fate::Fails(ms) => after(ms, Turn::Exit),
                 Fate::Sickens(ms) if !self.calm => after(ms, Turn::Sicken),
                 _ => None,
             },

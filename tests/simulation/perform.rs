@@ -1,5 +1,6 @@
 //! Effects of the simulated shell: each becomes a request or three, and each request has four outcomes.
 
+use cutover::crash;
 use cutover_domain::deployment::targets;
 use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
 use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
@@ -12,6 +13,9 @@ use crate::swarm::Fault;
 
 impl Sim {
     pub(crate) fn perform(&mut self, lane: usize, effect: Effect) {
+        if !matches!(effect, Effect::Plan(_) | Effect::Remove(..)) {
+            self.met.push(crash::effect(&effect));
+        }
         let done = match effect {
             Effect::Plan(_) => Ok(()),
             Effect::Resolve(id) => self.resolve(lane, id),
@@ -153,6 +157,7 @@ impl Sim {
     pub(crate) fn take_away(&mut self, index: usize) {
         let Removal { lane, unit, id, stage } = self.engine.removals[index];
         let request = stage_of(id, stage);
+        self.met.push(crash::REMOVAL[usize::from(stage.min(2))].into());
         let over = match self.ask(lane, request) {
             Ok(()) => stage >= 2,
             Err((_, ReasonKind::Vanished)) if stage < 2 => false,

@@ -34,6 +34,7 @@ pub(crate) enum Scenario {
     AloneTeardown,
     AloneStop,
     AloneStart,
+    RouteBack,
     WorkerFirst,
     WorkerAgain,
     WorkerEnds,
@@ -48,7 +49,7 @@ pub(crate) enum Scenario {
 
 use Scenario::*;
 
-const ALL: [Scenario; 32] = [
+pub(crate) const ALL: [Scenario; 33] = [
     DeployFirst,
     DeployAgain,
     DeployReplicas,
@@ -71,6 +72,7 @@ const ALL: [Scenario; 32] = [
     AloneTeardown,
     AloneStop,
     AloneStart,
+    RouteBack,
     WorkerFirst,
     WorkerAgain,
     WorkerEnds,
@@ -86,8 +88,7 @@ const ALL: [Scenario; 32] = [
 impl Scenario {
     fn spec(self) -> Spec {
         let mut spec = Spec::plain(match self {
-            DeployReplicas | HealOne => 3,
-            HealAll => 2,
+            DeployReplicas | HealOne | HealAll => 2,
             _ => 1,
         });
         if self.works() {
@@ -102,6 +103,10 @@ impl Scenario {
         spec.after = matches!(self, AfterFirst).then_some(1);
         if matches!(self, RollbackAdopt | Teardown | AloneFromStandby | WorkerRollbackAdopt) {
             spec.policy.standby_ms = 600_000;
+        }
+        if matches!(self, RouteBack) {
+            // Longer than its new version lives, whatever disturbs it.
+            spec.policy.bake_ms = 60_000;
         }
         if self.is_alone() {
             spec.kind = crate::shop::Kind::Alone;
@@ -126,7 +131,7 @@ impl Scenario {
 
     /// Whether what it wishes is bad and must fail.
     fn is_bad(self) -> bool {
-        matches!(self, AloneRestore | WorkerEnds | WorkerRestore)
+        matches!(self, AloneRestore | WorkerEnds | WorkerRestore | RouteBack)
     }
 
     /// Whether its workload is exclusive from the beginning.
@@ -189,6 +194,7 @@ impl Scenario {
             | WorkerAgain | WorkerRecreate | LoneAgain | AfterFirst => sim.deploy_of(Program::GOOD),
             WorkerEnds | WorkerRestore => sim.deploy_of(Program::WORKER_EXITS),
             AloneRestore => sim.deploy_of(Program::EXITS),
+            RouteBack => sim.deploy_of(Program::FAILS),
             DeployCurrent => Wish::Deploy(ImageWish::Current),
             Restart | AloneRestart => Wish::Restart,
             RollbackNew | RollbackAdopt | AloneRollback | WorkerRollbackAdopt => Wish::Rollback(None),
@@ -215,10 +221,11 @@ impl Scenario {
     }
 
     /// The whole scenario under one disturbance.
-    fn run(self, kind: Kind) -> Sim {
+    pub(crate) fn run(self, kind: Kind) -> Sim {
         let mut sim = self.prepared();
         sim.trace = Some(Vec::new());
         let base = sim.journal.commits().len();
+        sim.met.clear();
         let id = self.wish(&mut sim, By::Person);
         sim.drill = Drill::new(kind, base + usize::from(id.is_some()));
         sim.settle();

@@ -177,6 +177,8 @@ pub(crate) enum Fate {
     Silent,
     /// Ends this long after its start.
     Dies(u64),
+    /// Ends this long after its start, in calm times too: its program is wrong.
+    Fails(u64),
     /// Answers 500 from this long after its start.
     Sickens(u64),
     /// Ends at once, and so does from then on whatever else of its workload is started: it has changed the data.
@@ -187,6 +189,7 @@ impl Program {
     pub(crate) const GOOD: Self = Self { ready_ms: 50, pushed_ms: 0, fate: Fate::Good, worker: Fate::Good };
     pub(crate) const EXITS: Self = Self { ready_ms: 50, pushed_ms: 0, fate: Fate::Exits, worker: Fate::Good };
     pub(crate) const WORKER_EXITS: Self = Self { ready_ms: 50, pushed_ms: 0, fate: Fate::Good, worker: Fate::Exits };
+    pub(crate) const FAILS: Self = Self { ready_ms: 50, pushed_ms: 0, fate: Fate::Fails(1_000), worker: Fate::Good };
 
     pub(crate) fn drawn(random: &mut Random) -> Self {
         let later = random.pick(&[100, 700, 1_500, 5_000]);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cutover::crash;
 use cutover_domain::observed::{Answers, Behind, Now, Observed};
 use cutover_domain::workload::Workload;
 use cutover_domain::{deployment::Next, invariants};
@@ -63,6 +64,8 @@ pub(crate) struct Sim {
     pub(crate) calm: bool,
     pub(crate) violation: Option<String>,
     pub(crate) trace: Option<Vec<String>>,
+    /// Appends and effects as the crash points of the engine are named, in the order in which they were met.
+    pub(crate) met: Vec<String>,
 }
 
 /// All of it is lost in a crash.
@@ -141,6 +144,7 @@ impl Sim {
             calm: false,
             violation: None,
             trace: None,
+            met: Vec::new(),
         };
         sim.engine.epoch = sim.journal.started();
         sim
@@ -236,6 +240,7 @@ impl Sim {
             return false;
         }
         let at = self.stamp();
+        self.met.push(crash::append(&events));
         for event in &events {
             self.say(|| format!("w{lane} append {}", brief(event)));
         }

@@ -14,7 +14,8 @@
 //!
 //! It misbehaves on wish, by environment: `EXIT_AT_START`, `NEVER_LISTEN`, `STATUS_500` (any value but empty),
 //! `READY_AFTER_MS`, `EXIT_AFTER_READY_MS`. Its last words go to stderr. With `DATABASE` (`name:port`) `/1k` and `/healthz`
-//! ask a PostgreSQL first; with the argument `work` it is a worker beside it, see `database.rs`.
+//! ask a PostgreSQL first; with the argument `work` it is a worker beside it, see `database.rs`;
+//! with `stay` it is one that needs nothing. A worker ends at once under `WORKER_EXITS`.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -96,8 +97,10 @@ fn main() -> ExitCode {
     signal(SIGINT, on_signal);
     let settings = settings();
     let version = &settings.version;
-    if std::env::args().nth(1).as_deref() == Some("work") {
-        return database::work();
+    match std::env::args().nth(1).as_deref() {
+        Some("work") => return database::work(),
+        Some("stay") => return stay(),
+        _ => {}
     }
     if env("EXIT_AT_START").is_some() {
         eprintln!("sample {version}: cannot read its settings, giving up");
@@ -126,6 +129,15 @@ fn main() -> ExitCode {
     }
     println!("sample {version}: ends after {} requests", SERVED.load(SeqCst));
     ExitCode::SUCCESS
+}
+
+/// A worker without work: it stays, or ends at once.
+fn stay() -> ExitCode {
+    while env("WORKER_EXITS").is_none() {
+        thread::sleep(Duration::from_secs(3600));
+    }
+    eprintln!("sample {}: a worker without work, giving up", settings().version);
+    ExitCode::from(5)
 }
 
 fn accept(listener: &TcpListener) {

@@ -77,6 +77,11 @@ impl Docker {
         image.config?.labels?.get(label).cloned()
     }
 
+    /// Whether an image of that reference is there.
+    pub(crate) async fn has_image(&self, reference: &str) -> bool {
+        self.0.inspect_image(reference).await.is_ok()
+    }
+
     /// Makes an image of one layer; `changes` are Dockerfile instructions.
     pub(crate) async fn import(&self, reference: &str, changes: Vec<String>, tar: Vec<u8>) -> Result {
         let (repo, tag) = reference.rsplit_once(':').ok_or("an image reference needs a tag")?;

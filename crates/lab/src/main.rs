@@ -6,6 +6,7 @@ mod docker;
 mod hands;
 mod hook;
 mod http;
+mod judge;
 mod labels;
 mod load;
 mod picture;
@@ -46,6 +47,12 @@ enum Command {
     },
     /// Sends mixed traffic and counts what fails; ends with 1 when anything did.
     Load(LoadArgs),
+    /// Requires what must hold of an engine that runs; the last line is `ok …` or `short …`.
+    Judge {
+        /// Its config file.
+        #[arg(long)]
+        config: std::path::PathBuf,
+    },
     /// Measures; the last line is `ok …` or `short …`.
     #[command(subcommand)]
     Bench(bench::Command),
@@ -109,6 +116,7 @@ async fn run(command: Command) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Load(args) => load(args).await,
+        Command::Judge { config } => judge::alone(&config).await,
         Command::Bench(command) => bench::run(command).await,
         Command::Quickstart(asked) => quickstart::run(asked).await,
         Command::Pictures { from, to } => {

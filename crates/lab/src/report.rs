@@ -50,6 +50,12 @@ impl Verdict {
         result.map_err(|error| self.short(format!("{what}: {error}"))).ok()
     }
 
+    /// Whether everything that was required so far holds.
+    #[cfg(test)]
+    pub(crate) fn holds(&self) -> bool {
+        self.short.is_empty()
+    }
+
     /// The last line: `ok WHAT` or `short WHAT: …`; the exit code matches.
     pub(crate) fn end(self, what: &str) -> ExitCode {
         let mut out = std::io::stdout().lock();

@@ -24,22 +24,24 @@ pub(crate) struct Version {
     pub env: Vec<String>,
     /// Which program.
     pub source: &'static str,
+    /// The image's own HEALTHCHECK, as a Dockerfile says it.
+    pub healthcheck: Option<&'static str>,
 }
 
 impl Version {
     /// A version that behaves.
     pub(crate) fn good(name: &str) -> Self {
-        Self { name: name.into(), env: Vec::new(), source: APP }
+        Self { name: name.into(), env: Vec::new(), source: APP, healthcheck: None }
     }
 
     /// A version that misbehaves as the environment says.
     pub(crate) fn with(name: &str, env: &[&str]) -> Self {
-        Self { name: name.into(), env: env.iter().map(|pair| (*pair).into()).collect(), source: APP }
+        Self { env: env.iter().map(|pair| (*pair).into()).collect(), ..Self::good(name) }
     }
 
     /// The program that calls others by their names.
     pub(crate) fn caller() -> Self {
-        Self { name: "caller".into(), env: Vec::new(), source: CALLER }
+        Self { source: CALLER, ..Self::good("caller") }
     }
 
     /// Its reference.
@@ -62,6 +64,7 @@ impl Version {
             format!("LABEL {}={fingerprint}", labels::SAMPLE),
         ];
         changes.extend(self.env.iter().map(|pair| format!("ENV {pair}")));
+        changes.extend(self.healthcheck.map(|check| format!("HEALTHCHECK {check}")));
         docker.import(&reference, changes, tar("app", &program)).await?;
         Ok(reference)
     }
@@ -75,6 +78,7 @@ impl Version {
             hash.update([0]);
             hash.update(pair);
         }
+        hash.update(self.healthcheck.unwrap_or_default());
         hex::encode(&hash.finalize()[..8])
     }
 }

@@ -2,9 +2,9 @@
 
 use cutover_domain::file::{Declared, difference};
 use cutover_domain::registry::{Apply, same};
-use cutover_events::WorkloadId;
 use cutover_events::deployment::{ImageWish, Wish};
 use cutover_events::workload::{EnvVar, Source, Spec};
+use cutover_events::{Key, StreamId, WorkloadId};
 
 use super::spec::declared;
 use super::{LiveBackend, by, foretelling};
@@ -61,6 +61,11 @@ impl LiveBackend {
             note: NOTHING_NEW.into(),
         };
         let state = self.commands.live().cell(id).state();
+        // The engine may have died between a revision and its intent, before anybody was told of either.
+        let revision = match revision {
+            None if self.never_queued(&registry, (id, current)).await? => Some(current),
+            other => other,
+        };
         let wish = match (mode, revision) {
             (ApplyMode::Record, Some(_)) => {
                 view.note = "recorded; deploy it when you want it".into();
@@ -90,6 +95,17 @@ impl LiveBackend {
         view.note = "deploying".into();
         view.position = self.commands.log().head().position;
         Ok(view)
+    }
+
+    /// Whether a revision wants a deployment that the log does not hold.
+    async fn never_queued(
+        &self,
+        registry: &cutover_domain::registry::Registry,
+        (id, revision): (WorkloadId, u32),
+    ) -> Result<bool, Refusal> {
+        let wanted = registry.workloads.get(&id).is_some_and(|registered| registered.wanted);
+        let key = Key::Revision { revision };
+        Ok(wanted && self.commands.log().find(StreamId::Workload(id), &key).await?.is_none())
     }
 
     async fn queued_again(

@@ -285,7 +285,8 @@ impl Backend for LiveBackend {
     async fn log_head(&self) -> Result<HeadView, Refusal> {
         let head = self.commands.log().head();
         let log_id = self.commands.log().log_id().to_string();
-        Ok(HeadView { log_id, position: head.position, chain: head.chain.to_string() })
+        let state = self.commands.live().digest().to_string();
+        Ok(HeadView { log_id, position: head.position, chain: head.chain.to_string(), state })
     }
 
     async fn log_verify(&self) -> Result<VerifyView, Refusal> {

@@ -37,6 +37,9 @@ pub struct HeadView {
     pub position: u64,
     /// Chain value after it, hex.
     pub chain: String,
+    /// One value for all that the log says up to there, hex: two folds of the same log have the same one.
+    #[serde(default)]
+    pub state: String,
 }
 
 /// What verifying the log came to.

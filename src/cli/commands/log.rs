@@ -14,6 +14,7 @@ use crate::cli::client::{Call, CallError};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::grammar::{Json, Log, LogData, LogExport};
 use crate::cli::output::Output;
+use crate::projections::{Live, Written};
 use crate::store::{self, VerifyReport};
 
 /// Whether a command reads a folder instead of asking the engine.
@@ -117,20 +118,25 @@ fn verdict(view: &VerifyView) -> Result<Exit, Failure> {
 }
 
 fn head(view: &HeadView) -> String {
-    format!("{}  position {}\nchain {}\n", view.log_id, view.position, view.chain)
+    format!("{}  position {}\nchain {}\nstate {}\n", view.log_id, view.position, view.chain, view.state)
 }
 
 fn read_head(output: &mut Output, dir: &Path, json: Json) -> Result<Exit, Failure> {
     let mut log_id = String::new();
-    let mut first = |sealed: Sealed| {
+    let (live, mut folded) = (Live::default(), Ok(()));
+    let mut each = |sealed: Sealed| {
+        if folded.is_ok() {
+            folded = live.fold(Written::from(&sealed));
+        }
         let events = event_view::lines(&sealed.commit, |_| None);
         if let Some(begun) = events.iter().find(|line| line.event == "LogBegun") {
             begun.text("log_id").clone_into(&mut log_id);
         }
     };
-    let report = store::export(dir, 0, &mut first).map_err(damaged)?;
+    let report = store::export(dir, 0, &mut each).map_err(damaged)?;
+    folded.map_err(|lie| Failure::new(Exit::Other, lie.to_string()))?;
     let (position, chain) = (report.head.position, report.head.chain.to_string());
-    let view = HeadView { log_id, position, chain };
+    let view = HeadView { log_id, position, chain, state: live.digest().to_string() };
     if json.json {
         output.json(&view)?
     } else {

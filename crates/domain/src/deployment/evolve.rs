@@ -66,16 +66,7 @@ fn happened(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
         Event::Swapped(e) => swapped(state, event, e, at),
         Event::SwapRefused(e) => refused(state, event, e, at),
         Event::RouteBackCommitted(e) => route_back(state, event, e),
-        Event::BlueDrained(e) => on_open(state, event, e.deployment, |open| match &mut open.phase {
-            Phase::Swapped { drained, .. } => *drained = true,
-            Phase::Unrouted => (open.phase, open.step_since) = (Phase::Down, at),
-            Phase::Preparing
-            | Phase::Opened(_)
-            | Phase::Down
-            | Phase::Committed(_)
-            | Phase::Fencing(..)
-            | Phase::RoutingBack(..) => (),
-        }),
+        Event::BlueDrained(e) => drained(state, event, e.deployment, at),
         Event::DeploymentSucceeded(e) => succeeded(state, event, (e.deployment, &e.lists), at),
         Event::DeploymentFailed(e) => failed(state, event, e, at),
         Event::UnitRemoved(e) => removed(state, event, e.unit),
@@ -303,6 +294,19 @@ fn swapped(state: &mut Workload, event: &Event, e: &Swapped, at: Mark) -> Evolve
         | Phase::Swapped { .. } => {
             open.phase = Phase::Swapped { since: at, drained: false };
         }
+    })
+}
+
+fn drained(state: &mut Workload, event: &Event, id: DeploymentId, at: Mark) -> Evolved {
+    on_open(state, event, id, |open| match &mut open.phase {
+        Phase::Swapped { drained, .. } => *drained = true,
+        Phase::Unrouted => (open.phase, open.step_since) = (Phase::Down, at),
+        Phase::Preparing
+        | Phase::Opened(_)
+        | Phase::Down
+        | Phase::Committed(_)
+        | Phase::Fencing(..)
+        | Phase::RoutingBack(..) => (),
     })
 }
 

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::scene::{Scene, WEB, ends, no_failures};
+use super::scene::{Scene, VERSIONS, WEB};
 use crate::Result;
+use crate::judge::{Promised, ends, no_failures};
 use crate::report::{Verdict, line, progress};
 use crate::sample::Version;
 use crate::stand::{Said, Stand, Workload, field};
@@ -15,6 +16,8 @@ const BEFORE_SWAP: i32 = 10;
 const ROUTED_BACK: i32 = 13;
 
 struct Case {
+    /// Of the acceptance scenarios (docs/testing.md), where it is one of them.
+    scenario: Option<u8>,
     name: &'static str,
     env: &'static [&'static str],
     code: i32,
@@ -23,13 +26,37 @@ struct Case {
 }
 
 const CASES: &[Case] = &[
-    Case { name: "missing", env: &[], code: BEFORE_SWAP, last_words: "" },
-    Case { name: "exits", env: &["EXIT_AT_START=1"], code: BEFORE_SWAP, last_words: "cannot read its settings" },
-    Case { name: "deaf", env: &["NEVER_LISTEN=1"], code: BEFORE_SWAP, last_words: "a database that never comes" },
-    Case { name: "sick", env: &["STATUS_500=1"], code: BEFORE_SWAP, last_words: "answers 500" },
-    Case { name: "slow", env: &["READY_AFTER_MS=120000"], code: BEFORE_SWAP, last_words: "" },
-    Case { name: "dies", env: &["EXIT_AFTER_READY_MS=5000"], code: ROUTED_BACK, last_words: "lost its nerve" },
+    Case { scenario: None, name: "missing", env: &[], code: BEFORE_SWAP, last_words: "" },
+    Case {
+        scenario: None,
+        name: "exits",
+        env: &["EXIT_AT_START=1"],
+        code: BEFORE_SWAP,
+        last_words: "cannot read its settings",
+    },
+    Case {
+        scenario: Some(7),
+        name: "deaf",
+        env: &["NEVER_LISTEN=1"],
+        code: BEFORE_SWAP,
+        last_words: "a database that never comes",
+    },
+    Case { scenario: Some(7), name: "sick", env: &["STATUS_500=1"], code: BEFORE_SWAP, last_words: "answers 500" },
+    Case { scenario: None, name: "slow", env: &["READY_AFTER_MS=120000"], code: BEFORE_SWAP, last_words: "" },
+    Case {
+        scenario: Some(6),
+        name: "dies",
+        env: &["EXIT_AFTER_READY_MS=5000"],
+        code: ROUTED_BACK,
+        last_words: "lost its nerve",
+    },
 ];
+
+/// A workload whose file names no health check. The sample has no HEALTHCHECK either, and no curl: what counts is that
+/// it stays up and listens.
+const PLAIN: &str = "plain";
+/// A HEALTHCHECK that needs a program which the image does not have.
+const NO_CURL: &str = r#"--interval=1s --timeout=1s --retries=2 CMD ["curl", "-f", "http://localhost:8080/healthz"]"#;
 
 /// Failed requests that a container may take with it when it dies while it serves: the ones that it was answering,
 /// and at 200 a second those of the two seconds in which its end is seen and the route goes back.
@@ -58,8 +85,34 @@ pub(super) async fn prove(stand: &Stand) -> Result<Verdict> {
     line(&summary);
     progress(&format!("while a version died that served: {}", summary.sentence()));
     verdict.at_most("failed requests while a version died that served", summary.failed, LOST_WITH_GREEN);
-    scene.close(&mut verdict).await?;
+    without_a_check(&scene, &mut verdict).await?;
+    scene.close(&mut verdict, &Promised::default()).await?;
     Ok(verdict)
+}
+
+/// No health check in the file, none in the image, no curl in it: it is deployed all the same, and a version that never
+/// listens, or whose own check cannot run, is not.
+async fn without_a_check(scene: &Scene<'_>, verdict: &mut Verdict) -> Result {
+    let stand = scene.stand;
+    let plain = Workload::new(PLAIN, &scene.images[0]).policy("gate_timeout", "5s").policy("liveness", "500ms");
+    let file = plain.file(stand).replace("health = \"/healthz\"\n", "");
+    stand.must(&["apply", &stand.write("plain.toml", &file)?]).await?;
+    let no_curl = Version { healthcheck: Some(NO_CURL), ..Version::good("bad-no-curl") };
+    let deaf = Version::with("bad-deaf", &["NEVER_LISTEN=1"]);
+    let name = stand.full_name(PLAIN);
+    let good = stand.ask(&["deploy", &name, "--image", &scene.images[1], "--json"]).await?;
+    verdict.same("the exit code of a version without any check", good.code, 0);
+    for version in [no_curl, deaf] {
+        let image = version.make(&stand.docker).await?;
+        let said = stand.ask(&["deploy", &name, "--image", &image, "--json"]).await?;
+        let case = Case { scenario: Some(7), name: "plain", env: &[], code: BEFORE_SWAP, last_words: "" };
+        let reason = judge(&case, &said, (stand, PLAIN), verdict).await?;
+        line(&json!({"prove": "bad", "scenario": 7, "case": version.name, "code": said.code, "reason": reason}));
+        progress(&format!("without a check, {}: ended with {}: {reason}", version.name, said.code));
+    }
+    let served = stand.get(PLAIN, "/version").await?;
+    verdict.same("what serves without any check", served, (200, VERSIONS[1].to_owned()));
+    stand.must(&["teardown", &name]).await.map(drop)
 }
 
 async fn play(case: &Case, scene: &Scene<'_>, verdict: &mut Verdict) -> Result {
@@ -68,11 +121,11 @@ async fn play(case: &Case, scene: &Scene<'_>, verdict: &mut Verdict) -> Result {
     let version = Version::with(&format!("bad-{}", case.name), case.env);
     let image = if case.env.is_empty() { version.reference() } else { version.make(&stand.docker).await? };
     let said = stand.ask(&["deploy", &stand.full_name(WEB), "--image", &image, "--json"]).await?;
-    let reason = judge(case, &said, stand, verdict).await?;
+    let reason = judge(case, &said, (stand, WEB), verdict).await?;
     scene.answers(verdict, "v1").await;
-    scene.only_active(verdict).await?;
+    scene.only_listed(verdict).await?;
     line(&json!({
-        "prove": "bad", "case": case.name, "code": said.code, "reason": reason,
+        "prove": "bad", "scenario": case.scenario, "case": case.name, "code": said.code, "reason": reason,
         "ms": began.elapsed().as_millis() as u64,
     }));
     progress(&format!("{}: ended with {}: {reason}", case.name, said.code));
@@ -80,13 +133,13 @@ async fn play(case: &Case, scene: &Scene<'_>, verdict: &mut Verdict) -> Result {
 }
 
 /// The exit code, the end in the log, a reason, and the last words where there are any.
-async fn judge(case: &Case, said: &Said, stand: &Stand, verdict: &mut Verdict) -> Result<String> {
+async fn judge(case: &Case, said: &Said, (stand, workload): (&Stand, &str), verdict: &mut Verdict) -> Result<String> {
     let name = case.name;
     if said.code != case.code {
         verdict.short(format!("{name}: should end with {}; {}", case.code, said.told()));
     }
     let Some(id) = verdict.worked(name, said.text("deployment_id")) else { return Ok(String::new()) };
-    let events = stand.timeline(WEB).await?;
+    let events = stand.timeline(workload).await?;
     verdict.same(
         &format!("{name}: its end"),
         ends(&events).remove(&id).unwrap_or_default(),
@@ -100,7 +153,7 @@ async fn judge(case: &Case, said: &Said, stand: &Stand, verdict: &mut Verdict) -
         verdict.short(format!("{name}: no reason is given"));
     }
     // Docker's answer to a version that is never ready holds its last output; people find it with `logs`.
-    let words = stand.ask(&["logs", &stand.full_name(WEB), "--deployment", &id]).await?;
+    let words = stand.ask(&["logs", &stand.full_name(workload), "--deployment", &id]).await?;
     if !case.last_words.is_empty() && !format!("{}{}", words.out, said.err).contains(case.last_words) {
         verdict.short(format!("{name}: its last words are not shown: {}", words.told()));
     }

@@ -6,7 +6,9 @@ mod kill;
 mod names;
 mod neighbours;
 mod people;
+mod points;
 mod postgres;
+mod proxy;
 mod pushes;
 mod scene;
 mod shop;
@@ -36,6 +38,11 @@ pub(crate) enum Command {
         /// Of the random instants.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// At every named point instead, once each.
+        #[arg(long)]
+        points: bool,
+        #[command(flatten)]
+        which: points::Points,
     },
     /// Versions that do not work: blue serves on, a reason is given, nothing is left.
     Bad,
@@ -55,6 +62,12 @@ pub(crate) enum Command {
     },
     /// Fifty pushes in ten seconds beside a running deployment: one more comes of them, of the newest.
     Pushes,
+    /// The proxy is killed during swaps, its table is truncated, and lost: routes come from the log.
+    Proxy {
+        /// How many swaps it is killed in.
+        #[arg(long, default_value_t = 8)]
+        n: u32,
+    },
     /// People at work on the same Docker: what they do to our containers is seen, told and put right.
     People {
         /// Only what carries this in its name: an action (stop, rename, …), `rm of`, or `host`.
@@ -84,7 +97,10 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::Swap { n } => {
             (format!("prove swap --n {n}"), on_stand(async |stand| swap::prove(&stand, n).await).await?)
         }
-        Command::Kill { n, seed } => (
+        Command::Kill { points: true, which, .. } => {
+            (which.told(), on_stand(async |stand| points::prove(&stand, &which).await).await?)
+        }
+        Command::Kill { n, seed, .. } => (
             format!("prove kill --n {n} --seed {seed}"),
             on_stand(async |stand| kill::prove(&stand, n, seed).await).await?,
         ),
@@ -97,6 +113,9 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
             (format!("prove names --n {n}"), on_stand(async |stand| names::prove(&stand, n).await).await?)
         }
         Command::Pushes => ("prove pushes".into(), on_stand(async |stand| pushes::prove(&stand).await).await?),
+        Command::Proxy { n } => {
+            (format!("prove proxy --n {n}"), on_stand(async |stand| proxy::prove(&stand, n).await).await?)
+        }
         Command::People { inside: Some(folder), .. } => {
             ("prove people --only host".into(), people::inside(&folder).await?)
         }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::scene::{Scene, VERSIONS, WEB};
 use crate::Result;
+use crate::judge::Promised;
 use crate::report::{Verdict, line, progress};
 use crate::sample::{PORT, Version};
 use crate::stand::{Stand, Workload, field};
@@ -45,7 +46,7 @@ pub(super) async fn prove(stand: &Stand, n: u32) -> Result<Verdict> {
     for name in [CALLER, QUIET] {
         stand.must(&["teardown", &stand.full_name(name)]).await?;
     }
-    scene.close(&mut verdict).await?;
+    scene.close(&mut verdict, &Promised::default()).await?;
     Ok(verdict)
 }
 
@@ -136,7 +137,7 @@ async fn seen(stand: &Stand, name: &str, version: &str, verdict: &mut Verdict) -
 }
 
 /// Kills the process that answers; its parent starts the next one.
-async fn kill_serving(stand: &Stand) -> Result {
+pub(super) async fn kill_serving(stand: &Stand) -> Result {
     let socket = stand.data().join("proxy").join("admin.sock");
     let table: Value = serde_json::from_str(&crate::http::unix(&socket, "GET", "/v1/table", "").await?)?;
     let pid = field(&table, "pid").and_then(Value::as_i64).and_then(|pid| i32::try_from(pid).ok());

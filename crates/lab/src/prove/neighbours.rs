@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::scene::{Scene, VERSIONS, WEB, no_failures};
+use super::scene::{Scene, VERSIONS, WEB};
 use crate::docker::Bare;
+use crate::judge::{Promised, no_failures};
 use crate::report::{Verdict, line, progress};
 use crate::sample::Version;
 use crate::stand::Stand;
@@ -11,6 +12,10 @@ use crate::{Result, labels};
 
 /// Deployments of each engine, side by side.
 const DEPLOYMENTS: u32 = 3;
+/// An image that no workload uses.
+const FOREIGN_IMAGE: &str = "cutover-lab/sample:foreign";
+/// Without our labels, and with those of a log that nobody holds.
+const STRANGERS: [(&str, &[(&str, &str)]); 2] = [("plain", &[]), ("foreign", &[(labels::LOG, FOREIGN_LOG)])];
 /// A log that no engine holds.
 const FOREIGN_LOG: &str = "log_00000000000000000000000000";
 
@@ -39,11 +44,16 @@ pub(super) async fn prove(one: &Stand, two: &Stand) -> Result<Verdict> {
         line(&summary);
         no_failures(&mut verdict, &summary, u64::from(DEPLOYMENTS));
     }
-    first.close(&mut verdict).await?;
+    first.close(&mut verdict, &Promised::default()).await?;
     // What the first removed was its own: the second serves on.
     second.answers(&mut verdict, VERSIONS[DEPLOYMENTS as usize % 2]).await;
-    second.close(&mut verdict).await?;
+    second.close(&mut verdict, &Promised::default()).await?;
     verdict.same("strangers that still run", running(one).await?, strangers);
+    let images = [&first.images[0], FOREIGN_IMAGE];
+    for image in images {
+        verdict.same(&format!("the image {image} is there"), one.docker.has_image(image).await, true);
+    }
+    line(&json!({"prove": "neighbours", "scenario": 11, "strangers": STRANGERS.len(), "images": images.len()}));
     one.docker.sweep(labels::LAB, &one.project).await?;
     Ok(verdict)
 }
@@ -57,7 +67,8 @@ async fn deploy(scene: &Scene<'_>, number: u32) -> Result<crate::stand::Said> {
 async fn strangers(stand: &Stand) -> Result<Vec<String>> {
     let image = Version::good("v1").make(&stand.docker).await?;
     let (network, _) = stand.docker.make_network(&stand.project).await?;
-    for (name, labels) in [("plain", &[][..]), ("foreign", &[(labels::LOG, FOREIGN_LOG)][..])] {
+    Version::good("foreign").make(&stand.docker).await?;
+    for (name, labels) in STRANGERS {
         let name = format!("{}-{name}", stand.project);
         let bare = Bare { name: &name, image: &image, network: &network, address: "", run: &stand.project, labels };
         stand.docker.start_bare(&bare).await?;
@@ -80,6 +91,7 @@ async fn second_serve(stand: &Stand, verdict: &mut Verdict) -> Result {
     if said.code == 0 || !said.err.contains(&pid) {
         verdict.short(format!("a second serve should refuse and name the pid {pid}; {}", said.told()));
     }
+    line(&json!({"prove": "neighbours", "scenario": 14, "code": said.code}));
     progress(&format!("a second serve: {}", said.told()));
     Ok(())
 }

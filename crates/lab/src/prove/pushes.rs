@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
 
-use super::scene::{Scene, WEB, no_failures};
+use super::scene::{Scene, WEB};
 use crate::Result;
 use crate::hook::{self, Hook, push};
+use crate::judge::{Promised, no_failures};
 use crate::report::{Verdict, line, progress};
 use crate::sample::Version;
 use crate::stand::{Stand, Workload, ms_between};
@@ -79,7 +80,7 @@ pub(super) async fn prove(stand: &Stand) -> Result<Verdict> {
     no_failures(&mut verdict, &summary, 2);
     line(&json!({"prove": "pushes", "pushes": PUSHES, "alone_ms": alone_ms, "beside_ms": beside_ms}));
     stand.must(&["teardown", &stand.full_name(OTHER)]).await?;
-    scene.close(&mut verdict).await?;
+    scene.close(&mut verdict, &Promised::default()).await?;
     Ok(verdict)
 }
 

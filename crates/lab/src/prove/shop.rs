@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use super::names::{failed, judge, told};
 use super::postgres::{client, image};
-use super::scene::{VERSIONS, WEB, ends, no_failures};
+use super::scene::{VERSIONS, WEB};
 use crate::Result;
+use crate::judge::{Promised, no_failures};
 use crate::load::{Load, Plan};
 use crate::report::{Verdict, line, progress};
 use crate::sample::{PORT, Version};
@@ -240,15 +241,7 @@ impl<'a> Shop<'a> {
     }
 
     async fn close(&self, verdict: &mut Verdict) -> Result {
-        for command in [&["doctor"][..], &["log", "verify"][..]] {
-            let said = self.stand.ask(command).await?;
-            if said.code != 0 {
-                verdict.short(said.told());
-            }
-        }
-        for (id, ends) in ends(&self.stand.events().await?) {
-            verdict.same(&format!("ends of {id}"), ends.len(), 1);
-        }
+        line(&crate::judge::judge(&self.stand.subject(), &Promised::default(), verdict).await?);
         for name in [CALLER, WEB, LONE] {
             self.stand.must(&["teardown", &self.stand.full_name(name)]).await?;
         }

@@ -3,8 +3,9 @@
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::scene::{Scene, VERSIONS, WEB, no_failures};
+use super::scene::{Scene, VERSIONS, WEB};
 use crate::Result;
+use crate::judge::{Promised, no_failures};
 use crate::report::{Verdict, line, progress};
 use crate::stand::Stand;
 
@@ -24,7 +25,7 @@ pub(super) async fn prove(stand: &Stand, n: u32) -> Result<Verdict> {
         scene.answers(&mut verdict, VERSIONS[version]).await;
         let (failed, of) = load.so_far();
         line(&json!({
-            "prove": "swap", "n": number, "outcome": outcome, "ms": began.elapsed().as_millis() as u64,
+            "prove": "swap", "scenario": 13, "n": number, "outcome": outcome, "ms": began.elapsed().as_millis() as u64,
             "failed": failed, "requests": of,
         }));
         progress(&format!("swap {number} of {n}: {outcome}; failed requests: {failed} of {of}"));
@@ -33,6 +34,6 @@ pub(super) async fn prove(stand: &Stand, n: u32) -> Result<Verdict> {
     line(&summary);
     progress(&summary.sentence());
     no_failures(&mut verdict, &summary, u64::from(n));
-    scene.close(&mut verdict).await?;
+    scene.close(&mut verdict, &Promised::default()).await?;
     Ok(verdict)
 }

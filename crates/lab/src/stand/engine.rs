@@ -1,5 +1,6 @@
 //! Starting, killing and asking the processes of a stand.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 use super::{Said, Stand};
+use crate::judge::Subject;
 use crate::{Result, process};
 
 /// How long a start may take before it counts as failed: recovery of a million events takes six seconds.
@@ -36,9 +38,47 @@ impl Stand {
 
     /// Starts the engine; it answers afterwards. Returns how long that took.
     pub(crate) async fn start_engine(&self) -> Result<Duration> {
-        let began = Instant::now();
         let child = self.spawn("serve")?;
         self.children.lock().engine = Some(child);
+        self.engine_answers().await
+    }
+
+    /// Starts the engine that dies where its environment says; it may not live long enough to answer.
+    pub(crate) fn arm_engine(&self, environment: &[(&str, &str)]) -> Result {
+        let binary = self.binary().with_file_name("cutover-crash");
+        if !binary.exists() {
+            return Err(format!("{} is missing; scripts/prove kill --points builds it", binary.display()).into());
+        }
+        let mut command = command(&binary, &self.config(), &["serve"]);
+        let child = self.logged(command.envs(environment.iter().copied()), "engine")?;
+        self.children.lock().engine = Some(child);
+        Ok(())
+    }
+
+    /// Waits until the engine has been killed by itself, at most that long. Whether it was.
+    pub(crate) async fn engine_dies(&self, within: Duration) -> Result<bool> {
+        let deadline = Instant::now() + within;
+        loop {
+            let status = match self.children.lock().engine.as_mut() {
+                Some(engine) => engine.try_wait()?,
+                None => return Err("no engine runs".into()),
+            };
+            if let Some(status) = status {
+                drop(self.children.lock().engine.take());
+                let killed = status.signal() == Some(Signal::KILL.as_raw());
+                let otherwise = || format!("the engine ended with {status}:\n{}", self.output("engine"));
+                return killed.then_some(true).ok_or_else(|| otherwise().into());
+            }
+            if Instant::now() > deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Waits until the engine answers; returns how long that took.
+    pub(crate) async fn engine_answers(&self) -> Result<Duration> {
+        let began = Instant::now();
         loop {
             let said = self.ask(&["status", "--json"]).await?;
             if said.code == 0 {
@@ -68,6 +108,18 @@ impl Stand {
         Ok(())
     }
 
+    /// Kills parent and child of the proxy with -9 and waits until they are gone.
+    pub(crate) async fn kill_proxy(&self) -> Result {
+        let pids = self.proxy_pids()?;
+        pids.iter().for_each(|pid| process::signal(*pid, Signal::KILL));
+        let proxy = self.children.lock().proxy.take();
+        if let Some(mut proxy) = proxy {
+            proxy.wait().await?;
+        }
+        process::end(&pids, START).await;
+        Ok(())
+    }
+
     /// The process id of the engine.
     pub(crate) fn engine_pid(&self) -> Result<u32> {
         let pid = self.children.lock().engine.as_ref().and_then(Child::id);
@@ -82,11 +134,19 @@ impl Stand {
 
     fn spawn(&self, process: &str) -> Result<Child> {
         let name = if process == "serve" { "engine" } else { process };
+        self.logged(&mut self.process(process), name)
+    }
+
+    fn logged(&self, command: &mut Command, name: &str) -> Result<Child> {
         let output =
             std::fs::File::options().create(true).append(true).open(self.folder().join(format!("{name}.log")))?;
-        let mut command = self.process(process);
         command.stdout(output.try_clone()?).stderr(output);
         Ok(command.spawn()?)
+    }
+
+    /// What the judge looks at.
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        Subject { binary: self.binary(), config: &self.config, data: self.data(), docker: &self.docker }
     }
 
     /// A process of the program under test; under another boot id where one is set, by a mount that only it sees.
@@ -108,30 +168,9 @@ impl Stand {
         Ok(())
     }
 
-    /// Kills the proxy, parent and child, with -9 and waits until both are gone.
-    pub(crate) async fn kill_proxy(&self) -> Result {
-        let pids = self.proxy_pids()?;
-        let proxy = self.children.lock().proxy.take();
-        // The parent first: it would start another child.
-        for pid in &pids {
-            process::signal(*pid, Signal::KILL);
-        }
-        if let Some(mut proxy) = proxy {
-            proxy.wait().await?;
-        }
-        process::end(&pids, START).await;
-        Ok(())
-    }
-
     /// A command of the program under test, with the config of this stand; ended when it is dropped.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        self.command_with(&self.config(), args)
-    }
-
-    fn command_with(&self, config: &Path, args: &[&str]) -> Command {
-        let mut command = Command::new(self.binary());
-        command.arg("--config").arg(config).args(args).stdin(Stdio::null()).kill_on_drop(true);
-        command
+        command(self.binary(), &self.config(), args)
     }
 
     /// Runs a command to its end and returns what it said.
@@ -141,9 +180,7 @@ impl Stand {
 
     /// Runs a command with another config file.
     pub(crate) async fn ask_with(&self, config: &Path, args: &[&str]) -> Result<Said> {
-        let output = tokio::time::timeout(COMMAND, self.command_with(config, args).output()).await;
-        let output = output.map_err(|_| format!("cutover {} did not end within {COMMAND:?}", args.join(" ")))??;
-        Ok(Said::new(args, &output))
+        ask(self.binary(), config, args).await
     }
 
     /// Runs a command that must end with 0.
@@ -174,4 +211,17 @@ impl Stand {
     pub(crate) async fn get(&self, name: &str, path: &str) -> Result<(u16, String)> {
         crate::http::get(self.proxy, &self.host(name), path).await
     }
+}
+
+fn command(binary: &Path, config: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(binary);
+    command.arg("--config").arg(config).args(args).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Runs a command of a program with a config to its end and returns what it said.
+pub(crate) async fn ask(binary: &Path, config: &Path, args: &[&str]) -> Result<Said> {
+    let output = tokio::time::timeout(COMMAND, command(binary, config, args).output()).await;
+    let output = output.map_err(|_| format!("cutover {} did not end within {COMMAND:?}", args.join(" ")))??;
+    Ok(Said::new(args, &output))
 }

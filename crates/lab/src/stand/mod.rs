@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::docker::Docker;
 use crate::report::progress;
 use crate::{Result, labels, process};
+pub(crate) use engine::ask;
 pub(crate) use said::{Said, field, ms_between};
 pub(crate) use workload::Workload;
 
@@ -30,6 +31,7 @@ pub(crate) const REMOVALS: Duration = Duration::from_secs(30);
 /// A running pair of engine and proxy.
 pub(crate) struct Stand {
     folder: TempDir,
+    config: PathBuf,
     binary: PathBuf,
     /// The namespace of this run's workloads; its name is found in no other run.
     pub project: String,
@@ -74,8 +76,9 @@ impl Stand {
         let hooks_host = format!("hooks.{project}.test");
         let children = Mutex::new(Children::default());
         let kept = AtomicBool::new(false);
+        let path = folder.path().join("config.toml");
         let boot = Mutex::new(None);
-        let stand = Self { folder, binary, project, proxy, hooks_host, docker, children, boot, kept };
+        let stand = Self { folder, config: path, binary, project, proxy, hooks_host, docker, children, boot, kept };
         let socket = socket.map(|socket| format!("\n[docker]\nsocket = \"{}\"\n", socket.display()));
         let config = format!(
             "data_dir = \"{}\"\n\n[api]\nlisten = \"{api}\"\n\n[proxy]\nlisten = \"{proxy}\"\n\n[hooks]\nhost = \"{}\"\n{}",
@@ -99,7 +102,7 @@ impl Stand {
 
     /// The config file.
     pub(crate) fn config(&self) -> PathBuf {
-        self.folder().join("config.toml")
+        self.config.clone()
     }
 
     /// The program under test.

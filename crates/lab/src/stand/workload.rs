@@ -13,7 +13,9 @@ pub(crate) struct Workload {
     pub env: Vec<(String, String)>,
     /// The trigger, `HOOK:OWNER/NAME@BRANCH`.
     pub deploy: Option<String>,
-    /// More lines of the workload, as TOML.
+    /// Processes beside itself: name, and the one argument of the program.
+    pub processes: Vec<(String, String)>,
+    /// More lines of its table.
     pub lines: Vec<String>,
     /// Keys and values of the policy, values as TOML.
     pub policy: Vec<(&'static str, String)>,
@@ -28,6 +30,7 @@ impl Workload {
             image: image.into(),
             env: Vec::new(),
             deploy: None,
+            processes: Vec::new(),
             lines: Vec::new(),
             policy: policy.map(|(key, value)| (key, format!("\"{value}\""))).to_vec(),
         }
@@ -39,9 +42,21 @@ impl Workload {
         self
     }
 
-    /// Adds a line.
-    pub(crate) fn line(mut self, text: &str) -> Self {
-        self.lines.push(text.into());
+    /// Adds a line to its table.
+    pub(crate) fn line(mut self, line: &str) -> Self {
+        self.lines.push(line.into());
+        self
+    }
+
+    /// Adds a process beside itself.
+    pub(crate) fn process(mut self, name: &str, argument: &str) -> Self {
+        self.processes.push((name.into(), argument.into()));
+        self
+    }
+
+    /// Lets pushes deploy it.
+    pub(crate) fn deploy(mut self, trigger: &str) -> Self {
+        self.deploy = Some(trigger.into());
         self
     }
 
@@ -54,7 +69,12 @@ impl Workload {
 
     /// The file.
     pub(crate) fn file(&self, stand: &Stand) -> String {
-        let mut file = format!("project = \"{}\"\n\n[workloads.{}]\n", stand.project, self.name);
+        format!("project = \"{}\"\n\n{}", stand.project, self.table(stand))
+    }
+
+    /// Its table within a file.
+    pub(crate) fn table(&self, stand: &Stand) -> String {
+        let mut file = format!("[workloads.{}]\n", self.name);
         let mut line = |text: String| {
             file.push_str(&text);
             file.push('\n');
@@ -63,6 +83,7 @@ impl Workload {
         line(format!("host   = \"{}\"", stand.host(&self.name)));
         line(format!("port   = {}", sample::PORT));
         line("health = \"/healthz\"".into());
+        self.lines.iter().for_each(|more| line(more.clone()));
         if let Some(deploy) = &self.deploy {
             line(format!("deploy = \"{deploy}\""));
         }
@@ -74,6 +95,9 @@ impl Workload {
         line(format!("\n[workloads.{}.policy]", self.name));
         for (key, value) in &self.policy {
             line(format!("{key} = {value}"));
+        }
+        for (name, argument) in &self.processes {
+            line(format!("\n[workloads.{}.processes.{name}]\ncommand = [\"{argument}\"]", self.name));
         }
         file
     }

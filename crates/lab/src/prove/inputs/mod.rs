@@ -8,6 +8,7 @@ mod outside;
 use serde_json::json;
 
 use super::scene::Scene;
+use crate::judge::Promised;
 use crate::report::{Verdict, line, progress};
 use crate::stand::{Said, Stand};
 use crate::{Result, labels};
@@ -28,7 +29,7 @@ pub(super) struct Expected<'a> {
 pub(super) async fn prove(stand: &Stand) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     let scene = Scene::open(stand, |workload| workload).await?;
-    scene.only_active(&mut verdict).await?;
+    scene.only_listed(&mut verdict).await?;
     let holder = host::Holder::record(stand).await?;
     let before = Trace::take(&scene).await?;
     let mut inputs = Inputs { scene: &scene, verdict: &mut verdict, before, tried: 0 };
@@ -37,7 +38,7 @@ pub(super) async fn prove(stand: &Stand) -> Result<Verdict> {
     lines::try_all(&mut inputs).await?;
     outside::try_all(&mut inputs).await?;
     progress(&format!("{} bad inputs", inputs.tried));
-    scene.close(&mut verdict).await?;
+    scene.close(&mut verdict, &Promised::default()).await?;
     Ok(verdict)
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::judge::{Promised, judge};
 use crate::load::{Load, Plan};
-use crate::prove::scene::ends;
-use crate::report::Verdict;
+use crate::report::{Verdict, line};
 use crate::sample::Version;
 use crate::stand::{Stand, Workload, field};
 use crate::{Result, labels};
@@ -178,17 +178,7 @@ impl<'a> Crowd<'a> {
     /// What must hold at the end; then everything is torn down.
     pub(super) async fn close(&self, verdict: &mut Verdict) -> Result {
         verdict.worked("at the end", self.whole().await);
-        for command in [&["doctor"][..], &["log", "verify"][..]] {
-            let said = self.stand.ask(command).await?;
-            if said.code != 0 {
-                verdict.short(said.told());
-            }
-        }
-        for (id, ends) in ends(&self.stand.events().await?) {
-            if ends.len() != 1 {
-                verdict.short(format!("deployment {id} has {} ends: {ends:?}", ends.len()));
-            }
-        }
+        line(&judge(&self.stand.subject(), &Promised::default(), verdict).await?);
         self.stand.must(&["teardown", &self.stand.full_name(WEB), "--volumes"]).await?;
         verdict.same("containers and networks left after the teardown", self.stand.left_on_docker().await?, 0);
         self.stand.docker.remove_image(&self.image).await.unwrap_or_default();

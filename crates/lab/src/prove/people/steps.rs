@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::scene::{Crowd, HEALED, WEB};
 use super::{Brief, Part};
 use crate::Result;
-use crate::prove::scene::ends;
+use crate::judge::ends;
 use crate::report::{Verdict, line, progress};
 
 /// Whose containers are removed.

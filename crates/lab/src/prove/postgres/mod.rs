@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::judge::{Promised, judge};
 use crate::report::{Verdict, line, progress};
 use crate::stand::{REMOVALS, Said, Stand, ms_between};
 use crate::{Result, labels};
@@ -209,12 +210,7 @@ impl<'a> Db<'a> {
     }
 
     async fn close(&self, verdict: &mut Verdict) -> Result {
-        for command in [&["doctor"][..], &["log", "verify"][..]] {
-            let said = self.stand.ask(command).await?;
-            if said.code != 0 {
-                verdict.short(said.told());
-            }
-        }
+        line(&judge(&self.stand.subject(), &Promised::default(), verdict).await?);
         self.stand.must(&["teardown", &self.name()]).await?;
         verdict.same("volumes after a teardown", self.stand.docker.has_volume(&self.volume()).await, true);
         self.stand.must(&["teardown", &self.name(), "--volumes"]).await?;
