@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::wiring;
 
+/// Between two looks at a state that nothing new was told of.
+const AGAIN: Duration = Duration::from_millis(20);
 /// How long a test waits for what must come.
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -129,7 +131,8 @@ impl Engine {
         let mut head = self.commands.log().subscribe();
         let wait = async {
             while !holds(&self.state()) {
-                head.changed().await.unwrap();
+                // A commit is told before it is folded: what it changed may be seen a moment later only.
+                drop(tokio::time::timeout(AGAIN, head.changed()).await);
             }
         };
         if tokio::time::timeout(DEADLINE, wait).await.is_err() {
