@@ -76,10 +76,7 @@ fn happened(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
         Event::DriftSeen(e) => drifted(state, e, at),
         Event::DriftEnded(e) => drift_ended(state, event, e, at),
         Event::StandbyExpired(_) => expire(state, event),
-        Event::WorkloadTornDown(_) => {
-            state.teardown = Teardown::Done;
-            Ok(())
-        }
+        Event::WorkloadTornDown(_) => torn_down(state),
         Event::Parked(e) => on_open(state, event, e.deployment, |open| open.parked = true),
         Event::Resumed(e) => on_open(state, event, e.deployment, |open| (open.parked, open.step_since) = (false, at)),
         Event::ImageAwaited(e) => waits::awaited(state, event, e, at),
@@ -493,6 +490,11 @@ fn accepted(state: &mut Workload, event: &Event, release: ReleaseId) -> Evolved 
         true => Ok(()),
         false => corrupt(event, format!("is about {release}, which is not rejected")),
     }
+}
+
+fn torn_down(state: &mut Workload) -> Evolved {
+    state.teardown = Teardown::Done;
+    Ok(())
 }
 
 fn drift_ended(state: &mut Workload, event: &Event, e: &DriftEnded, at: Mark) -> Evolved {
