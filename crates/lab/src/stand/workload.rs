@@ -83,7 +83,6 @@ impl Workload {
         line(format!("host   = \"{}\"", stand.host(&self.name)));
         line(format!("port   = {}", sample::PORT));
         line("health = \"/healthz\"".into());
-        self.lines.iter().for_each(|more| line(more.clone()));
         if let Some(deploy) = &self.deploy {
             line(format!("deploy = \"{deploy}\""));
         }
