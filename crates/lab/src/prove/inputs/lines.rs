@@ -52,7 +52,7 @@ const LINES: &[Line] = &[
     (ANY, "deploy {web} --key {long}", &["key"]),
     (ANY, "deploy {web} --key {nothing}", &["key"]),
     (ANY, "deploy {web} --key {broken}", &["key"]),
-    (ANY, "rollback {web} --to ../etc", &[]),
+    (UNKNOWN, "rollback {web} --to ../etc", &["../etc", "its releases"]),
     (ANY, "cancel not-an-id", &[]),
     (ANY, "resume dep_", &[]),
     (ANY, "wait dep_zzz", &[]),
