@@ -30,7 +30,7 @@ pub(super) enum History {
     /// A push. Not in the simulation: it has no hooks.
     Delivery,
     /// A start with nothing to do.
-    Start,
+    EngineStart,
 }
 
 use History::*;
@@ -49,7 +49,7 @@ pub(super) const ALL: [History; 13] = [
     AfterFirst,
     Apply,
     Delivery,
-    Start,
+    EngineStart,
 ];
 
 /// Short times, so that a visit takes seconds.
@@ -78,7 +78,7 @@ impl History {
     /// The workload that it is about. Only `web` and what is served without a gap is under load.
     pub(super) fn workload(self) -> &'static str {
         match self {
-            DeployReplicas | Apply | Start => "web",
+            DeployReplicas | Apply | EngineStart => "web",
             DeployFirst | Teardown => "first",
             RollbackAdopt => "kept",
             HealOne => "side",
@@ -100,7 +100,7 @@ impl History {
         let short = Workload::new(self.workload(), image).policy("bake", SHORT).policy("drain", SHORT);
         let short = short.policy("liveness", SHORT).policy("stop_timeout", "2s");
         let workload = match self {
-            DeployReplicas | Start | Apply => {
+            DeployReplicas | EngineStart | Apply => {
                 short.line("replicas = 2").policy("drain", LOADED).env("REVISION", &number.to_string())
             }
             HealOne => short.line("replicas = 2"),

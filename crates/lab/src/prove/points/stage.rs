@@ -125,7 +125,7 @@ impl<'a> Stage<'a> {
             _ => (VERSIONS[0], VERSIONS[1]),
         };
         let now = self.serving(history).await.unwrap_or_default();
-        let stays = history.fails() || matches!(history, History::HealOne | History::Start | History::Apply);
+        let stays = history.fails() || matches!(history, History::HealOne | History::EngineStart | History::Apply);
         let target = match history {
             History::Teardown => String::new(),
             History::DeployFirst | History::AfterFirst => one.to_owned(),
@@ -154,7 +154,7 @@ impl<'a> Stage<'a> {
             self.stand.ask(&all).await.map(Some)
         };
         match wish.history {
-            History::Start => Ok(None),
+            History::EngineStart => Ok(None),
             History::HealOne => self.break_one(wish).await.map(|()| None),
             History::Delivery => self.push(wish).await.map(|()| None),
             History::Teardown => asked(&["teardown", &name]).await,

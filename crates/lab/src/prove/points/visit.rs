@@ -55,7 +55,7 @@ impl Stage<'_> {
         let said = self.ask(&wish, &[]).await?;
         self.judge(&wish, said.as_ref(), verdict).await?;
         let points = met(&std::fs::read_to_string(&path)?);
-        Ok(points.into_iter().filter(|point| (point == START) == (history == History::Start)).collect())
+        Ok(points.into_iter().filter(|point| (point == START) == (history == History::EngineStart)).collect())
     }
 
     /// Visits one point; what does not hold is in the verdict.
@@ -108,7 +108,7 @@ impl Stage<'_> {
 
     /// Makes the wish and waits for the death; an engine that dies of its start takes none.
     async fn until_death(&self, visit: &Visit, wish: &Wish) -> Result<bool> {
-        if visit.history == History::Start {
+        if visit.history == History::EngineStart {
             return self.stand.engine_dies(MET).await;
         }
         self.stand.engine_answers().await?;
