@@ -27,13 +27,14 @@ pub(crate) fn tree(root: u32) -> Vec<u32> {
     found
 }
 
-/// Processes whose command line holds that text.
+/// Processes whose command line or environment holds that text: an engine starts its proxy with the latter.
 pub(crate) fn mentioning(text: &str) -> Vec<u32> {
     let me = std::process::id();
-    let mentions = |pid: &u32| {
-        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        *pid != me && String::from_utf8_lossy(&command).contains(text)
+    let holds = |pid: &u32, what: &str| {
+        let bytes = std::fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).contains(text)
     };
+    let mentions = |pid: &u32| *pid != me && ["cmdline", "environ"].into_iter().any(|what| holds(pid, what));
     all().into_iter().filter(mentions).collect()
 }
 
