@@ -133,8 +133,10 @@ fn main() -> ExitCode {
 
 /// A worker without work: it stays, or ends at once.
 fn stay() -> ExitCode {
-    while env("WORKER_EXITS").is_none() {
-        thread::sleep(Duration::from_secs(3600));
+    if env("WORKER_EXITS").is_none() {
+        loop {
+            thread::park();
+        }
     }
     eprintln!("sample {}: a worker without work, giving up", settings().version);
     ExitCode::from(5)

@@ -61,6 +61,7 @@ pub(super) async fn prove(stand: &Stand) -> Result<Verdict> {
     let running = running.text("deployment_id")?;
     let before = stand.timeline(WEB).await?.len();
     let (sent, beside_ms) = tokio::join!(pushes.all(), async {
+        // In the middle of the pushes, which come at a pace and not after one another.
         tokio::time::sleep(WITHIN / 2).await;
         pushes.deploys(OTHER, BESIDE).await
     });

@@ -19,6 +19,9 @@ use crate::sample::Version;
 use crate::stand::{Left, Stand, Workload, on_stand_at};
 use crate::{Result, process};
 
+/// From the stop of the daemon to the end of the engine. Nothing that stands still tells of what has reached its socket: the
+/// create is there by then, or was never sent, and both must end well.
+const ON_ITS_WAY: Duration = Duration::from_millis(300);
 /// How long a daemon may take to answer, or to end: it waits 10 s for containers, and a busy machine takes its time.
 const DAEMON: Duration = Duration::from_secs(60);
 /// Another workload, with an address of its own: what it answers is never what the web answers.
@@ -214,8 +217,7 @@ async fn create_that_comes_late(scene: &Crowd<'_>, daemon: &Daemon) -> Result {
     let pid = daemon.pid().ok_or("no daemon runs")?;
     let (id, after) = deploy(scene, "DeploymentPlanned").await?;
     process::signal(pid, Signal::STOP);
-    // The request is in the daemon's socket by then, or never sent: both must end well.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::sleep(ON_ITS_WAY).await;
     scene.stand.kill_engine().await?;
     process::signal(pid, Signal::CONT);
     scene.stand.start_engine().await?;
