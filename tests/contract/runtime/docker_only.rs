@@ -296,7 +296,7 @@ async fn hints_go_on_when_the_stream_breaks_or_hangs(harness: &Harness) {
         timeout(PATIENCE, about).await.expect("a hint about the workload");
         line.send(ended).expect("the relay lives");
         match ended {
-            // Long enough for the heartbeat to see it; nothing else can tell.
+            // The heartbeat sees it; nothing else can tell.
             Line::Hangs => (),
             Line::Open | Line::Cut => all_cut(&line).await,
         }
