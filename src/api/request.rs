@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::rejection::{BytesRejection, JsonRejection};
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Uri, header};
+use bytes::Bytes;
 use cutover_domain::file::check;
 use cutover_events::{Actor, BadId, DeploymentId, Digest, ReleaseId};
+use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -25,6 +27,10 @@ pub const MAX_KEY_CHARS: usize = 128;
 const MAX_NAME_CHARS: usize = 400;
 /// Bytes of a request's body: a workload file of 1 MiB in its canonical form, with every character escaped.
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that are read and dropped of a body that is too large: a file sent by mistake, not an endless one.
+const MAX_DROPPED_BYTES: usize = 64 * 1024 * 1024;
+/// How long they are read.
+const MAX_DROPPING: Duration = Duration::from_secs(5);
 /// The longest that one request waits; a client that wants more asks again.
 pub const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Header of the client's own key.
@@ -55,8 +61,36 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for Body<T> {
             let nothing = serde_json::from_str("{}");
             return nothing.map(Self).map_err(|e| Problem::new(Code::BadRequest, &format!("the body is missing: {e}")));
         }
+        let request = read_whole(request).await?;
         let Json(body) = Json::<T>::from_request(request, state).await.map_err(|e| json_problem(&e))?;
         Ok(Self(body))
+    }
+}
+
+/// The request with its body read. Of a body that is too large the rest is read and dropped, within bounds: a
+/// connection that is closed while its client still writes takes the answer along.
+async fn read_whole(request: Request) -> Result<Request, Problem> {
+    let (parts, mut body) = request.into_parts();
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| bad_request(format_args!("the body broke off: {e}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if read.len() + data.len() > MAX_BODY_BYTES {
+            drop(tokio::time::timeout(MAX_DROPPING, drop_rest(body)).await);
+            return Err(Problem::new(Code::TooLarge, &format!("the body is larger than {MAX_BODY_BYTES} bytes")));
+        }
+        read.extend_from_slice(&data);
+    }
+    Ok(Request::from_parts(parts, read.into()))
+}
+
+async fn drop_rest(mut body: axum::body::Body) {
+    let mut dropped = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        dropped += frame.data_ref().map_or(0, Bytes::len);
+        if dropped > MAX_DROPPED_BYTES {
+            return;
+        }
     }
 }
 
@@ -68,9 +102,6 @@ fn is_empty(headers: &HeaderMap) -> bool {
 fn json_problem(rejection: &JsonRejection) -> Problem {
     let code = match rejection {
         JsonRejection::MissingJsonContentType(_) => Code::UnsupportedMediaType,
-        JsonRejection::BytesRejection(BytesRejection::FailedToBufferBody(_)) if rejection.status() == 413 => {
-            return Problem::new(Code::TooLarge, &format!("the body is larger than {MAX_BODY_BYTES} bytes"));
-        }
         JsonRejection::JsonDataError(_) => Code::RefusedContent,
         _ => Code::BadRequest,
     };

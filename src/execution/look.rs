@@ -206,8 +206,7 @@ impl Sight {
 
     /// Docker went away: what ends until it is seen again ends with it, as far as anybody can tell.
     fn risk(&mut self) {
-        let lives = |container: &&Container| matches!(container.phase, Phase::Created | Phase::Running);
-        for container in self.containers.iter().filter(lives) {
+        for container in self.containers.iter().filter(|container| container.phase.goes_on()) {
             self.at_risk.entry(container.id).or_insert_with(|| container.started_at.clone());
         }
     }
@@ -217,16 +216,15 @@ impl Sight {
     fn count_losses(&mut self, containers: &[Container]) {
         for (id, started_at) in std::mem::take(&mut self.at_risk) {
             let Some(container) = containers.iter().find(|container| container.id == id) else { continue };
-            let goes_on = matches!(container.phase, Phase::Created | Phase::Running);
             let anew = !started_at.is_empty() && container.started_at != started_at;
-            if !goes_on || anew {
+            if !container.phase.goes_on() || anew {
                 self.lost.insert(id);
             }
         }
     }
 
     fn seen(&mut self, container: &Container, now_ms: u64) -> Seen {
-        let down_ms = if matches!(container.phase, Phase::Running | Phase::Created) {
+        let down_ms = if container.phase.goes_on() {
             self.down_since.remove(&container.id);
             0
         } else {

@@ -144,6 +144,14 @@ pub enum Phase {
     Removing,
 }
 
+impl Phase {
+    /// Runs or may yet be started for the first time: it has not ended.
+    #[must_use]
+    pub const fn goes_on(self) -> bool {
+        matches!(self, Self::Created | Self::Running)
+    }
+}
+
 /// Whether Docker restarts a container by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Restart {

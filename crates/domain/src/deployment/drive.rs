@@ -102,14 +102,13 @@ impl Look<'_> {
     /// unless it goes so every time.
     fn lost_its_host(self, plan: &Plan) -> bool {
         let rebooted = self.open.step_since.boot != self.now.boot;
-        let ended = |seen: &Seen| !matches!(seen.phase, Doing::Created | Doing::Running);
         (self.open.before_pivot() || self.open.phase == Phase::Down)
             && self.open.plans < MOST_PLANS
             && plan
                 .units
                 .iter()
                 .filter_map(|unit| self.observed.seen(unit.unit))
-                .any(|seen| seen.lost || (rebooted && ended(seen)))
+                .any(|seen| seen.lost || (rebooted && !seen.phase.goes_on()))
     }
 
     /// Performs an effect, unless the last try failed and the time for the next one has not come.

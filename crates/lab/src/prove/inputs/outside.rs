@@ -15,7 +15,7 @@ pub(super) async fn try_all(inputs: &mut Inputs<'_>) -> Result {
 
 async fn api(inputs: &mut Inputs<'_>) -> Result {
     let socket = inputs.scene.stand.data().join("engine.sock");
-    let web = inputs.scene.stand.full_name("web");
+    let web = inputs.scene.stand.full_name("web").replace('/', "%2F");
     let deploy = format!("/api/v1/workloads/{web}/deployments");
     let large = format!("{{\"workloads\":\"{}\"}}", "x".repeat(8_000_000));
     let deep = "[".repeat(100_000);
