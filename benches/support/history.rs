@@ -94,7 +94,7 @@ fn plan(release: ReleaseId, green: UnitId, blue: Option<UnitId>, number: u64) ->
         blue: blue.into_iter().collect(),
         adopts: false,
         template: Template { image: format!("sha256:{}", "4f".repeat(32)), port: Some(8080), ..Template::default() },
-        routes: vec![Route { host: "shop.example.com".into(), path: "/".into(), port: 8080, strip: false }],
+        routes: vec![Route { host: "shop.example.com".into(), path: "/".into(), port: 8080, strip: false, service: String::new() }],
         health: None,
         policy: Policy::default(),
         steps: steps.map(step).to_vec(),

@@ -56,6 +56,7 @@ pub(crate) fn spec(name: &str, policy: Policy) -> Spec {
         reference: format!("{name}:{{sha}}"),
         pull: Default::default(),
         platform: String::new(),
+        credentials: String::new(),
         deploy_strategy: String::new(),
     };
     let trigger = Trigger {
@@ -120,6 +121,7 @@ impl Whole {
             hooks_url: String::new(),
             head: tokio::sync::watch::channel(0).1,
             data_dir: folder.path().to_owned(),
+            abilities: cutover::server::ABILITIES,
         };
         let ids = [(); 2].map(|()| WorkloadId::from_ulid(clock.ulid()));
         let (_stop, _tasks, _folder) = (stop.drop_guard(), tasks, folder);

@@ -1,12 +1,13 @@
 //! What a deployment would do, as people read it.
 
+use cutover_domain::strategy::{Choice, effective};
 use cutover_domain::workload::Workload;
 use cutover_events::Digest;
-use cutover_events::workload::{Access, Process, Source, Spec};
+use cutover_events::workload::{Process, Spec};
 
 use super::LiveBackend;
 use crate::api::backend::{Refusal, WorkloadName};
-use crate::api::told::wish;
+use crate::api::told::{self, wish};
 use crate::api::views::{DeployAsk, ForetoldView};
 
 /// Digits of the hash of a plan: 64 bits, which nobody meets by chance within the life of one plan.
@@ -63,16 +64,8 @@ fn notes(state: &Workload) -> Vec<String> {
 
 /// How a workload would be replaced, and why so.
 pub(super) fn strategy(spec: &Spec) -> String {
-    let Source::Image(image) = &spec.source;
-    let volume = spec.mounts.iter().any(|mount| mount.access == Access::Exclusive);
-    match image.deploy_strategy.as_str() {
-        "recreate" => "recreate (asked for)",
-        "blue-green" => "blue-green (asked for)",
-        _ if volume => "recreate (one container at a time may write to its volume)",
-        _ if !spec.ports.is_empty() => "recreate (one container at a time can have its port of the host)",
-        _ => "blue-green (default)",
-    }
-    .to_owned()
+    let Choice { strategy, why } = effective(spec);
+    told::replaced(strategy, why)
 }
 
 /// The steps, in their order.

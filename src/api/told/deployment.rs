@@ -68,25 +68,24 @@ pub(super) fn awaited(e: &ImageAwaited) -> String {
     format!("{} is not in its registry yet: it is waited for, at most {}", e.reference, duration(e.wait_ms))
 }
 
-/// How a workload is replaced, in the word of the workload file.
+/// How a workload is replaced, in the word of the workload file, and why so.
 #[must_use]
-pub const fn strategy(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::BlueGreen => "blue-green",
-        Strategy::Recreate => "recreate",
-    }
+pub fn replaced(strategy: Strategy, why: Why) -> String {
+    let why = match why {
+        Why::Default => "default",
+        Why::Asked => "asked for",
+        Why::Volume => "because of its volume",
+        Why::Port => "because of its port of the host",
+        Why::Blue => "because of what runs",
+        Why::Storage => "forced by its storage",
+    };
+    format!("{} ({why})", cutover_domain::strategy::word(strategy))
 }
 
 pub(super) fn planned(plan: &Plan) -> String {
     let steps = count(plan.steps.len() as u64, "step", "steps");
     let standby = if plan.adopts { ", with the standby" } else { "" };
-    let why = match plan.why {
-        Why::Default | Why::Asked => "",
-        Why::Volume => " because of its volume",
-        Why::Port => " because of its port of the host",
-        Why::Blue => " because of what runs",
-    };
-    format!("planned: {}{why}, {steps}{standby}", strategy(plan.strategy))
+    format!("planned: {}, {steps}{standby}", replaced(plan.strategy, plan.why))
 }
 
 /// A step that was seen done.
