@@ -72,7 +72,6 @@ pub struct Process {
     pub health: Option<Health>,
 }
 
-
 /// One way in from outside.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Route {

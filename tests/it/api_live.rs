@@ -48,7 +48,13 @@ fn spec(bake_ms: u64) -> Spec {
     let policy = Policy { liveness_ms: 0, drain_ms: 100, bake_ms, standby_ms: LONG_MS, ..Policy::default() };
     Spec {
         source: Source::Image(source),
-        routes: vec![Route { host: "app.test".into(), path: "/".into(), port: 8080, strip: false, service: String::new() }],
+        routes: vec![Route {
+            host: "app.test".into(),
+            path: "/".into(),
+            port: 8080,
+            strip: false,
+            service: String::new(),
+        }],
         env: Vec::new(),
         command: None,
         mounts: Vec::new(),

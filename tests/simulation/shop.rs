@@ -4,7 +4,9 @@ use cutover_domain::plan::{Ask, Ids};
 use cutover_domain::strategy::chosen;
 use cutover_domain::workload::Release;
 use cutover_events::plan::{Strategy, Template};
-use cutover_events::workload::{Check, Health, Limits, OnDrift, Policy, Process, PublishedPort, Route, SourceKind, Transport};
+use cutover_events::workload::{
+    Check, Health, Limits, OnDrift, Policy, Process, PublishedPort, Route, SourceKind, Transport,
+};
 use cutover_events::{UnitId, WorkloadId};
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -104,7 +104,10 @@ mod tests {
             ("dockerfile = \".\", volumes = [\"v:/v\"]", Why::Volume),
             ("dockerfile = \".\", strategy = \"recreate\"", Why::Asked),
             ("static = { path = \".\", mode = \"deno\", storage = \"s:/s\" }", Why::Storage),
-            ("static = { path = \".\", mode = \"deno\", storage = \"s:/s\", deploy_strategy = \"blue-green\" }", Why::Storage),
+            (
+                "static = { path = \".\", mode = \"deno\", storage = \"s:/s\", deploy_strategy = \"blue-green\" }",
+                Why::Storage,
+            ),
         ];
         for (text, why) in cases {
             assert_eq!(of(text), Choice { strategy: Strategy::Recreate, why }, "{text}");

@@ -6,26 +6,16 @@ use super::Values;
 use super::strict::{Fault, Section};
 
 /// What only containers have that Cutover makes itself.
-const OF_CONTAINERS: &[&str] = &[
-    "command",
-    "volumes",
-    "ports",
-    "memory",
-    "cpus",
-    "pids",
-    "hardening",
-    "health",
-    "replicas",
-    "processes",
-    "port",
-];
+const OF_CONTAINERS: &[&str] =
+    &["command", "volumes", "ports", "memory", "cpus", "pids", "hardening", "health", "replicas", "processes", "port"];
 
 const SERVED_BY_THE_PROXY: &str =
     "the proxy serves the files itself, without a container; write mode = \"deno\" for a program of the site's own";
 const NOTHING_READS_IT: &str =
     "no program of the site runs that could read it; it is for mode = \"deno\" and for a build";
 const SAID_IN_THE_STACK: &str = "each service of a stack says it for itself, in the compose file";
-const ROUTE_NEEDS_A_SERVICE: &str = "a stack has several services; write [[workloads.NAME.routes]] with host, service and port";
+const ROUTE_NEEDS_A_SERVICE: &str =
+    "a stack has several services; write [[workloads.NAME.routes]] with host, service and port";
 
 /// Refuses the first key of the table that says nothing to its source.
 pub(super) fn keys(section: &Section<'_>, source: &Source) -> Result<(), Fault> {

@@ -8,13 +8,13 @@ use super::{check, fits};
 /// Ways into one workload; many names of one site fit.
 pub(super) const MAX_ROUTES: usize = 64;
 
-pub(super) const WORDS: Words =
-    Words { known: &["host", "path", "port", "strip", "service"], later: &["process"] };
+pub(super) const WORDS: Words = Words { known: &["host", "path", "port", "strip", "service"], later: &["process"] };
 /// Characters of the name of a service: it is a DNS name within the stack (RFC 1035).
 const MAX_SERVICE_CHARS: usize = 63;
 const NEEDS_SERVICE: &str = "\"service\" is missing; a stack has several, and a route leads to one of them";
 const NO_SERVICE: &str = "only a stack (compose) has services; leave it out";
-const NO_PORT: &str = "has no meaning for static, mode = \"files\": the proxy serves the files itself, without a container";
+const NO_PORT: &str =
+    "has no meaning for static, mode = \"files\": the proxy serves the files itself, without a container";
 const NEEDS_PORT: &str = "needs the port that the container listens on; add port = NUMBER (1 to 65535)";
 
 pub(super) fn port(entry: &Entry<'_>) -> Result<u16, Fault> {
@@ -39,8 +39,7 @@ pub(super) fn read(section: &Section<'_>, port: Option<u16>, source: &Source) ->
         }
         for host in hosts {
             let (path, service) = ("/".to_owned(), String::new());
-            let route =
-                Route { host: host.text(check::host)?, path, port: port.unwrap_or(0), strip: false, service };
+            let route = Route { host: host.text(check::host)?, path, port: port.unwrap_or(0), strip: false, service };
             let route = judged(route, source).map_err(|(_, text)| entry.key_fault(text))?;
             add(&mut routes, route).map_err(|text| host.fault(text))?;
         }

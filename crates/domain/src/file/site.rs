@@ -23,17 +23,7 @@ const MAX_GRACE_MS: u64 = 30 * DEFAULT_GRACE_MS;
 pub(super) const MODES: &[(&str, StaticMode)] = &[("files", StaticMode::Files), ("deno", StaticMode::Deno)];
 
 pub(super) const WORDS: Words = Words {
-    known: &[
-        "path",
-        "mode",
-        "storage",
-        "build",
-        "index",
-        "not_found",
-        "fallback",
-        "assets_grace",
-        "deploy_strategy",
-    ],
+    known: &["path", "mode", "storage", "build", "index", "not_found", "fallback", "assets_grace", "deploy_strategy"],
     later: &[],
 };
 pub(super) const BUILD: Words = Words { known: &["image", "command", "output"], later: &[] };
@@ -124,7 +114,9 @@ fn built(entry: &Entry<'_>) -> Result<StaticBuild, Fault> {
         entry.wrong("a table { image, command, output }: the image has the programs, the command makes the files, output is their folder")
     })?;
     section.expect(BUILD)?;
-    let missing = |what: &str| section.fault(format!("{what}, as in {{ image = \"node:22\", command = [\"npm\", \"run\", \"build\"] }}"));
+    let missing = |what: &str| {
+        section.fault(format!("{what}, as in {{ image = \"node:22\", command = [\"npm\", \"run\", \"build\"] }}"))
+    };
     let image = section.read("image", |entry| entry.text(image))?;
     let command = section.read("command", super::workload::command)?;
     Ok(StaticBuild {

@@ -129,9 +129,7 @@ fn one(spec: &Spec) -> String {
         Why::Default => {
             format!("\"recreate\", the default of {}, has one container", spec.source.kind().word())
         }
-        Why::Asked | Why::Volume | Why::Port | Why::Blue | Why::Storage => {
-            "\"recreate\" has one container".to_owned()
-        }
+        Why::Asked | Why::Volume | Why::Port | Why::Blue | Why::Storage => "\"recreate\" has one container".to_owned(),
     }
 }
 

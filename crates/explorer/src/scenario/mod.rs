@@ -6,7 +6,9 @@ use cutover_domain::workload::Release;
 use cutover_events::plan::{Strategy, Template};
 use std::net::{IpAddr, Ipv4Addr};
 
-use cutover_events::workload::{Check, Health, Limits, OnDrift, Policy, Process, PublishedPort, Route, SourceKind, Transport};
+use cutover_events::workload::{
+    Check, Health, Limits, OnDrift, Policy, Process, PublishedPort, Route, SourceKind, Transport,
+};
 
 use crate::budget::Budget;
 
