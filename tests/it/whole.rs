@@ -68,7 +68,13 @@ pub(crate) fn spec(name: &str, policy: Policy) -> Spec {
     };
     Spec {
         source: Source::Image(source),
-        routes: vec![Route { host: format!("{name}.test"), path: "/".into(), port: 8080, strip: false }],
+        routes: vec![Route {
+            host: format!("{name}.test"),
+            path: "/".into(),
+            port: 8080,
+            strip: false,
+            service: String::new(),
+        }],
         env: Vec::new(),
         command: None,
         mounts: Vec::new(),

@@ -6,7 +6,7 @@ use super::Values;
 use super::strict::{Fault, Section};
 
 /// What only containers have that Cutover makes itself.
-const OF_CONTAINERS: &[&str] =
+pub(super) const OF_CONTAINERS: &[&str] =
     &["command", "volumes", "ports", "memory", "cpus", "pids", "hardening", "health", "replicas", "processes", "port"];
 
 const SERVED_BY_THE_PROXY: &str =

@@ -18,6 +18,7 @@ mod ports;
 mod processes;
 pub mod quantity;
 mod routes;
+pub mod schema;
 mod site;
 mod source;
 pub mod strict;

@@ -2,6 +2,7 @@
 
 mod exclusive;
 mod processes;
+mod schema;
 mod sources;
 
 use cutover_events::workload::{
@@ -63,8 +64,11 @@ drift = "report"
 worker = { command = ["work", "--all"] }
 mailer = { command = ["mail"], replicas = 2, memory = "256MiB", health = "tcp:9000" }
 "#;
+/// The first workload of a file that is accepted, by the schema too.
 fn one(text: &str) -> Declared {
-    read("f.toml", text.as_bytes()).unwrap_or_else(|bad| panic!("{bad}")).remove(0)
+    let declared = read("f.toml", text.as_bytes()).unwrap_or_else(|bad| panic!("{bad}")).remove(0);
+    schema::judged(text).unwrap_or_else(|why| panic!("{text}\n{why}"));
+    declared
 }
 
 fn refused(text: &str) -> BadFile {
@@ -437,6 +441,7 @@ proptest! {
         let mut bytes = FULL.as_bytes().to_vec();
         bytes.splice(at..at, with.bytes());
         if let Ok(mut all) = read("f", &bytes) {
+            prop_assert_eq!(schema::judged(&String::from_utf8_lossy(&bytes)), Ok(()));
             let declared = all.remove(0);
             let back = Declared::try_from(Canonical::from(&declared)).unwrap();
             prop_assert_eq!(back.spec, declared.spec);
