@@ -69,6 +69,14 @@ fn what_forces_recreate_is_told_by_check() {
 }
 
 #[test]
+fn what_a_server_must_allow_is_told_by_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, out, _) = check(folder.path(), "image = \"a\"\nvolumes = [\"/srv/data/x:/x:ro\", \"v:/v:ro\"]");
+    assert_eq!((code, out.matches("warning: ").count()), (Some(0), 1), "{out}");
+    assert!(out.contains("the server must allow the folder /srv/data/x: [limits] bind"), "{out}");
+}
+
+#[test]
 fn schema_prints_json_and_samples_that_check_accepts() {
     let folder = tempfile::tempdir().unwrap();
     let whole = cutover(folder.path(), &["schema"]);
@@ -104,6 +112,14 @@ fn every_example_and_the_folder_of_them_are_accepted() {
     assert!(seen >= 10);
 }
 
+/// The line of a refusal that ends with exit code 5.
+fn conflict(refusal: Result<(), Refusal>) -> String {
+    match refusal {
+        Err(Refusal::Conflict(text)) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// `image.credentials` is no source of its own, and still more than such an engine can do.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_refuses_what_it_cannot_carry_out_in_one_line_and_records_nothing() {
@@ -122,8 +138,7 @@ async fn an_engine_refuses_what_it_cannot_carry_out_in_one_line_and_records_noth
         let ask = || ApplyAsk { workloads: vec![body()], mode: ApplyMode::Deploy };
         let refusals =
             [whole.backend.apply(person("anna"), ask()).await.map(drop), whole.backend.plan(ask()).await.map(drop)];
-        for refusal in refusals {
-            let Err(Refusal::Conflict(text)) = refusal else { panic!("{line}: {refusal:?}") };
+        for text in refusals.map(conflict) {
             assert!(text.starts_with("default/new: this engine cannot deploy ") && text.contains(word), "{text}");
             assert_eq!(text.lines().count(), 1, "{text}");
         }

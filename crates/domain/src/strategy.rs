@@ -1,6 +1,6 @@
 //! How a workload is replaced, and why so: said in one place, for plans, for the timeline and for people who ask.
 
-use cutover_events::plan::{Strategy, Why};
+use cutover_events::plan::{Plan, Strategy, Why};
 use cutover_events::workload::{Access, Source, SourceKind, Spec};
 
 /// The words of `deploy_strategy`.
@@ -54,6 +54,16 @@ pub const fn chosen(asked: Option<Strategy>, kind: SourceKind) -> Choice {
     match asked {
         Some(strategy) => Choice { strategy, why: Why::Asked },
         None => Choice { strategy: default_of(kind), why: Why::Default },
+    }
+}
+
+/// The same choice beside what runs: nothing starts beside something that only one container may have.
+#[must_use]
+pub fn beside(choice: Choice, running: Option<&Plan>) -> Choice {
+    let exclusive = running.is_some_and(|plan| plan.template.exclusive().is_some());
+    match choice.strategy {
+        Strategy::BlueGreen if exclusive => Choice { strategy: Strategy::Recreate, why: Why::Blue },
+        Strategy::BlueGreen | Strategy::Recreate => choice,
     }
 }
 

@@ -158,6 +158,7 @@ impl LiveBackend {
         let before = known.and_then(|registered| registered.revisions.last());
         // A workload that is not known has no cell, and asking for one would make it.
         let state = known.map(|_| self.commands.live().cell(apply.workload).state());
+        let choice = foretelling::choice(&apply.spec, state.as_deref());
         let torn_down = state.is_some_and(|state| state.teardown != cutover_domain::workload::Teardown::No);
         let unchanged = before.is_some_and(|spec| same(spec, &apply.spec)) && !torn_down && mode != ApplyMode::Pull;
         self.fits(declared, apply.clone()).await?;
@@ -172,8 +173,8 @@ impl LiveBackend {
             workload: declared.full_name(),
             action: action.into(),
             differences: differences.collect(),
-            strategy: foretelling::strategy(&apply.spec),
-            steps: if unchanged { Vec::new() } else { foretelling::steps(&apply.spec) },
+            strategy: foretelling::replaced(choice),
+            steps: if unchanged { Vec::new() } else { foretelling::steps(&apply.spec, choice) },
             images: apply.spec.source.image().map(|image| image.reference.clone()).into_iter().collect(),
             notes: declared.warnings.clone(),
         })

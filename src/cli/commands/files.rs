@@ -127,11 +127,12 @@ pub(super) fn check(files: &Files) -> Result<Exit, Failure> {
     let declared = read(&files.file)?;
     let mut output = Output::new();
     for one in &declared {
+        let warnings: Vec<String> = one.warnings.iter().cloned().chain(one.asked_of_the_server()).collect();
         if files.json.json {
-            output.json(&json!({"workload": one.full_name(), "ok": true, "warnings": one.warnings}))?;
+            output.json(&json!({"workload": one.full_name(), "ok": true, "warnings": warnings}))?;
         } else {
             output.line(&format!("{}: ok", one.full_name()))?;
-            one.warnings.iter().try_for_each(|warning| output.line(&format!("  warning: {warning}")))?;
+            warnings.iter().try_for_each(|warning| output.line(&format!("  warning: {warning}")))?;
         }
     }
     output.flush()?;

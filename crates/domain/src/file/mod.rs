@@ -86,6 +86,13 @@ impl Declared {
         format!("{}/{}", self.project, self.name)
     }
 
+    /// What the configuration of a server must allow for it, one line each: who judges a file without a server tells it,
+    /// and a server refuses what it does not allow.
+    #[must_use]
+    pub fn asked_of_the_server(&self) -> Vec<String> {
+        whole::of_the_server(&self.spec)
+    }
+
     /// The same, seen from everywhere: what is relative in its source is meant from `base`, an absolute path.
     #[must_use]
     pub fn below(mut self, base: &str) -> Self {

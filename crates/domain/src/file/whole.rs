@@ -1,7 +1,7 @@
 //! What the values of one spec may be together.
 
 use cutover_events::plan::{Strategy, Why};
-use cutover_events::workload::{Access, Mount, Source, Spec};
+use cutover_events::workload::{Access, Mount, MountFrom, Source, Spec};
 
 use super::strict::{Fault, choice};
 use super::workload::{MAX_REPLICAS, MAX_VARIABLES};
@@ -224,6 +224,17 @@ fn of_the_strategy(spec: &Spec) -> Vec<String> {
         warnings.push("policy.standby has no effect: nothing stands by beside an exclusive workload".to_owned());
     }
     warnings
+}
+
+/// What the configuration of a server must allow for a spec: folders of its host.
+pub(super) fn of_the_server(spec: &Spec) -> Vec<String> {
+    let folder = |mount: &Mount| match &mount.from {
+        MountFrom::Folder(path) => Some(format!(
+            "the server must allow the folder {path}: [limits] bind in its configuration names it, or one above it"
+        )),
+        MountFrom::Volume(_) => None,
+    };
+    spec.mounted().filter_map(folder).collect()
 }
 
 /// Whether the strategy is another one than the word, or without a word the default of the source, would make it; for

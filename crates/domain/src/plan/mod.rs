@@ -16,7 +16,7 @@ pub use recreate::restore;
 
 use crate::observed::{Observed, Phase, Restart};
 use crate::protocol::{Rule, on};
-use crate::strategy::Choice;
+use crate::strategy::{Choice, beside};
 use crate::workload::Workload;
 
 /// How long Docker may take to create or start one container before the deployment fails, ms.
@@ -73,14 +73,12 @@ fn strategy(state: &Workload, ask: &Ask) -> (Strategy, Why) {
     if ask.release.is_none() {
         return (Strategy::BlueGreen, Why::Default);
     }
-    let running = state.active.as_ref().and_then(|slot| slot.plan.template.exclusive());
-    let Choice { strategy, why } = ask.choice;
-    match (strategy, ask.template.exclusive(), running) {
-        (Strategy::Recreate, _, _) => (strategy, why),
-        (Strategy::BlueGreen, Some(taken), _) => (Strategy::Recreate, taken),
-        (Strategy::BlueGreen, None, Some(_)) => (Strategy::Recreate, Why::Blue),
-        (Strategy::BlueGreen, None, None) => (strategy, why),
-    }
+    let running = state.active.as_ref().map(|slot| &*slot.plan);
+    let Choice { strategy, why } = match (ask.choice.strategy, ask.template.exclusive()) {
+        (Strategy::BlueGreen, Some(why)) => Choice { strategy: Strategy::Recreate, why },
+        (Strategy::BlueGreen, None) | (Strategy::Recreate, _) => beside(ask.choice, running),
+    };
+    (strategy, why)
 }
 
 /// New units of one process, named after the workload and the process; the first has this number.

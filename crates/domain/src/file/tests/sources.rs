@@ -62,18 +62,19 @@ fn four_sources_times_seven_values() {
                 format!("[workloads.w]\n{word} = {{ {key} = \"{place}\"{inner} }}\n"),
                 format!("[workloads.w]\n{word} = {{ {key} = \"{place}\"{inner} }}\n{top}"),
             ];
-            for text in forms {
-                match means(kind, value) {
-                    Means::This(strategy, why) => {
-                        assert_eq!(effective(&one(&text).spec), Choice { strategy, why }, "{text}");
-                    }
-                    Means::Refused(words) => {
-                        let bad = refused(&text).to_string();
-                        assert!(words.iter().all(|word| bad.contains(word)), "{text}\n{bad}");
-                        assert!(bad.contains(word) && !bad.contains('\n'), "{text}\n{bad}");
-                    }
-                }
-            }
+            forms.iter().for_each(|text| comes_to(text, word, means(kind, value)));
+        }
+    }
+}
+
+/// Checks one cell of the matrix.
+fn comes_to(text: &str, source: &str, means: Means) {
+    match means {
+        Means::This(strategy, why) => assert_eq!(effective(&one(text).spec), Choice { strategy, why }, "{text}"),
+        Means::Refused(words) => {
+            let bad = refused(text).to_string();
+            assert!(words.iter().all(|word| bad.contains(word)), "{text}\n{bad}");
+            assert!(bad.contains(source) && !bad.contains('\n'), "{text}\n{bad}");
         }
     }
 }
