@@ -127,7 +127,7 @@ impl Whole {
             hooks_url: String::new(),
             head: tokio::sync::watch::channel(0).1,
             data_dir: folder.path().to_owned(),
-            abilities: cutover::server::ABILITIES,
+            abilities: &[cutover_domain::ability::Ability::Image],
         };
         let ids = [(); 2].map(|()| WorkloadId::from_ulid(clock.ulid()));
         let (_stop, _tasks, _folder) = (stop.drop_guard(), tasks, folder);
