@@ -85,7 +85,11 @@ pub fn replaced(strategy: Strategy, why: Why) -> String {
 pub(super) fn planned(plan: &Plan) -> String {
     let steps = count(plan.steps.len() as u64, "step", "steps");
     let standby = if plan.adopts { ", with the standby" } else { "" };
-    format!("planned: {}, {steps}{standby}", replaced(plan.strategy, plan.why))
+    match plan.release {
+        Some(_) => format!("planned: {}, {steps}{standby}", replaced(plan.strategy, plan.why)),
+        // What goes is replaced by nothing.
+        None => format!("planned: {steps}"),
+    }
 }
 
 /// A step that was seen done.

@@ -15,8 +15,18 @@ const MAX_PROJECT_CHARS: usize = 63;
 pub(super) const WORDS: Words =
     Words { known: &["file", "compose_yaml", "compose_project_name", "adopt", "deploy_strategy"], later: &[] };
 
-/// The source, and its text where it stands in the file.
-pub(super) fn read(entry: &Entry<'_>) -> Result<(ComposeSource, Option<String>), Fault> {
+/// A stack as it is declared.
+#[derive(Default)]
+pub(super) struct Stack {
+    /// Without its text.
+    pub(super) source: ComposeSource,
+    /// Its text, in the clear, where it stands in the file.
+    pub(super) text: Option<String>,
+    /// What became of its project name, where that is not what was written.
+    pub(super) note: Option<String>,
+}
+
+pub(super) fn read(entry: &Entry<'_>) -> Result<Stack, Fault> {
     if let Some(section) = entry.as_section() {
         return table(&section);
     }
@@ -28,24 +38,39 @@ pub(super) fn read(entry: &Entry<'_>) -> Result<(ComposeSource, Option<String>),
     if entry.as_string().is_some_and(|text| text.contains('\n')) {
         return Err(entry.fault("more than one line, found where a path is expected; a whole stack goes to compose = { compose_yaml = \"\"\"…\"\"\" }"));
     }
-    Ok((ComposeSource { file: entry.text(file)?, ..ComposeSource::default() }, None))
+    let source = ComposeSource { file: entry.text(file)?, ..ComposeSource::default() };
+    Ok(Stack { source, ..Stack::default() })
 }
 
-fn table(section: &Section<'_>) -> Result<(ComposeSource, Option<String>), Fault> {
+fn table(section: &Section<'_>) -> Result<Stack, Fault> {
     section.expect(WORDS)?;
     let named = section.read("file", |entry| entry.text(file))?;
     let written = section.read("compose_yaml", |entry| entry.text(text))?;
     if named.is_some() == written.is_some() {
         return Err(section.fault("exactly one of file = \"PATH\" and compose_yaml = \"\"\"…\"\"\" is needed"));
     }
+    let name = section.read("compose_project_name", Entry::string)?.unwrap_or_default();
     let source = ComposeSource {
         file: named.unwrap_or_default(),
         text: None,
-        project_name: section.read("compose_project_name", |e| e.text(|t| Ok(project_name(t))))?.unwrap_or_default(),
+        project_name: project_name(name),
         adopt: section.read("adopt", Entry::boolean)?.unwrap_or(false),
         deploy_strategy: source::strategy_in(section, SourceKind::Compose)?,
     };
-    Ok((source, written))
+    Ok(Stack { source, text: written, note: note(name) })
+}
+
+/// What became of a project name, where that is not what was written.
+pub(super) fn note(written: &str) -> Option<String> {
+    let name = project_name(written);
+    match name.as_str() {
+        kept if kept == written => None,
+        "" => Some(format!(
+            "compose_project_name: nothing of {} may be in a project name, so that one is derived from the workload",
+            quoted(written)
+        )),
+        name => Some(format!("compose_project_name: {} becomes \"{name}\"", quoted(written))),
+    }
 }
 
 /// Where the file of a stack is: on the host of the engine, or in a repository, as its folder.

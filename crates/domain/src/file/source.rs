@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cutover_events::workload::{Source, SourceKind};
 
+use super::compose::Stack;
 use super::strict::{Entry, Fault, Section, choice};
 use super::{check, compose, dockerfile, image, site};
 
@@ -20,6 +21,8 @@ pub(super) struct Sourced {
     pub(super) args: BTreeMap<String, String>,
     /// The text of a stack, in the clear.
     pub(super) compose_yaml: Option<String>,
+    /// What was read otherwise than it was written.
+    pub(super) note: Option<String>,
 }
 
 /// The one source of a workload.
@@ -49,22 +52,19 @@ pub(super) fn read(section: &Section<'_>) -> Result<Sourced, Fault> {
 }
 
 fn one(kind: SourceKind, entry: &Entry<'_>) -> Result<Sourced, Fault> {
-    let (mut args, mut compose_yaml) = (BTreeMap::new(), None);
-    let source = match kind {
-        SourceKind::Image => Source::Image(image::read(entry)?),
-        SourceKind::Static => Source::Static(site::read(entry)?),
+    let alone = |source| Sourced { source, args: BTreeMap::new(), compose_yaml: None, note: None };
+    Ok(match kind {
+        SourceKind::Image => alone(Source::Image(image::read(entry)?)),
+        SourceKind::Static => alone(Source::Static(site::read(entry)?)),
         SourceKind::Dockerfile => {
-            let (source, values) = dockerfile::read(entry)?;
-            args = values;
-            Source::Dockerfile(source)
+            let (source, args) = dockerfile::read(entry)?;
+            Sourced { args, ..alone(Source::Dockerfile(source)) }
         }
         SourceKind::Compose => {
-            let (source, text) = compose::read(entry)?;
-            compose_yaml = text;
-            Source::Compose(source)
+            let Stack { source, text, note } = compose::read(entry)?;
+            Sourced { compose_yaml: text, note, ..alone(Source::Compose(source)) }
         }
-    };
-    Ok(Sourced { source, args, compose_yaml })
+    })
 }
 
 fn written(source: &mut Source) -> &mut String {

@@ -53,7 +53,7 @@ pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> 
     let name = check::name(&entry.name).map_err(|text| entry.key_fault(text))?;
     let section = entry.section()?;
     section.expect(WORDS)?;
-    let Sourced { source, args, compose_yaml } = source::read(&section)?;
+    let Sourced { source, args, compose_yaml, note } = source::read(&section)?;
     fits::keys(&section, &source)?;
     let port = section.read("port", routes::port)?;
     let routes = routes::read(&section, port, &source)?;
@@ -78,7 +78,7 @@ pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> 
     };
     let values = Values { env: section.read("env", variables)?.unwrap_or_default(), args, compose_yaml };
     whole::check(&spec, &values).map_err(|fault| section.fault_below(&fault))?;
-    let mut warnings = whole::warnings(&spec);
+    let mut warnings: Vec<String> = note.into_iter().chain(whole::warnings(&spec)).collect();
     if port.is_some() && spec.routes.is_empty() && spec.health.is_none() {
         warnings.push("port has no effect without host, routes or health".to_owned());
     }

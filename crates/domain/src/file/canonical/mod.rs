@@ -412,7 +412,7 @@ impl TryFrom<Canonical> for Declared {
     fn try_from(given: Canonical) -> Result<Self, Fault> {
         let project = check::name(&given.project).map_err(of_key("project"))?;
         let name = check::name(&given.name).map_err(of_key("name"))?;
-        let Sourced { source, args, compose_yaml } = source::judged(given.source)?;
+        let Sourced { source, args, compose_yaml, note } = source::judged(given.source)?;
         let spec = Spec {
             routes: routes_of(given.routes, &source)?,
             source,
@@ -432,7 +432,7 @@ impl TryFrom<Canonical> for Declared {
         let env = given.env.into_iter().map(|one| variable("env", one)).collect::<Result<_, _>>()?;
         let values = Values { env, args, compose_yaml };
         whole::check(&spec, &values)?;
-        let warnings = whole::warnings(&spec);
+        let warnings = note.into_iter().chain(whole::warnings(&spec)).collect();
         Ok(Self { project, name, spec, values, warnings })
     }
 }

@@ -226,21 +226,22 @@ impl CanonicalSource {
 
 /// A source of the canonical form.
 pub(super) fn judged(given: CanonicalSource) -> Result<Sourced, Fault> {
-    let (mut args, mut compose_yaml) = (BTreeMap::new(), None);
-    let source = match given {
-        CanonicalSource::Image(given) => Source::Image(image_of(given)?),
-        CanonicalSource::Static(given) => Source::Static(static_of(given)?),
+    let alone = |source| Sourced { source, args: BTreeMap::new(), compose_yaml: None, note: None };
+    Ok(match given {
+        CanonicalSource::Image(given) => alone(Source::Image(image_of(given)?)),
+        CanonicalSource::Static(given) => alone(Source::Static(static_of(given)?)),
         CanonicalSource::Dockerfile(given) => {
-            args = given.args.clone().into_iter().map(|one| variable("source.args", one)).collect::<Result<_, _>>()?;
-            Source::Dockerfile(dockerfile_of(given)?)
+            let args = given.args.clone().into_iter().map(|one| variable("source.args", one));
+            let args = args.collect::<Result<_, _>>()?;
+            Sourced { args, ..alone(Source::Dockerfile(dockerfile_of(given)?)) }
         }
         CanonicalSource::Compose(given) => {
             let text = given.compose_yaml.as_deref().map(compose::text).transpose();
-            compose_yaml = text.map_err(of_key("source.compose_yaml"))?;
-            Source::Compose(compose_of(given)?)
+            let (compose_yaml, note) =
+                (text.map_err(of_key("source.compose_yaml"))?, compose::note(&given.compose_project_name));
+            Sourced { compose_yaml, note, ..alone(Source::Compose(compose_of(given)?)) }
         }
-    };
-    Ok(Sourced { source, args, compose_yaml })
+    })
 }
 
 fn strategy_of(text: &str, kind: SourceKind) -> Result<String, Fault> {

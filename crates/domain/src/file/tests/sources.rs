@@ -354,6 +354,18 @@ fn a_chosen_project_name_is_claimed() {
 }
 
 #[test]
+fn a_project_name_that_changes_is_told() {
+    let of = |name: &str| {
+        one(&format!("[workloads.w]\ncompose = {{ file = \"a\", compose_project_name = \"{name}\" }}"))
+            .warnings
+            .join("")
+    };
+    assert_eq!((of("shop").as_str(), of("").as_str()), ("", ""));
+    assert_eq!(of("My Shop!"), "compose_project_name: \"My Shop!\" becomes \"myshop\"");
+    assert!(of("--").contains("derived from the workload"));
+}
+
+#[test]
 fn differences_of_sources_are_lines_for_people() {
     let of = |text: &str| one(&format!("[workloads.w]\n{text}")).spec;
     let lines = difference(&of("image = \"a\""), &of("dockerfile = { context = \".\", target = \"run\" }"));
