@@ -107,10 +107,16 @@ mod tests {
                 Source::Dockerfile(build) => assert_eq!((build.args.len(), spec.env.len()), (1, 1)),
                 other => assert!(matches!(other, Source::Compose(stack) if stack.text.is_some())),
             }
-            let mut moved = spec.clone();
-            moved.env.iter_mut().for_each(|var| var.sealed = cutover_events::Digest([9; 32]));
-            assert_eq!(sealed(&declared, Some(&moved)).env, moved.env);
+            let (mut moved, elsewhere) = (spec.clone(), cutover_events::Digest([9; 32]));
+            moved.env.iter_mut().for_each(|var| var.sealed = elsewhere);
+            match &mut moved.source {
+                Source::Dockerfile(build) => build.args.iter_mut().for_each(|var| var.sealed = elsewhere),
+                Source::Compose(stack) => stack.text.iter_mut().for_each(|text| text.sealed = elsewhere),
+                Source::Image(_) | Source::Static(_) => {}
+            }
+            assert_eq!(sealed(&declared, Some(&moved)), moved);
             assert!(cutover_domain::registry::same(&spec, &moved));
+            assert!(!cutover_domain::registry::same(&spec, &declared.spec));
         }
     }
 }
