@@ -2,10 +2,10 @@
 
 use cutover_events::delivery::Change;
 use cutover_events::deployment::{
-    BlueDrained, Drift, DriftEnded, DriftSeen, Handling, ImageAwaited, ImageWish, IntentQueued, ReleaseResolved,
-    SwapCommitted, Wish,
+    BlueDrained, DeploymentPlanned, Drift, DriftEnded, DriftSeen, Handling, ImageAwaited, ImageWish, IntentQueued,
+    ReleaseResolved, SwapCommitted, Wish,
 };
-use cutover_events::plan::{Plan, Step, Strategy, Why};
+use cutover_events::plan::{Step, Strategy, Why};
 use cutover_events::{Actor, Cause};
 
 use super::who;
@@ -82,13 +82,15 @@ pub fn replaced(strategy: Strategy, why: Why) -> String {
     format!("{} ({why})", cutover_domain::strategy::word(strategy))
 }
 
-pub(super) fn planned(plan: &Plan) -> String {
+pub(super) fn planned(event: &DeploymentPlanned) -> String {
+    let plan = &event.plan;
+    let again = if event.again { " again, since the host or Docker restarted" } else { "" };
     let steps = count(plan.steps.len() as u64, "step", "steps");
     let standby = if plan.adopts { ", with the standby" } else { "" };
     match plan.release {
-        Some(_) => format!("planned: {}, {steps}{standby}", replaced(plan.strategy, plan.why)),
+        Some(_) => format!("planned{again}: {}, {steps}{standby}", replaced(plan.strategy, plan.why)),
         // What goes is replaced by nothing.
-        None => format!("planned: {steps}"),
+        None => format!("planned{again}: {steps}"),
     }
 }
 
