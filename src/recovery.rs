@@ -9,7 +9,6 @@ use std::time::Duration;
 use cutover_domain::engine::Engine;
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
 use cutover_events::engine::{EngineStarted, Held, HeldCause};
-use cutover_events::workload::Source;
 use cutover_events::{Actor, Cause, DeploymentId, Event, InstanceId, Key, RouterBoot, StreamId, WorkloadId};
 use cutover_proxy::wire::Table;
 
@@ -186,8 +185,7 @@ pub async fn queue_revision(
 /// start of the engine does.
 #[must_use]
 pub fn waits_for_a_change(spec: &cutover_events::workload::Spec, state: &cutover_domain::workload::Workload) -> bool {
-    let Source::Image(image) = &spec.source;
-    image.reference.contains('{') && !runs(state)
+    spec.source.image().is_some_and(|image| image.reference.contains('{')) && !runs(state)
 }
 
 /// Whether something runs whose image a new revision can keep; what a person has stopped counts as if it did.
@@ -204,10 +202,10 @@ pub fn wish_of(
     state: &cutover_domain::workload::Workload,
 ) -> Option<Wish> {
     let revisions = &registry.workloads.get(&id)?.revisions;
-    let Source::Image(image) = &revisions.last()?.source;
+    let image = revisions.last()?.source.image()?;
     let before = revisions.len().checked_sub(2).and_then(|at| revisions.get(at)).map(|spec| &spec.source);
-    let same_line =
-        matches!(before, Some(Source::Image(old)) if old.reference == image.reference && old.pull == image.pull);
+    let before = before.and_then(|source| source.image());
+    let same_line = before.is_some_and(|old| old.reference == image.reference && old.pull == image.pull);
     if same_line && runs(state) {
         return Some(Wish::Deploy(ImageWish::Current));
     }

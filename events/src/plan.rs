@@ -97,6 +97,8 @@ pub enum Why {
     Port,
     /// What runs is exclusive, and nothing may start beside it.
     Blue,
+    /// What the program of a site writes to, which one container at a time may have.
+    Storage,
 }
 
 /// What all containers of one plan have in common, unless their process says something else: see [`Plan::part`].

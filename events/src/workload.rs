@@ -7,6 +7,10 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{DeploymentId, Digest, HookId, WorkloadId};
+pub use crate::source::{
+    ComposeSource, DockerfileSource, ImageSource, Pull, SealedText, Source, SourceKind, StaticBuild, StaticMode,
+    StaticSource,
+};
 
 /// What should run: every revision is kept.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -41,6 +45,17 @@ pub struct Spec {
     pub after: Vec<String>,
 }
 
+impl Spec {
+    /// Everything of the host that its containers may have mounted: its volumes, and the storage of a site.
+    pub fn mounted(&self) -> impl Iterator<Item = &Mount> {
+        let storage = match &self.source {
+            Source::Static(site) => site.storage.as_ref(),
+            Source::Image(_) | Source::Dockerfile(_) | Source::Compose(_) => None,
+        };
+        self.mounts.iter().chain(storage)
+    }
+}
+
 /// Another command of a workload: its containers are of the same release, with its environment and mounts, and no route
 /// or name leads to them.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -57,38 +72,6 @@ pub struct Process {
     pub health: Option<Health>,
 }
 
-/// Where a workload comes from.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub enum Source {
-    /// An image by reference.
-    Image(ImageSource),
-}
-
-/// An image, as written in the workload file; what a reference meant is recorded when it is resolved.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub struct ImageSource {
-    /// The reference; may hold `{sha}`, `{short_sha}`, `{branch}` and `{tag}`.
-    pub reference: String,
-    /// When the registry is asked.
-    pub pull: Pull,
-    /// `os/arch[/variant]`, empty for the platform of the host.
-    pub platform: String,
-    /// As written: empty means the default of the source.
-    pub deploy_strategy: String,
-}
-
-/// When the registry is asked for an image.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Default)]
-pub enum Pull {
-    /// What is here under that reference is used without asking.
-    #[default]
-    Missing,
-    /// The registry is asked every time.
-    Always,
-    /// The registry is never asked.
-    Never,
-}
-
 /// One way in from outside.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Route {
@@ -96,10 +79,12 @@ pub struct Route {
     pub host: String,
     /// Path prefix, begins with `/`, matches whole segments.
     pub path: String,
-    /// Port inside the container.
+    /// Port inside the container; 0 where the proxy itself serves the files.
     pub port: u16,
     /// Whether the prefix is cut off before the request is passed on.
     pub strip: bool,
+    /// Service of a stack that it leads to; empty for all other sources.
+    pub service: String,
 }
 
 /// Something of the host inside a container.
@@ -320,6 +305,8 @@ pub enum Claim {
         /// What is spoken on it.
         transport: Transport,
     },
+    /// The project name of a stack, where the file chooses one.
+    Stack(String),
 }
 
 /// A workload was named for the first time.

@@ -41,6 +41,8 @@ pub(super) enum Command {
     Apply(Apply),
     /// Judge workload files without an engine
     Check(Files),
+    /// Print the JSON Schema of workload files, for editors, or a commented sample
+    Schema(Schema),
     /// Show what an apply of a file, or a deploy of a workload, would do
     Plan(Plan),
     /// Print the effective spec of a workload
@@ -177,6 +179,29 @@ pub(super) struct Files {
     pub(super) file: PathBuf,
     #[command(flatten)]
     pub(super) json: Json,
+}
+
+/// A source of workloads.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SourceWord {
+    /// An image by reference
+    Image,
+    /// An image that is built here
+    Dockerfile,
+    /// A folder of files
+    Static,
+    /// A stack of Docker Compose
+    Compose,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Schema {
+    /// Only for files whose workloads have this source
+    #[arg(value_enum, hide_possible_values = true, value_name = "image|dockerfile|static|compose")]
+    pub(super) source: Option<SourceWord>,
+    /// Print a workload file with every key of that source, and a word about each
+    #[arg(long, requires = "source")]
+    pub(super) sample: bool,
 }
 
 #[derive(Args, Debug)]

@@ -10,7 +10,7 @@ use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
 use cutover_domain::workload::Workload;
 use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
 use cutover_events::plan::Plan;
-use cutover_events::workload::{Check, Mount, MountFrom, Pull, Source};
+use cutover_events::workload::{Check, Mount, MountFrom, Pull};
 use cutover_events::{DeploymentId, UnitId, WorkloadId};
 use cutover_proxy::wire;
 
@@ -115,9 +115,8 @@ impl Execution {
         let newest = registry.workloads.get(&lane.id).map_or(0, |registered| registered.revision());
         let revision = state.open.as_ref().map_or(newest, |open| open.revision);
         let spec = registry.spec(lane.id, revision);
-        let (pull, platform) = spec.map_or((Pull::Missing, ""), |spec| match &spec.source {
-            Source::Image(image) => (image.pull, image.platform.as_str()),
-        });
+        let image = spec.and_then(|spec| spec.source.image());
+        let (pull, platform) = image.map_or((Pull::Missing, ""), |image| (image.pull, image.platform.as_str()));
         let pull = if *ask_registry && pull == Pull::Missing { Pull::Always } else { pull };
         let image = self.runtime.resolve(reference, pull, platform).await?;
         self.runtime.tag(&image.id, cutover_events::ReleaseId(id.0)).await?;

@@ -6,11 +6,12 @@ use cutover_domain::deployment::{Aim, Command, aim};
 use cutover_domain::observed::Class;
 use cutover_domain::plan::{Ask, Ids, lint, plan, restore};
 use cutover_domain::registry::alone;
+use cutover_domain::strategy::{chosen, effective};
 use cutover_domain::workload::{Open, Release, Workload};
 use cutover_events::deployment::ReasonKind;
 use cutover_events::engine::NetworkMade;
-use cutover_events::plan::{Plan, Strategy, Template};
-use cutover_events::workload::{Source, Spec};
+use cutover_events::plan::{Plan, Template};
+use cutover_events::workload::{SourceKind, Spec};
 use cutover_events::{Cause, Event, UnitId, WorkloadId};
 
 use super::Execution;
@@ -66,7 +67,7 @@ impl Execution {
         let ask = Ask {
             release: None,
             full_name: self.full_name(lane.id),
-            wanted: None,
+            choice: chosen(None, SourceKind::Image),
             template: Template::default(),
             routes: Vec::new(),
             health: None,
@@ -119,17 +120,7 @@ fn moved_on() -> Failed {
     Failed { class: Class::Transient, kind: ReasonKind::NoPlan, text: "the deployment has ended meanwhile".into() }
 }
 
-/// The strategy that a source's `deploy_strategy` names; validated when it was applied.
-fn wanted(word: &str) -> Option<Strategy> {
-    match word {
-        "blue-green" => Some(Strategy::BlueGreen),
-        "recreate" => Some(Strategy::Recreate),
-        _ => None,
-    }
-}
-
 fn ask(full_name: String, release: &Release, spec: &Spec, network: &Network) -> Ask {
-    let Source::Image(image) = &spec.source;
     let project = full_name.split_once('/').map_or("", |(project, _)| project).to_owned();
     let port = spec.routes.first().map(|route| route.port);
     // Docker may answer for it only where never two containers of it run.
@@ -137,14 +128,14 @@ fn ask(full_name: String, release: &Release, spec: &Spec, network: &Network) -> 
     let alias = name.unwrap_or_default().to_owned();
     Ask {
         release: Some(release.id),
-        wanted: wanted(&image.deploy_strategy),
+        choice: effective(spec),
         full_name,
         template: Template {
             image: release.image.to_string(),
             network: network.id.clone(),
             env: spec.env.clone(),
             command: spec.command.clone(),
-            mounts: spec.mounts.clone(),
+            mounts: spec.mounted().cloned().collect(),
             ports: spec.ports.clone(),
             alias,
             limits: spec.limits,

@@ -9,7 +9,6 @@ use cutover_domain::rules::{RejectedChange, Standing, WorkloadRules};
 use cutover_domain::workload::Closed;
 use cutover_events::HookId;
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
-use cutover_events::workload::Source;
 use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
@@ -83,7 +82,6 @@ impl Wishes for Queue {
         let registry = live.registry();
         let rules = registry.workloads.iter().filter_map(|(id, registered)| {
             let spec = registered.revisions.last()?;
-            let Source::Image(image) = &spec.source;
             let state = live.cell(*id).state();
             let standing = match state.closed() {
                 None => Standing::Open,
@@ -104,7 +102,7 @@ impl Wishes for Queue {
                 workload: *id,
                 name: registered.full_name(),
                 triggers: spec.triggers.clone(),
-                image: image.reference.clone(),
+                image: spec.source.image().map(|image| image.reference.clone()).unwrap_or_default(),
                 standing,
                 rejected: rejected.collect(),
             })

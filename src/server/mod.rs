@@ -3,8 +3,11 @@
 //! The listener opens first and answers 503; then the log is folded, the world is compared, the start is recorded, open
 //! deliveries are decided; then the API answers and the lanes run.
 
+mod abilities;
 pub mod hooks;
 mod proxy;
+
+pub use abilities::ABILITIES;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -219,6 +222,7 @@ async fn assemble(
         hooks_url: config.hooks.host.as_ref().map(|host| format!("http://{host}")).unwrap_or_default(),
         head: head_seen,
         data_dir: dir.clone(),
+        abilities: ABILITIES,
     });
     let late = recovery::compare_late(commands.clone(), (runtime, router), seen);
     let lanes = Box::pin(drive(late, execution, stop.clone()));

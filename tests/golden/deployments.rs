@@ -160,6 +160,7 @@ fn course() -> Vec<Event> {
         planned(recreate(Why::Volume)),
         planned(recreate(Why::Port)),
         planned(recreate(Why::Blue)),
+        planned(recreate(Why::Storage)),
         StepSucceeded { deployment: DEPLOYMENT, index: 1, step: Step::Clear }.into(),
     ];
     for (index, planned) in steps().into_iter().enumerate() {

@@ -9,9 +9,10 @@ use cutover_events::engine::{
     TokenRevoked,
 };
 use cutover_events::workload::{
-    Access, Check, Claim, ClaimsFreed, EnvVar, Hardening, Health, HookAdded, HookRemoved, HookRotated, ImageSource,
-    Limits, Mount, MountFrom, Policy, Process, Provider, PublishedPort, Pull, Route, Source, Spec, SpecRevised,
-    Transport, Trigger, VolumesRemoved, VolumesUnwanted, WorkloadRegistered,
+    Access, Check, Claim, ClaimsFreed, ComposeSource, DockerfileSource, EnvVar, Hardening, Health, HookAdded,
+    HookRemoved, HookRotated, ImageSource, Limits, Mount, MountFrom, Policy, Process, Provider, PublishedPort, Pull,
+    Route, SealedText, Source, Spec, SpecRevised, StaticBuild, StaticMode, StaticSource, Transport, Trigger,
+    VolumesRemoved, VolumesUnwanted, WorkloadRegistered,
 };
 use cutover_events::{
     Actor, BootId, Cause, Commit, DeliveryId, DeploymentId, Digest, Event, HookId, InstanceId, Key, LogId, RouterBoot,
@@ -74,7 +75,7 @@ fn hooks() -> Vec<Event> {
 }
 
 pub(crate) fn route() -> Route {
-    Route { host: "shop.example.com".into(), path: "/api".into(), port: 8080, strip: true }
+    Route { host: "shop.example.com".into(), path: "/api".into(), port: 8080, strip: true, service: String::new() }
 }
 
 pub(crate) fn health(check: Check) -> Health {
@@ -116,6 +117,7 @@ fn spec(pull: Pull, hardening: Hardening, check: Check) -> Spec {
             reference: "ghcr.io/acme/shop:{sha}".into(),
             pull,
             platform: "linux/amd64".into(),
+            credentials: "registry".into(),
             deploy_strategy: "blue-green".into(),
         }),
         routes: vec![route()],
@@ -146,6 +148,45 @@ fn spec(pull: Pull, hardening: Hardening, check: Check) -> Spec {
     }
 }
 
+fn dockerfile() -> Source {
+    Source::Dockerfile(DockerfileSource {
+        context: "https://github.com/acme/shop.git#main:api".into(),
+        file: "deploy/Dockerfile".into(),
+        target: "run".into(),
+        args: vec![variable()],
+        secrets: vec!["npm_token".into()],
+        deploy_strategy: "blue-green".into(),
+    })
+}
+
+fn site(mode: StaticMode) -> Source {
+    let command = vec!["npm".into(), "run".into(), "build".into()];
+    let build = StaticBuild { image: "node:22".into(), command, output: "dist".into() };
+    let usual = StaticSource { path: "/srv/www".into(), mode, ..StaticSource::default() };
+    Source::Static(match mode {
+        StaticMode::Deno => StaticSource { storage: mounts().into_iter().next(), ..usual },
+        StaticMode::Files => StaticSource {
+            build: Some(build),
+            index: "index.html".into(),
+            not_found: "404.html".into(),
+            fallback: "app.html".into(),
+            assets_grace_ms: 86_400_000,
+            deploy_strategy: "recreate".into(),
+            ..usual
+        },
+    })
+}
+
+fn stack() -> Source {
+    Source::Compose(ComposeSource {
+        file: "/srv/shop/compose.yml".into(),
+        text: Some(SealedText { sealed: DIGEST, mac: [0xac; 16] }),
+        project_name: "shop".into(),
+        adopt: true,
+        deploy_strategy: "recreate".into(),
+    })
+}
+
 fn registry() -> Vec<Event> {
     let route = Claim::Route { host: "shop.example.com".into(), path: "/api".into() };
     let volume =
@@ -159,10 +200,12 @@ fn registry() -> Vec<Event> {
         volume("/srv/data/fonts", Access::ReadOnly),
         port(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Tcp),
         port(IpAddr::V6(Ipv6Addr::LOCALHOST), Transport::Udp),
+        Claim::Stack("shop".into()),
     ];
     let revised = |revision, spec, deploy| -> Event {
         SpecRevised { workload: WORKLOAD, revision, spec, claims: claims.clone(), deploy }.into()
     };
+    let of_service = Route { service: "web".into(), ..self::route() };
     let plain = Spec {
         routes: vec![],
         env: vec![],
@@ -176,7 +219,11 @@ fn registry() -> Vec<Event> {
         WorkloadRegistered { workload: WORKLOAD, project: "shop".into(), name: "web".into() }.into(),
         revised(1, spec(Pull::Missing, Hardening::Strict, http()), true),
         revised(2, spec(Pull::Always, Hardening::Default, Check::Tcp), true),
-        revised(300, plain, false),
+        revised(300, plain.clone(), false),
+        revised(4, Spec { source: dockerfile(), ..plain.clone() }, true),
+        revised(5, Spec { source: site(StaticMode::Files), ..plain.clone() }, true),
+        revised(6, Spec { source: site(StaticMode::Deno), ..plain.clone() }, true),
+        revised(7, Spec { source: stack(), routes: vec![of_service], ..plain }, true),
         ClaimsFreed { workload: WORKLOAD, claims: claims.clone() }.into(),
         VolumesUnwanted { workload: WORKLOAD, deployment: DEPLOYMENT }.into(),
         VolumesRemoved { workload: WORKLOAD, volumes: vec!["pgdata".into()] }.into(),

@@ -119,6 +119,7 @@ fn nothing_sealed_is_shown() {
             reference: "nginx:1".into(),
             pull: Pull::Missing,
             platform: String::new(),
+            credentials: String::new(),
             deploy_strategy: String::new(),
         }),
         routes: Vec::new(),

@@ -42,12 +42,19 @@ fn spec(bake_ms: u64) -> Spec {
         reference: "app:1".into(),
         pull: Default::default(),
         platform: String::new(),
+        credentials: String::new(),
         deploy_strategy: String::new(),
     };
     let policy = Policy { liveness_ms: 0, drain_ms: 100, bake_ms, standby_ms: LONG_MS, ..Policy::default() };
     Spec {
         source: Source::Image(source),
-        routes: vec![Route { host: "app.test".into(), path: "/".into(), port: 8080, strip: false }],
+        routes: vec![Route {
+            host: "app.test".into(),
+            path: "/".into(),
+            port: 8080,
+            strip: false,
+            service: String::new(),
+        }],
         env: Vec::new(),
         command: None,
         mounts: Vec::new(),
@@ -85,6 +92,7 @@ impl Engine {
             hooks_url: String::new(),
             head: tokio::sync::watch::channel(0).1,
             data_dir: folder.path().to_owned(),
+            abilities: cutover::server::ABILITIES,
         };
         let engine = Self { backend, twin, workload, stop, tasks, _folder: folder };
         engine.apply(50).await;

@@ -56,6 +56,7 @@ pub(crate) fn spec(name: &str, policy: Policy) -> Spec {
         reference: format!("{name}:{{sha}}"),
         pull: Default::default(),
         platform: String::new(),
+        credentials: String::new(),
         deploy_strategy: String::new(),
     };
     let trigger = Trigger {
@@ -67,7 +68,13 @@ pub(crate) fn spec(name: &str, policy: Policy) -> Spec {
     };
     Spec {
         source: Source::Image(source),
-        routes: vec![Route { host: format!("{name}.test"), path: "/".into(), port: 8080, strip: false }],
+        routes: vec![Route {
+            host: format!("{name}.test"),
+            path: "/".into(),
+            port: 8080,
+            strip: false,
+            service: String::new(),
+        }],
         env: Vec::new(),
         command: None,
         mounts: Vec::new(),
@@ -120,6 +127,7 @@ impl Whole {
             hooks_url: String::new(),
             head: tokio::sync::watch::channel(0).1,
             data_dir: folder.path().to_owned(),
+            abilities: &[cutover_domain::ability::Ability::Image],
         };
         let ids = [(); 2].map(|()| WorkloadId::from_ulid(clock.ulid()));
         let (_stop, _tasks, _folder) = (stop.drop_guard(), tasks, folder);

@@ -131,7 +131,7 @@ async fn a_push_does_not_undo_a_rollback_until_a_person_accepts_it() {
 async fn a_rejected_image_under_a_tag_that_moves_ends_the_deployment_with_its_reason() {
     let whole = Whole::begin(policy()).await;
     let moving = spec("web", policy());
-    let cutover_events::workload::Source::Image(source) = moving.source.clone();
+    let cutover_events::workload::Source::Image(source) = moving.source.clone() else { panic!("{moving:?}") };
     let source = cutover_events::workload::ImageSource { reference: "web:main".into(), ..source };
     let moving = cutover_events::workload::Spec { source: cutover_events::workload::Source::Image(source), ..moving };
     whole.apply(whole.web, "web", moving).await;

@@ -1,9 +1,12 @@
 //! What is wished in a run: workloads with their settings, and images that behave well or badly.
 
 use cutover_domain::plan::{Ask, Ids};
+use cutover_domain::strategy::chosen;
 use cutover_domain::workload::Release;
 use cutover_events::plan::{Strategy, Template};
-use cutover_events::workload::{Check, Health, Limits, OnDrift, Policy, Process, PublishedPort, Route, Transport};
+use cutover_events::workload::{
+    Check, Health, Limits, OnDrift, Policy, Process, PublishedPort, Route, SourceKind, Transport,
+};
 use cutover_events::{UnitId, WorkloadId};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -119,11 +122,11 @@ impl Spec {
             interval_ms: 100,
             timeout_ms: 100,
         };
-        let route = Route { host: "s".into(), path: "/".into(), port: 80, strip: false };
+        let route = Route { host: "s".into(), path: "/".into(), port: 80, strip: false, service: String::new() };
         Ask {
             release: Some(release.id),
             full_name: "s/w".into(),
-            wanted: (self.kind == Kind::Asks).then_some(Strategy::Recreate),
+            choice: chosen((self.kind == Kind::Asks).then_some(Strategy::Recreate), SourceKind::Image),
             template: Template {
                 image: release.image.to_string(),
                 port: (self.kind != Kind::Lone).then_some(80),
@@ -144,7 +147,7 @@ impl Spec {
         Ask {
             release: None,
             full_name: "s/w".into(),
-            wanted: None,
+            choice: chosen(None, SourceKind::Image),
             template: Template::default(),
             routes: Vec::new(),
             health: None,

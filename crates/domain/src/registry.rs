@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use cutover_events::plan::Strategy;
 use cutover_events::workload::{
     Access, Claim, ClaimsFreed, MountFrom, PublishedPort, Source, Spec, SpecRevised, Transport, WorkloadRegistered,
 };
-use cutover_events::{DeploymentId, Event, WorkloadId};
+use cutover_events::{DeploymentId, Digest, Event, WorkloadId};
 
 use crate::order::{self, After, circle};
+use crate::strategy;
 
 /// The fold of the stream `registry`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -209,7 +211,7 @@ impl Registry {
     /// Who holds what contradicts a claim.
     fn holders<'a>(&'a self, claim: &'a Claim) -> impl Iterator<Item = &'a WorkloadId> {
         let least = match claim {
-            Claim::Name(_) | Claim::Route { .. } => claim.clone(),
+            Claim::Name(_) | Claim::Route { .. } | Claim::Stack(_) => claim.clone(),
             Claim::Volume { .. } => Claim::Volume {
                 name: String::new(),
                 project: String::new(),
@@ -220,10 +222,10 @@ impl Registry {
                 Claim::Port { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port: 0, transport: Transport::Tcp }
             }
         };
-        // Claims are in the order of their kinds: names and routes are found by themselves, the few volumes and ports
+        // Claims are in the order of their kinds: names, routes and stacks are found by themselves, the few volumes and ports
         // are gone through.
         let kind = std::mem::discriminant(claim);
-        let exact = matches!(claim, Claim::Name(_) | Claim::Route { .. });
+        let exact = matches!(claim, Claim::Name(_) | Claim::Route { .. } | Claim::Stack(_));
         let of_kind = self
             .claims
             .range(least..)
@@ -282,23 +284,26 @@ pub fn claims(project: &str, name: &str, spec: &Spec) -> Vec<Claim> {
         access: mount.access,
     };
     // One volume may be mounted on several targets.
-    let mut volumes: Vec<Claim> = spec.mounts.iter().map(volume).collect();
+    let mut volumes: Vec<Claim> = spec.mounted().map(volume).collect();
     volumes.sort();
     volumes.dedup();
     let ports = spec.ports.iter().map(port_claim);
-    std::iter::once(Claim::Name(full_name.clone())).chain(routes).chain(volumes).chain(ports).collect()
+    let stack = match &spec.source {
+        Source::Compose(stack) if !stack.project_name.is_empty() => Some(Claim::Stack(stack.project_name.clone())),
+        Source::Compose(_) | Source::Image(_) | Source::Dockerfile(_) | Source::Static(_) => None,
+    };
+    let first = std::iter::once(Claim::Name(full_name.clone()));
+    first.chain(routes).chain(volumes).chain(ports).chain(stack).collect()
 }
 
 fn port_claim(port: &PublishedPort) -> Claim {
     Claim::Port { address: port.address, port: port.host, transport: port.transport }
 }
 
-/// Whether never two containers of a spec run at the same time: it asks for that, or has what one alone can have.
+/// Whether never two containers of a spec run at the same time: it is recreated, for whatever reason.
 #[must_use]
 pub fn alone(spec: &Spec) -> bool {
-    let Source::Image(image) = &spec.source;
-    let taken = spec.mounts.iter().any(|mount| mount.access == Access::Exclusive) || !spec.ports.is_empty();
-    taken || image.deploy_strategy == "recreate"
+    strategy::effective(spec).strategy == Strategy::Recreate
 }
 
 /// Whether two published ports cannot both be had: the same number and transport, on the same address, or on all
@@ -329,7 +334,9 @@ pub fn clash(a: &Claim, b: &Claim) -> bool {
             let meet = address == other || address.is_unspecified() || other.is_unspecified();
             port == number && transport == spoken && meet
         }
-        (Claim::Name(_), _) | (Claim::Route { .. }, _) | (Claim::Volume { .. }, _) | (Claim::Port { .. }, _) => a == b,
+        (Claim::Name(_) | Claim::Route { .. } | Claim::Volume { .. } | Claim::Port { .. } | Claim::Stack(_), _) => {
+            a == b
+        }
     }
 }
 
@@ -344,9 +351,20 @@ fn nested(a: &str, b: &str) -> bool {
 /// Whether two specs wish the same: sealed values are compared by their keyed hash.
 #[must_use]
 pub fn same(a: &Spec, b: &Spec) -> bool {
-    let values = |spec: &Spec| spec.env.iter().map(|var| (var.name.clone(), var.mac)).collect::<Vec<_>>();
-    let rest = |spec: &Spec| Spec { env: Vec::new(), ..spec.clone() };
-    values(a) == values(b) && rest(a) == rest(b)
+    unsealed(a) == unsealed(b)
+}
+
+/// A spec without the places of its sealed values: the same value may be sealed twice.
+fn unsealed(spec: &Spec) -> Spec {
+    let mut spec = spec.clone();
+    let none = Digest::default();
+    spec.env.iter_mut().for_each(|variable| variable.sealed = none);
+    match &mut spec.source {
+        Source::Dockerfile(build) => build.args.iter_mut().for_each(|variable| variable.sealed = none),
+        Source::Compose(stack) => stack.text.iter_mut().for_each(|text| text.sealed = none),
+        Source::Image(_) | Source::Static(_) => {}
+    }
+    spec
 }
 
 /// A published port for a person.
@@ -371,6 +389,7 @@ pub fn told(claim: &Claim) -> String {
         Claim::Name(name) => format!("the name {name}"),
         Claim::Route { host, path } if path == "/" => format!("the host {host}"),
         Claim::Route { host, path } => format!("the route {host}{path}"),
+        Claim::Stack(name) => format!("the compose project {name}"),
     }
 }
 

@@ -80,7 +80,8 @@ pub(super) fn step(step: Step) -> String {
 }
 
 pub(super) fn routes(routes: &[Route]) -> Vec<Value> {
-    let route = |r: &Route| json!({"host": r.host, "path": r.path, "port": r.port, "strip": r.strip});
+    let route =
+        |r: &Route| json!({"host": r.host, "path": r.path, "port": r.port, "strip": r.strip, "service": r.service});
     routes.iter().map(route).collect()
 }
 
@@ -91,6 +92,7 @@ fn why(why: Why) -> &'static str {
         Why::Volume => "volume",
         Why::Port => "port",
         Why::Blue => "blue",
+        Why::Storage => "storage",
     }
 }
 

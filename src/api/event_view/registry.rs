@@ -2,7 +2,7 @@
 
 use cutover_events::engine::{EngineStarted, HeldCause, LogBegun};
 use cutover_events::workload::{
-    Check, Claim, Hardening, HookAdded, Process, Provider, Pull, Source, Spec, SpecRevised,
+    Check, Claim, Hardening, HookAdded, Process, Provider, Pull, Source, Spec, SpecRevised, StaticMode,
 };
 use serde_json::{Value, json};
 
@@ -52,6 +52,7 @@ pub(super) fn spec_revised(e: &SpecRevised) -> Value {
 pub(in crate::api) fn claims(claims: &[Claim]) -> Vec<String> {
     let text = |claim: &Claim| match claim {
         Claim::Name(name) => format!("name:{name}"),
+        Claim::Stack(name) => format!("stack:{name}"),
         Claim::Route { host, path } => format!("route:{host}{path}"),
         Claim::Volume { name, access, .. } => format!("volume:{name}:{}", plan::access(*access)),
         Claim::Port { address, port, transport } => {
@@ -63,19 +64,12 @@ pub(in crate::api) fn claims(claims: &[Claim]) -> Vec<String> {
 
 /// The spec as recorded: of the environment only the names.
 fn spec(spec: &Spec) -> Value {
-    let Source::Image(image) = &spec.source;
     let triggers = spec
         .triggers
         .iter()
         .map(|t| json!({"hook": t.hook, "repo": t.repo, "branch": t.branch, "tag": t.tag, "image": t.image}));
     json!({
-        "source": {
-            "kind": "image",
-            "image": image.reference,
-            "pull": pull(image.pull),
-            "platform": image.platform,
-            "deploy_strategy": image.deploy_strategy,
-        },
+        "source": source(&spec.source),
         "routes": plan::routes(&spec.routes),
         "env": spec.env.iter().map(|var| var.name.as_str()).collect::<Vec<_>>(),
         "command": spec.command,
@@ -90,6 +84,58 @@ fn spec(spec: &Spec) -> Value {
         "processes": spec.processes.iter().map(process).collect::<Vec<_>>(),
         "after": spec.after,
     })
+}
+
+/// The source as recorded: of build arguments only the names, of a stack's text only whether there is one.
+fn source(source: &Source) -> Value {
+    match source {
+        Source::Image(image) => json!({
+            "kind": "image",
+            "image": image.reference,
+            "pull": pull(image.pull),
+            "platform": image.platform,
+            "credentials": image.credentials,
+            "deploy_strategy": image.deploy_strategy,
+        }),
+        Source::Dockerfile(build) => json!({
+            "kind": "dockerfile",
+            "context": build.context,
+            "file": build.file,
+            "target": build.target,
+            "args": build.args.iter().map(|arg| arg.name.as_str()).collect::<Vec<_>>(),
+            "secrets": build.secrets,
+            "deploy_strategy": build.deploy_strategy,
+        }),
+        Source::Static(site) => json!({
+            "kind": "static",
+            "path": site.path,
+            "mode": mode(site.mode),
+            "storage": site.storage.as_ref().map(|mount| plan::mounts(std::slice::from_ref(mount))),
+            "build": site.build.as_ref().map(|build| json!({
+                "image": build.image, "command": build.command, "output": build.output,
+            })),
+            "index": site.index,
+            "not_found": site.not_found,
+            "fallback": site.fallback,
+            "assets_grace_ms": site.assets_grace_ms,
+            "deploy_strategy": site.deploy_strategy,
+        }),
+        Source::Compose(stack) => json!({
+            "kind": "compose",
+            "file": stack.file,
+            "compose_yaml": stack.text.is_some(),
+            "compose_project_name": stack.project_name,
+            "adopt": stack.adopt,
+            "deploy_strategy": stack.deploy_strategy,
+        }),
+    }
+}
+
+fn mode(mode: StaticMode) -> &'static str {
+    match mode {
+        StaticMode::Files => "files",
+        StaticMode::Deno => "deno",
+    }
 }
 
 fn process(process: &Process) -> Value {

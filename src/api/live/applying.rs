@@ -1,25 +1,26 @@
 //! Apply and plan: what is declared against what is recorded.
 
+use cutover_domain::ability::lacking;
 use cutover_domain::file::{Declared, difference};
 use cutover_domain::registry::{Apply, same};
 use cutover_events::deployment::{ImageWish, Wish};
-use cutover_events::workload::{EnvVar, Source, Spec};
 use cutover_events::{Key, StreamId, WorkloadId};
 
 use super::spec::declared;
 use super::{LiveBackend, by, foretelling};
 use crate::api::backend::{Asker, Refusal};
-use crate::api::views::{AppliedView, ApplyAsk, ApplyMode, ApplyView, DifferenceView, PlanView, PlannedView};
+use crate::api::views::{
+    AppliedView, ApplyAsk, ApplyMode, ApplyView, DifferenceView, PlanView, PlannedView, WorkloadBody,
+};
 use crate::commands::Error;
-use crate::recovery::{queue_revision, waits_for_a_change, wish_of};
-use crate::secrets::Owner;
+use crate::recovery::{queue_revision, wish_of};
 
 /// What is said when nothing is to be done.
 const NOTHING_NEW: &str = "nothing new";
 
 impl LiveBackend {
     pub(super) async fn applied(&self, asker: Asker, ask: ApplyAsk) -> Result<ApplyView, Refusal> {
-        let declared = ask.workloads.into_iter().map(declared).collect::<Result<Vec<_>, _>>()?;
+        let declared = self.declared(ask.workloads)?;
         for (workload, apply) in declared.iter().zip(self.in_order(&declared, ask.mode)?) {
             self.fits(workload, apply).await?;
         }
@@ -40,6 +41,17 @@ impl LiveBackend {
             workloads.push(view);
         }
         Ok(ApplyView { workloads })
+    }
+
+    /// What was sent, as far as this engine can carry it out.
+    fn declared(&self, sent: Vec<WorkloadBody>) -> Result<Vec<Declared>, Refusal> {
+        let all = sent.into_iter().map(declared).collect::<Result<Vec<_>, _>>()?;
+        for one in &all {
+            if let Some(why) = lacking(&one.spec, self.abilities) {
+                return Err(Refusal::Conflict(format!("{}: {why}", one.full_name())));
+            }
+        }
+        Ok(all)
     }
 
     /// The intent that an applied workload wants, if any.
@@ -122,7 +134,7 @@ impl LiveBackend {
     /// The same wish, with the registry asked.
     fn asking(&self, registry: &cutover_domain::registry::Registry, id: WorkloadId, wish: Wish) -> Wish {
         let spec = registry.workloads.get(&id).and_then(|registered| registered.revisions.last());
-        let Some(Source::Image(image)) = spec.map(|spec| &spec.source) else { return wish };
+        let Some(image) = spec.and_then(|spec| spec.source.image()) else { return wish };
         match wish {
             Wish::Deploy(_) if !image.reference.contains('{') => {
                 Wish::Deploy(ImageWish::Reference { reference: image.reference.clone(), ask_registry: true })
@@ -131,36 +143,8 @@ impl LiveBackend {
         }
     }
 
-    /// The spec with its values sealed: a value that is as before keeps its sealed form.
-    fn sealed(&self, declared: &Declared, mode: ApplyMode) -> Result<Apply, Refusal> {
-        let registry = self.registry();
-        let known = registry.find(&declared.project, &declared.name);
-        let workload = known.unwrap_or_else(|| WorkloadId::from_ulid(self.clock.ulid()));
-        let before = registry.workloads.get(&workload).and_then(|registered| registered.revisions.last());
-        let mut spec = declared.spec.clone();
-        for (name, value) in &declared.env {
-            spec.env.push(self.variable(workload, before.map(|spec| &**spec), (name, value))?);
-        }
-        let (project, name) = (declared.project.clone(), declared.name.clone());
-        let state = self.commands.live().cell(workload).state();
-        let deploy = mode != ApplyMode::Record && !waits_for_a_change(&spec, &state);
-        Ok(Apply { workload, project, name, spec, deploy })
-    }
-
-    fn variable(&self, id: WorkloadId, before: Option<&Spec>, (name, value): (&str, &str)) -> Result<EnvVar, Refusal> {
-        let owner = Owner::Workload(id);
-        let internal = |error: crate::secrets::SecretsError| Refusal::Internal(format!("{name}: {error}"));
-        let mac = self.secrets.mac(owner, value.as_bytes()).map_err(internal)?;
-        let known = before.and_then(|spec| spec.env.iter().find(|var| var.name == name && var.mac == mac));
-        let sealed = match known {
-            Some(var) => var.sealed,
-            None => self.secrets.seal(owner, value.as_bytes()).map_err(internal)?,
-        };
-        Ok(EnvVar { name: name.to_owned(), sealed, mac })
-    }
-
     pub(super) async fn planned(&self, ask: ApplyAsk) -> Result<PlanView, Refusal> {
-        let declared = ask.workloads.into_iter().map(declared).collect::<Result<Vec<_>, _>>()?;
+        let declared = self.declared(ask.workloads)?;
         let mut workloads = Vec::with_capacity(declared.len());
         for (workload, apply) in declared.iter().zip(self.in_order(&declared, ask.mode)?) {
             workloads.push(self.plan_one(workload, apply, ask.mode).await?);
@@ -174,6 +158,7 @@ impl LiveBackend {
         let before = known.and_then(|registered| registered.revisions.last());
         // A workload that is not known has no cell, and asking for one would make it.
         let state = known.map(|_| self.commands.live().cell(apply.workload).state());
+        let choice = foretelling::choice(&apply.spec, state.as_deref());
         let torn_down = state.is_some_and(|state| state.teardown != cutover_domain::workload::Teardown::No);
         let unchanged = before.is_some_and(|spec| same(spec, &apply.spec)) && !torn_down && mode != ApplyMode::Pull;
         self.fits(declared, apply.clone()).await?;
@@ -184,14 +169,13 @@ impl LiveBackend {
             (Some(_), true) => NOTHING_NEW,
             (Some(_), false) => "revise and deploy",
         };
-        let Source::Image(image) = &apply.spec.source;
         Ok(PlannedView {
             workload: declared.full_name(),
             action: action.into(),
             differences: differences.collect(),
-            strategy: foretelling::strategy(&apply.spec),
-            steps: if unchanged { Vec::new() } else { foretelling::steps(&apply.spec) },
-            images: vec![image.reference.clone()],
+            strategy: foretelling::replaced(choice),
+            steps: if unchanged { Vec::new() } else { foretelling::steps(&apply.spec, choice) },
+            images: apply.spec.source.image().map(|image| image.reference.clone()).into_iter().collect(),
             notes: declared.warnings.clone(),
         })
     }
@@ -201,25 +185,6 @@ impl LiveBackend {
         let all = declared.iter().map(|one| self.compared(one, mode)).collect::<Result<Vec<_>, _>>()?;
         self.registry().in_order(&all).map_err(|disorder| Refusal::BadContent(disorder.to_string()))?;
         Ok(all)
-    }
-
-    /// As [`Self::sealed`], without keeping anything: values are compared by their keyed hash.
-    fn compared(&self, declared: &Declared, mode: ApplyMode) -> Result<Apply, Refusal> {
-        let known = self.registry().find(&declared.project, &declared.name);
-        let workload = known.unwrap_or_else(|| WorkloadId::from_ulid(self.clock.ulid()));
-        let mut spec = declared.spec.clone();
-        for (name, value) in &declared.env {
-            let mac = match known {
-                Some(id) => self
-                    .secrets
-                    .mac(Owner::Workload(id), value.as_bytes())
-                    .map_err(|e| Refusal::Internal(e.to_string()))?,
-                None => Default::default(),
-            };
-            spec.env.push(EnvVar { name: name.clone(), sealed: Default::default(), mac });
-        }
-        let (project, name) = (declared.project.clone(), declared.name.clone());
-        Ok(Apply { workload, project, name, spec, deploy: mode != ApplyMode::Record })
     }
 }
 

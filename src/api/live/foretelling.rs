@@ -1,12 +1,14 @@
 //! What a deployment would do, as people read it.
 
+use cutover_domain::strategy::{Choice, beside, effective};
 use cutover_domain::workload::Workload;
 use cutover_events::Digest;
-use cutover_events::workload::{Access, Process, Source, Spec};
+use cutover_events::plan::Strategy;
+use cutover_events::workload::{Process, Spec};
 
 use super::LiveBackend;
 use crate::api::backend::{Refusal, WorkloadName};
-use crate::api::told::wish;
+use crate::api::told::{self, wish};
 use crate::api::views::{DeployAsk, ForetoldView};
 
 /// Digits of the hash of a plan: 64 bits, which nobody meets by chance within the life of one plan.
@@ -24,7 +26,8 @@ impl LiveBackend {
         else {
             return Err(Refusal::NotAllowed("it has no spec yet: apply it first".into()));
         };
-        let (strategy, steps) = (strategy(spec), steps(spec));
+        let choice = choice(spec, Some(&*state));
+        let (strategy, steps) = (replaced(choice), steps(spec, choice));
         // The version stands for everything that has happened to it, the revision for the spec that it would keep.
         let whole = format!("{id} {} {revision} {reference} {} {strategy} {steps:?}", state.version, ask.pull);
         let hash = Digest::of(whole.as_bytes()).to_string().chars().take(HASH_DIGITS).collect();
@@ -61,22 +64,18 @@ fn notes(state: &Workload) -> Vec<String> {
     notes
 }
 
-/// How a workload would be replaced, and why so.
-pub(super) fn strategy(spec: &Spec) -> String {
-    let Source::Image(image) = &spec.source;
-    let volume = spec.mounts.iter().any(|mount| mount.access == Access::Exclusive);
-    match image.deploy_strategy.as_str() {
-        "recreate" => "recreate (asked for)",
-        "blue-green" => "blue-green (asked for)",
-        _ if volume => "recreate (one container at a time may write to its volume)",
-        _ if !spec.ports.is_empty() => "recreate (one container at a time can have its port of the host)",
-        _ => "blue-green (default)",
-    }
-    .to_owned()
+/// How a workload would be replaced beside what runs of it, and why so.
+pub(super) fn choice(spec: &Spec, state: Option<&Workload>) -> Choice {
+    beside(effective(spec), state.and_then(|state| state.active.as_ref()).map(|slot| &*slot.plan))
+}
+
+/// A choice for a person.
+pub(super) fn replaced(choice: Choice) -> String {
+    told::replaced(choice.strategy, choice.why)
 }
 
 /// The steps, in their order.
-pub(super) fn steps(spec: &Spec) -> Vec<String> {
+pub(super) fn steps(spec: &Spec, choice: Choice) -> Vec<String> {
     let first = (!spec.after.is_empty()).then(|| {
         let names = spec.after.join(" and ");
         format!(
@@ -84,7 +83,10 @@ pub(super) fn steps(spec: &Spec) -> Vec<String> {
             seconds(spec.policy.gate_timeout_ms)
         )
     });
-    let rest = if cutover_domain::registry::alone(spec) { recreate(spec) } else { blue_green(spec) };
+    let rest = match choice.strategy {
+        Strategy::Recreate => recreate(spec),
+        Strategy::BlueGreen => blue_green(spec),
+    };
     first.into_iter().chain(rest).collect()
 }
 
@@ -144,7 +146,7 @@ mod tests {
         let file = b"[workloads.web]\nimage = \"a\"\nreplicas = 2\nafter = [\"db\", \"cache\"]\n\
                      [workloads.web.processes.worker]\ncommand = [\"work\"]\n";
         let declared = cutover_domain::file::read("f.toml", file).unwrap().remove(0);
-        let told = steps(&declared.spec);
+        let told = steps(&declared.spec, choice(&declared.spec, None));
         assert_eq!(told[0], "wait until db and cache can be had, at most 60 s, unless it is on its way");
         assert_eq!(told[1], "create and start 3 new containers (2 of itself, 1 of worker)");
     }

@@ -9,6 +9,7 @@ mod foretelling;
 mod freezing;
 mod hooks;
 mod naming;
+mod sealing;
 mod showing;
 mod spec;
 mod telling;
@@ -18,6 +19,7 @@ mod wishing;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cutover_domain::ability::Ability;
 use cutover_domain::file::strict::nearest;
 use cutover_domain::registry::Registry;
 use cutover_events::{Actor, Cause, DeploymentId, Digest, Key, TokenId, WorkloadId};
@@ -52,6 +54,8 @@ pub struct LiveBackend {
     pub head: watch::Receiver<u64>,
     /// The data folder, for reading the whole log again.
     pub data_dir: std::path::PathBuf,
+    /// What this engine can carry out: everything else is refused when it is applied.
+    pub abilities: &'static [Ability],
 }
 
 impl LiveBackend {

@@ -79,6 +79,9 @@ impl LiveBackend {
             id: id.to_string(),
             state: word,
             revision: registry.workloads.get(&id).map_or(0, |registered| registered.revision()),
+            strategy: spec
+                .map(|spec| super::foretelling::replaced(super::foretelling::choice(spec, Some(&state))))
+                .unwrap_or_default(),
             release: release.map(|release| release.id.to_string()),
             reference: release.map(|release| release.reference.to_string()),
             image: release.map(|release| release.image.to_string()),

@@ -5,7 +5,7 @@ use cutover_domain::reference::Reference;
 use cutover_domain::workload::{Teardown, Workload};
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
 use cutover_events::engine::{Confirmed, HeldCause};
-use cutover_events::workload::{Source, VolumesUnwanted};
+use cutover_events::workload::VolumesUnwanted;
 use cutover_events::{DeploymentId, Event, Key, Sealed, WorkloadId};
 
 use super::{LiveBackend, by};
@@ -48,8 +48,12 @@ impl LiveBackend {
         }
         let registry = self.registry();
         let spec = registry.workloads.get(&id).and_then(|registered| registered.revisions.last());
-        let Some(Source::Image(source)) = spec.map(|spec| &spec.source) else {
+        let Some(spec) = spec else {
             return Err(Refusal::NotAllowed("it has no spec yet: apply it first".into()));
+        };
+        let Some(source) = spec.source.image() else {
+            let kind = spec.source.kind().word();
+            return Err(Refusal::NotAllowed(format!("it comes from {kind}, not from an image reference")));
         };
         match asked {
             Some(text) => {

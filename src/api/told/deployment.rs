@@ -68,13 +68,18 @@ pub(super) fn awaited(e: &ImageAwaited) -> String {
     format!("{} is not in its registry yet: it is waited for, at most {}", e.reference, duration(e.wait_ms))
 }
 
-/// How a workload is replaced, in the word of the workload file.
+/// How a workload is replaced, in the word of the workload file, and why so.
 #[must_use]
-pub const fn strategy(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::BlueGreen => "blue-green",
-        Strategy::Recreate => "recreate",
-    }
+pub fn replaced(strategy: Strategy, why: Why) -> String {
+    let why = match why {
+        Why::Default => "default",
+        Why::Asked => "asked for",
+        Why::Volume => "because of its volume",
+        Why::Port => "because of its port of the host",
+        Why::Blue => "because of what runs",
+        Why::Storage => "forced by its storage",
+    };
+    format!("{} ({why})", cutover_domain::strategy::word(strategy))
 }
 
 pub(super) fn planned(event: &DeploymentPlanned) -> String {
@@ -82,13 +87,11 @@ pub(super) fn planned(event: &DeploymentPlanned) -> String {
     let again = if event.again { " again, since the host or Docker restarted" } else { "" };
     let steps = count(plan.steps.len() as u64, "step", "steps");
     let standby = if plan.adopts { ", with the standby" } else { "" };
-    let why = match plan.why {
-        Why::Default | Why::Asked => "",
-        Why::Volume => " because of its volume",
-        Why::Port => " because of its port of the host",
-        Why::Blue => " because of what runs",
-    };
-    format!("planned{again}: {}{why}, {steps}{standby}", strategy(plan.strategy))
+    match plan.release {
+        Some(_) => format!("planned{again}: {}, {steps}{standby}", replaced(plan.strategy, plan.why)),
+        // What goes is replaced by nothing.
+        None => format!("planned{again}: {steps}"),
+    }
 }
 
 /// A step that was seen done.

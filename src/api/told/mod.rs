@@ -9,7 +9,7 @@ use cutover_events::engine::{Frozen, HeldCause};
 use cutover_events::workload::{HookAdded, Provider, SpecRevised};
 use cutover_events::{Actor, Cause, Event};
 
-pub use deployment::{differs, strategy, wish};
+pub use deployment::{differs, replaced, wish};
 pub use names::Names;
 
 use super::event_view::claims;

@@ -83,11 +83,22 @@ pub struct ProcessView {
 
 /// Where a workload comes from.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum SourceView {
+    /// An image by reference.
+    Image(ImageView),
+    /// An image that is built here.
+    Dockerfile(DockerfileView),
+    /// A folder of files that the proxy serves, or the program that serves them.
+    Static(StaticView),
+    /// A stack of Docker Compose.
+    Compose(ComposeView),
+}
+
+/// An image by reference.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SourceView {
-    /// `image`; other sources are not supported yet.
-    #[schema(example = "image")]
-    pub kind: String,
+pub struct ImageView {
     /// The reference; may hold `{sha}`, `{short_sha}`, `{branch}` and `{tag}`.
     #[schema(example = "ghcr.io/acme/shop:{sha}")]
     pub image: String,
@@ -97,9 +108,111 @@ pub struct SourceView {
     /// `os/arch[/variant]`; the platform of the host when missing or empty.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub platform: Option<String>,
-    /// `blue-green` or `recreate`; the default of the source when missing or empty.
+    /// Name of the secret that the registry wants; empty for none.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub credentials: String,
+    /// `blue-green` or `recreate`; when missing or empty `blue-green`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub deploy_strategy: Option<String>,
+}
+
+/// What an image is built from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DockerfileView {
+    /// A folder or a tarball on the host of the engine, or an address of git.
+    #[schema(example = "https://github.com/acme/shop.git#main")]
+    pub context: String,
+    /// The Dockerfile within the context; `Dockerfile` when missing or empty.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub file: String,
+    /// The stage that is built; the last one when missing or empty.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub target: String,
+    /// Arguments. Values are sealed when they are recorded and shown as null afterwards.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub args: BTreeMap<String, Option<String>>,
+    /// Names of secrets that the build may read and that stay in no layer.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub secrets: Vec<String>,
+    /// `recreate` or `blue-green`; when missing or empty `recreate`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deploy_strategy: Option<String>,
+}
+
+/// A site.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StaticView {
+    /// A folder or a tarball on the host of the engine, or an address of git.
+    #[schema(example = "/srv/www")]
+    pub path: String,
+    /// `files`, which the proxy serves, or `deno`, a container with the program of the site; `files` when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mode: Option<String>,
+    /// What its program may write to; it forces `recreate`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub storage: Option<VolumeView>,
+    /// What makes the files, in a container.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub build: Option<BuildView>,
+    /// The page of a folder; `index.html` when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub index: Option<String>,
+    /// The page for what is not there; `404.html` when missing, none when empty.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub not_found: Option<String>,
+    /// The page for every path that no file has; none when missing or empty.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub fallback: String,
+    /// How long a file that the newest release does not have is answered from the one before, ms; a day when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub assets_grace_ms: Option<u64>,
+    /// `recreate` or `blue-green`; when missing or empty `recreate`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deploy_strategy: Option<String>,
+}
+
+/// A command that makes the files of a site.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BuildView {
+    /// The image that has the programs for it.
+    #[schema(example = "node:22")]
+    pub image: String,
+    /// Program and arguments, run in the folder of the source.
+    #[schema(example = json!(["npm", "run", "build"]))]
+    pub command: Vec<String>,
+    /// The folder with the files afterwards, from that of the source; `dist` when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub output: Option<String>,
+}
+
+/// A stack: its file, its text, or both, when the text is what the file held.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ComposeView {
+    /// The file, on the host of the engine or in a repository; empty when there is only the text.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    #[schema(example = "/srv/shop/docker-compose.yml")]
+    pub file: String,
+    /// The text. It is sealed when it is recorded and shown as null afterwards.
+    #[serde(default)]
+    pub compose_yaml: Option<String>,
+    /// The project name, in lower case without what is not `[a-z0-9_-]`; derived from the workload when missing or empty.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub compose_project_name: String,
+    /// Whether containers of that project that somebody else made become ours.
+    #[serde(default)]
+    pub adopt: bool,
+    /// `recreate`, which is what missing or empty means too.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deploy_strategy: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference in")]
+fn is_zero(port: &i64) -> bool {
+    *port == 0
 }
 
 /// One way in from outside.
@@ -111,11 +224,15 @@ pub struct RouteView {
     /// Path prefix, matches whole segments; `/` when missing.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub path: Option<String>,
-    /// Port inside the container.
+    /// Port inside the container; missing where the proxy serves the files itself.
+    #[serde(skip_serializing_if = "is_zero", default)]
     pub port: i64,
     /// Whether the prefix is cut off before the request is passed on.
     #[serde(default)]
     pub strip: bool,
+    /// Service of a stack; missing for all other sources.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub service: String,
 }
 
 /// Something of the host inside a container: exactly one of `volume` and `folder` is given.

@@ -54,6 +54,10 @@ pub struct WorkloadView {
     pub state: WorkloadState,
     /// The newest spec revision.
     pub revision: u32,
+    /// How it would be replaced, and why so.
+    #[serde(default)]
+    #[schema(example = "blue-green (default)")]
+    pub strategy: String,
     /// The active release.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub release: Option<String>,

@@ -19,14 +19,16 @@ use crate::cli::{render, values};
 /// Workload files of one folder: hundreds of projects, and a wrong folder is noticed.
 const MAX_FILES: usize = 256;
 
-/// All workloads of a file, of the `*.toml` files of a folder in the order of names, or of stdin.
+/// All workloads of a file, of the `*.toml` files of a folder in the order of names, or of stdin. What is relative in a
+/// source is meant from the folder of its file, and of stdin from the one where the command runs.
 ///
 /// # Errors
 /// A file that cannot be read is a usage error (2), one that is not understood is refused (15).
 pub(super) fn read(path: &Path) -> Result<Vec<Declared>, Failure> {
     if path.as_os_str() == "-" {
         let bytes = bounded("stdin", &mut std::io::stdin().lock())?;
-        return file::read("stdin", &bytes).map_err(refused);
+        let all = file::read("stdin", &bytes).map_err(refused)?;
+        return below(all, Path::new("."));
     }
     if !path.is_dir() {
         return one(path);
@@ -80,7 +82,19 @@ fn one(path: &Path) -> Result<Vec<Declared>, Failure> {
     let mut reader =
         std::fs::File::open(path).map_err(|e| Failure::usage(format!("{name}: the file cannot be read: {e}")))?;
     let bytes = bounded(&name, &mut reader)?;
-    file::read(&name, &bytes).map_err(refused)
+    let all = file::read(&name, &bytes).map_err(refused)?;
+    below(all, path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+/// The workloads with the places of their sources as they are seen from everywhere.
+fn below(all: Vec<Declared>, folder: &Path) -> Result<Vec<Declared>, Failure> {
+    let shown = folder.display();
+    let whole = std::path::absolute(folder);
+    let whole = whole.map_err(|e| Failure::usage(format!("{shown}: the folder cannot be named in full: {e}")))?;
+    let Some(whole) = whole.to_str() else {
+        return Err(Failure::usage(format!("{shown}: the name of the folder is not UTF-8; move the file elsewhere")));
+    };
+    Ok(all.into_iter().map(|one| one.below(whole)).collect())
 }
 
 /// The bytes of a reader, up to one more than a workload file may have: what is larger is refused, not read.
@@ -113,11 +127,12 @@ pub(super) fn check(files: &Files) -> Result<Exit, Failure> {
     let declared = read(&files.file)?;
     let mut output = Output::new();
     for one in &declared {
+        let warnings: Vec<String> = one.warnings.iter().cloned().chain(one.asked_of_the_server()).collect();
         if files.json.json {
-            output.json(&json!({"workload": one.full_name(), "ok": true, "warnings": one.warnings}))?;
+            output.json(&json!({"workload": one.full_name(), "ok": true, "warnings": warnings}))?;
         } else {
             output.line(&format!("{}: ok", one.full_name()))?;
-            one.warnings.iter().try_for_each(|warning| output.line(&format!("  warning: {warning}")))?;
+            warnings.iter().try_for_each(|warning| output.line(&format!("  warning: {warning}")))?;
         }
     }
     output.flush()?;

@@ -6,6 +6,7 @@ mod history;
 mod hooks;
 mod log;
 mod processes;
+mod schema;
 pub(crate) use processes::CHILD;
 mod state;
 mod wishes;
@@ -50,6 +51,7 @@ pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Serve => processes::serve(&config(&cli.global)?),
         Command::Proxy => processes::proxy(&config(&cli.global)?),
         Command::Check(files) => files::check(&files),
+        Command::Schema(asked) => schema::print(&asked),
         Command::Log(log) if log::offline(&log) => log::read(&log),
         command => asking(&cli.global, command),
     }

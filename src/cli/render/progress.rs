@@ -128,7 +128,7 @@ mod tests {
                 "      0 ms  deploy ghcr.io/acme/shop:v2, asked by alice",
                 "      5 ms  begun, with spec revision 3",
                 "     95 ms  ghcr.io/acme/shop:v2 is digest 0123456789ab",
-                "    100 ms  planned: blue-green, 6 steps",
+                "    100 ms  planned: blue-green (default), 6 steps",
                 "    300 ms  [1/6] created cutover-shop-web-1",
                 "    500 ms  [2/6] started cutover-shop-web-1",
                 "     1.5 s  [3/6] ready",

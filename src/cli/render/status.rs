@@ -154,7 +154,9 @@ fn one(workload: &WorkloadView, screen: &Screen) -> String {
         let since = workload.live_since.as_deref().map(|time| format!(", live since {}", screen.since(time)));
         field("release", Tone::Normal, &format!("{release}{}", since.unwrap_or_default()));
     }
-    field("spec", Tone::Normal, &format!("revision {}", workload.revision));
+    let replaced =
+        if workload.strategy.is_empty() { String::new() } else { format!(", replaced {}", workload.strategy) };
+    field("spec", Tone::Normal, &format!("revision {}{replaced}", workload.revision));
     for (index, route) in workload.routes.iter().enumerate() {
         let label = if index == 0 { "routes" } else { "" };
         field(label, Tone::Normal, route);

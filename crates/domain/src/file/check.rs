@@ -1,6 +1,9 @@
 //! What one value may be. Both forms, the TOML of people and the JSON of programs, pass through here.
 
+use cutover_events::workload::SourceKind;
+
 use super::strict::{choice, nearest, not_yet, quoted};
+use crate::strategy;
 
 /// Characters of the name of a workload, a project or a hook: with both, a separator and a unit's 26 characters, the
 /// name of a container stays below the 128 that Docker takes well.
@@ -25,8 +28,12 @@ pub const MAX_MOUNT_CHARS: usize = 1024;
 const OF_THE_SYSTEM: &[&str] = &["/proc", "/sys", "/dev"];
 /// Folders of the host that hold the sockets of its services, that of Docker among them.
 const OF_SERVICES: &[&str] = &["/run", "/var/run"];
+/// Characters of the name of a secret: what managers of secrets take, and what a file can be called.
+pub const MAX_SECRET_CHARS: usize = 64;
 /// Both names of the strategies that exist, for every message about one.
 pub const STRATEGIES: &[&str] = &["recreate", "blue-green"];
+/// What a stack can do: it has no one target that could be swapped.
+const STRATEGIES_OF_A_STACK: &[&str] = &["recreate"];
 /// How a reference to a secret begins.
 const SECRET: &str = "${secret:";
 
@@ -228,19 +235,50 @@ fn below(path: &str, folders: &[&str]) -> bool {
     folders.iter().any(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
-/// A strategy: empty, `blue-green` or `recreate`.
+/// The strategies of a source.
+#[must_use]
+pub const fn strategies(kind: SourceKind) -> &'static [&'static str] {
+    match kind {
+        SourceKind::Image | SourceKind::Dockerfile | SourceKind::Static => STRATEGIES,
+        SourceKind::Compose => STRATEGIES_OF_A_STACK,
+    }
+}
+
+/// A strategy of a source: empty, or one of its words.
 ///
 /// # Errors
-/// Any other word.
-pub fn strategy(text: &str) -> Result<String, String> {
-    match text {
-        "" | "blue-green" | "recreate" => Ok(text.to_owned()),
-        _ => Err(format!(
-            "{} is not a strategy; known are {}, or \"\" for the default of the source",
-            quoted(text),
-            choice(STRATEGIES)
-        )),
+/// Any other word: names the source and what is allowed.
+pub fn strategy(text: &str, kind: SourceKind) -> Result<String, String> {
+    let known = strategies(kind);
+    if text.is_empty() || known.contains(&text) {
+        return Ok(text.to_owned());
     }
+    let (source, default) = (kind.word(), strategy::word(strategy::default_of(kind)));
+    let allowed = format!("allowed is {}, or \"\" for its default ({default})", choice(known));
+    if STRATEGIES.contains(&text) {
+        return Err(format!(
+            "{source} cannot be replaced {}: a stack has no one target that could be swapped; {allowed}",
+            quoted(text)
+        ));
+    }
+    Err(format!("{} is not a strategy of {source}; {allowed}", quoted(text)))
+}
+
+/// The name of a secret.
+///
+/// # Errors
+/// Empty, too long, or other characters than letters, digits, `_`, `-` and `.`.
+pub fn secret(text: &str) -> Result<String, String> {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if first && text.len() <= MAX_SECRET_CHARS && text.bytes().all(inner) {
+        return Ok(text.to_owned());
+    }
+    let hint = if text.starts_with(SECRET) { " (without \"${secret:\" and \"}\")" } else { "" };
+    Err(format!(
+        "{} is not the name of a secret; allowed are 1 to {MAX_SECRET_CHARS} letters, digits, \"_\", \"-\" and \".\"{hint}",
+        quoted(text)
+    ))
 }
 
 /// One of a few words.
@@ -377,14 +415,28 @@ mod tests {
 
     #[test]
     fn strategies_are_named_in_every_refusal() {
-        for bad in ["recreat", "bluegreen", "Blue-Green", "rolling", " "] {
-            assert!(
-                strategy(bad).is_err_and(|text| text.contains("\"recreate\"") && text.contains("\"blue-green\"")),
-                "{bad}"
-            );
+        for kind in SourceKind::ALL {
+            for bad in ["recreat", "bluegreen", "Blue-Green", "rolling", " "] {
+                let text = strategy(bad, kind).expect_err(bad);
+                assert!(text.contains(kind.word()), "{text}");
+                assert!(strategies(kind).iter().all(|word| text.contains(&format!("\"{word}\""))), "{text}");
+            }
+            for good in ["", "recreate"] {
+                assert_eq!(strategy(good, kind).as_deref(), Ok(good));
+            }
+            assert_eq!(strategy("blue-green", kind).is_ok(), kind != SourceKind::Compose);
         }
-        for good in ["", "recreate", "blue-green"] {
-            assert_eq!(strategy(good).as_deref(), Ok(good));
+        let stack = strategy("blue-green", SourceKind::Compose).unwrap_err();
+        assert!(stack.contains("no one target that could be swapped"), "{stack}");
+    }
+
+    #[test]
+    fn names_of_secrets() {
+        for good in ["a", "db_password", "_x", "REGISTRY.token-1", &"a".repeat(64)] {
+            assert_eq!(secret(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "-rf", ".a", "../a", "a b", "a/b", "ä", "${secret:a}", &"a".repeat(65)] {
+            assert!(secret(bad).is_err(), "{bad}");
         }
     }
 

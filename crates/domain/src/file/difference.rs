@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use cutover_events::workload::{Check, Health, Limits, Policy, Process, Route, Source, Spec, Trigger};
+use cutover_events::workload::{Check, EnvVar, Health, Limits, Policy, Process, Route, Source, Spec, Trigger};
 
 use super::quantity::{show_bytes, show_duration};
 use super::{policy, ports, volumes};
@@ -29,20 +29,30 @@ pub fn difference(old: &Spec, new: &Spec) -> Vec<String> {
     lines
 }
 
+/// What differs in values that are sealed: they are named, and compared by their keyed hash.
 fn variables(old: &Spec, new: &Spec) -> Vec<String> {
-    let macs =
-        |spec: &Spec| -> BTreeMap<String, [u8; 16]> { spec.env.iter().map(|v| (v.name.clone(), v.mac)).collect() };
-    let (before, after) = (macs(old), macs(new));
+    let (before, after) = (sealed(old), sealed(new));
     let mut lines = Vec::new();
     for (name, mac) in &after {
         match before.get(name) {
-            None => lines.push(format!("env {name}: added")),
-            Some(was) if was != mac => lines.push(format!("env {name}: changed")),
+            None => lines.push(format!("{name}: added")),
+            Some(was) if was != mac => lines.push(format!("{name}: changed")),
             Some(_) => {}
         }
     }
-    lines.extend(before.keys().filter(|name| !after.contains_key(*name)).map(|name| format!("env {name}: removed")));
+    lines.extend(before.keys().filter(|name| !after.contains_key(*name)).map(|name| format!("{name}: removed")));
     lines
+}
+
+fn sealed(spec: &Spec) -> BTreeMap<String, [u8; 16]> {
+    let (args, text) = match &spec.source {
+        Source::Dockerfile(build) => (&build.args[..], None),
+        Source::Compose(stack) => (&[][..], stack.text.as_ref()),
+        Source::Image(_) | Source::Static(_) => (&[][..], None),
+    };
+    let named = |what: &'static str| move |var: &EnvVar| (format!("{what} {}", var.name), var.mac);
+    let env = spec.env.iter().map(named("env")).chain(args.iter().map(named("arg")));
+    env.chain(text.map(|text| ("compose_yaml".to_owned(), text.mac))).collect()
 }
 
 /// The keys of a spec with their values as people write them, without the environment. Keys are unique; one without a
@@ -51,15 +61,11 @@ fn variables(old: &Spec, new: &Spec) -> Vec<String> {
 pub fn show(spec: &Spec) -> Vec<(String, String)> {
     let mut out = Vec::new();
     let mut put = |key: &str, value: String| out.push((key.to_owned(), value));
-    let Source::Image(image) = &spec.source;
-    put("image", image.reference.clone());
-    put("pull", word(&image.pull));
-    if !image.platform.is_empty() {
-        put("platform", image.platform.clone());
-    }
-    if !image.deploy_strategy.is_empty() {
-        put("deploy_strategy", image.deploy_strategy.clone());
-    }
+    source(&spec.source, &mut |key, value| {
+        if !value.is_empty() {
+            put(key, value);
+        }
+    });
     for route in &spec.routes {
         put(&format!("route {}{}", route.host, route.path), route_text(route));
     }
@@ -91,6 +97,41 @@ pub fn show(spec: &Spec) -> Vec<(String, String)> {
     out
 }
 
+fn source(source: &Source, put: &mut impl FnMut(&str, String)) {
+    match source {
+        Source::Image(image) => {
+            put("image", image.reference.clone());
+            put("pull", word(&image.pull));
+            put("platform", image.platform.clone());
+            put("credentials", image.credentials.clone());
+        }
+        Source::Dockerfile(build) => {
+            put("dockerfile", build.context.clone());
+            put("file", build.file.clone());
+            put("target", build.target.clone());
+            put("build secrets", build.secrets.join(", "));
+        }
+        Source::Static(site) => {
+            put("static", site.path.clone());
+            put("mode", word(&site.mode));
+            put("storage", site.storage.as_ref().map(volumes::show).unwrap_or_default());
+            if let Some(build) = &site.build {
+                put("build", format!("{:?} in {}, files in {}", build.command, build.image, build.output));
+            }
+            put("index", site.index.clone());
+            put("not_found", site.not_found.clone());
+            put("fallback", site.fallback.clone());
+            put("assets_grace", show_duration(site.assets_grace_ms));
+        }
+        Source::Compose(stack) => {
+            put("compose", stack.file.clone());
+            put("compose_project_name", stack.project_name.clone());
+            put("adopt", if stack.adopt { "true".to_owned() } else { String::new() });
+        }
+    }
+    put("deploy_strategy", source.deploy_strategy().to_owned());
+}
+
 /// The name of a variant, as files write it.
 fn word(value: &impl Debug) -> String {
     format!("{value:?}").to_lowercase()
@@ -98,7 +139,11 @@ fn word(value: &impl Debug) -> String {
 
 fn route_text(route: &Route) -> String {
     let strip = if route.strip { ", prefix cut off" } else { "" };
-    format!("port {}{strip}", route.port)
+    match (route.service.as_str(), route.port) {
+        ("", 0) => format!("the files{strip}"),
+        ("", port) => format!("port {port}{strip}"),
+        (service, port) => format!("service {service}, port {port}{strip}"),
+    }
 }
 
 fn limits(limits: Limits, put: &mut impl FnMut(&str, String)) {

@@ -16,7 +16,8 @@ const MAX_INTERVAL_MS: u64 = 10 * 60_000;
 /// What counts as ready without `status`: a redirect (to TLS, to a login) is the answer of something that works.
 pub(super) const DEFAULT_STATUS: (u16, u16) = (200, 399);
 
-const WORDS: Words = Words { known: &["http", "port", "status", "headers", "interval", "timeout"], later: &["exec"] };
+pub(super) const WORDS: Words =
+    Words { known: &["http", "port", "status", "headers", "interval", "timeout"], later: &["exec"] };
 pub(super) const NEEDS_PORT: &str = "needs a port; add port = NUMBER (1 to 65535) to the workload or to health";
 
 pub(super) fn read(entry: &Entry<'_>, default_port: Option<u16>) -> Result<Health, Fault> {

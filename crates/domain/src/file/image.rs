@@ -1,6 +1,6 @@
 //! `image`: a reference, or a table with all its keys.
 
-use cutover_events::workload::{ImageSource, Pull};
+use cutover_events::workload::{ImageSource, Pull, SourceKind};
 
 use super::check;
 use super::strict::{Entry, Fault, Words};
@@ -10,22 +10,17 @@ use crate::reference;
 pub(super) const PULLS: &[(&str, Pull)] =
     &[("missing", Pull::Missing), ("always", Pull::Always), ("never", Pull::Never)];
 
-const WORDS: Words = Words { known: &["ref", "pull", "platform", "deploy_strategy"], later: &["credentials"] };
+pub(super) const WORDS: Words =
+    Words { known: &["ref", "pull", "platform", "credentials", "deploy_strategy"], later: &[] };
 
 pub(super) fn read(entry: &Entry<'_>) -> Result<ImageSource, Fault> {
     let Some(section) = entry.as_section() else {
         if entry.as_string().is_none() {
-            return Err(
-                entry.wrong("a string with an image reference, or a table { ref, pull, platform, deploy_strategy }")
-            );
+            return Err(entry.wrong(
+                "a string with an image reference, or a table { ref, pull, platform, credentials, deploy_strategy }",
+            ));
         }
-        let reference = entry.text(reference)?;
-        return Ok(ImageSource {
-            reference,
-            pull: Pull::Missing,
-            platform: String::new(),
-            deploy_strategy: String::new(),
-        });
+        return Ok(ImageSource { reference: entry.text(reference)?, ..ImageSource::default() });
     };
     section.expect(WORDS)?;
     let Some(reference) = section.read("ref", |entry| entry.text(reference))? else {
@@ -35,7 +30,8 @@ pub(super) fn read(entry: &Entry<'_>) -> Result<ImageSource, Fault> {
         reference,
         pull: section.read("pull", |e| e.text(|t| check::word(t, PULLS)))?.unwrap_or_default(),
         platform: section.read("platform", |e| e.text(check::platform))?.unwrap_or_default(),
-        deploy_strategy: section.read("deploy_strategy", |e| e.text(check::strategy))?.unwrap_or_default(),
+        credentials: section.read("credentials", |e| e.text(check::secret))?.unwrap_or_default(),
+        deploy_strategy: super::source::strategy_in(&section, SourceKind::Image)?,
     })
 }
 

@@ -6,7 +6,10 @@
 mod after;
 mod canonical;
 pub mod check;
+mod compose;
 mod difference;
+mod dockerfile;
+mod fits;
 mod health;
 mod image;
 mod limits;
@@ -15,6 +18,9 @@ mod ports;
 mod processes;
 pub mod quantity;
 mod routes;
+pub mod schema;
+mod site;
+mod source;
 pub mod strict;
 #[cfg(test)]
 mod tests;
@@ -27,14 +33,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_events::workload::{Claim, Spec};
 
-pub use canonical::{Canonical, CanonicalHealth, CanonicalImage, CanonicalLimits, CanonicalPolicy, CanonicalRoute};
+pub use canonical::{Canonical, CanonicalHealth, CanonicalLimits, CanonicalPolicy, CanonicalRoute};
+pub use canonical::{CanonicalBuild, CanonicalCompose, CanonicalDockerfile, CanonicalImage, CanonicalStatic};
 pub use canonical::{
     CanonicalCheck, CanonicalPort, CanonicalProcess, CanonicalSource, CanonicalTrigger, CanonicalVolume,
 };
+pub use compose::project_name;
 pub use difference::{difference, show};
 pub use strict::{BadFile, Fault};
 use strict::{Section, Words};
 
+use crate::context::Context;
 use crate::registry;
 
 /// Bytes of a workload file: hundreds of workloads fit, and nothing of that size takes noticeable time.
@@ -45,18 +54,29 @@ pub const MAX_WORKLOADS: usize = 256;
 pub const DEFAULT_PROJECT: &str = "default";
 
 /// One workload as declared: what is recorded, and the values that are sealed before it is.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Declared {
     /// The namespace and network.
     pub project: String,
     /// The name within the project.
     pub name: String,
-    /// The spec; its `env` is empty, because values are sealed before they are named.
+    /// The spec, without the values that are sealed before they are named.
     pub spec: Spec,
-    /// The values of the environment, in the clear.
-    pub env: BTreeMap<String, String>,
+    /// Those values.
+    pub values: Values,
     /// What was probably not meant so, one line each.
     pub warnings: Vec<String>,
+}
+
+/// What may hold secrets: sealed before it is recorded, in no message, and in no debug output.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Values {
+    /// The environment, by name.
+    pub env: BTreeMap<String, String>,
+    /// Arguments of a build, by name.
+    pub args: BTreeMap<String, String>,
+    /// The text of a stack.
+    pub compose_yaml: Option<String>,
 }
 
 impl Declared {
@@ -65,22 +85,37 @@ impl Declared {
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.project, self.name)
     }
+
+    /// What the configuration of a server must allow for it, one line each: who judges a file without a server tells it,
+    /// and a server refuses what it does not allow.
+    #[must_use]
+    pub fn asked_of_the_server(&self) -> Vec<String> {
+        whole::of_the_server(&self.spec)
+    }
+
+    /// The same, seen from everywhere: what is relative in its source is meant from `base`, an absolute path.
+    #[must_use]
+    pub fn below(mut self, base: &str) -> Self {
+        if let Some(place) = source::place(&mut self.spec.source)
+            && let Ok(context) = Context::parse(place)
+        {
+            *place = context.below(base).to_string();
+        }
+        self
+    }
 }
 
-impl std::fmt::Debug for Declared {
+impl std::fmt::Debug for Values {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<&String> = self.env.keys().collect();
-        f.debug_struct("Declared")
-            .field("project", &self.project)
-            .field("name", &self.name)
-            .field("spec", &self.spec)
-            .field("env", &names)
-            .field("warnings", &self.warnings)
+        f.debug_struct("Values")
+            .field("env", &self.env.keys())
+            .field("args", &self.args.keys())
+            .field("compose_yaml", &self.compose_yaml.as_ref().map(String::len))
             .finish()
     }
 }
 
-const TOP: Words = Words { known: &["project", "workloads"], later: &[] };
+pub(crate) const TOP: Words = Words { known: &["project", "workloads"], later: &[] };
 
 /// Reads a workload file: all of its workloads, in the order of the file, or the first fault.
 ///
@@ -98,7 +133,7 @@ fn workloads(top: &Section<'_>) -> Result<Vec<Declared>, Fault> {
     let Some((workloads, entries)) = found.filter(|(_, entries)| !entries.is_empty()) else {
         return Err(top.fault(format!(
             "no workload; expected at least one [workloads.NAME] with its source: {}",
-            workload::SOURCES
+            source::SOURCES
         )));
     };
     if entries.len() > MAX_WORKLOADS {
@@ -139,6 +174,7 @@ impl Claimed {
         for claim in registry::claims(&one.project, &one.name, &one.spec) {
             let of = match &claim {
                 Claim::Name(_) | Claim::Route { .. } => continue,
+                Claim::Stack(name) => name.clone(),
                 // Of two folders one may lie below the other.
                 Claim::Volume { name, .. } if name.starts_with('/') => "/".to_owned(),
                 Claim::Volume { name, .. } => name.clone(),

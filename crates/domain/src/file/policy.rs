@@ -15,9 +15,9 @@ pub(super) struct Time {
     /// In the file.
     pub(super) key: &'static str,
     /// Lowest allowed, ms.
-    low_ms: u64,
+    pub(super) low_ms: u64,
     /// Highest allowed, ms.
-    high_ms: u64,
+    pub(super) high_ms: u64,
     /// Where it is kept.
     pub(super) place: fn(&mut Policy) -> &mut u64,
 }
@@ -35,7 +35,7 @@ pub(super) const TIMES: [Time; 8] = [
 ];
 
 /// Releases that stay known: each keeps its image from being pruned.
-const KEEP_RELEASES: (i64, i64) = (1, 100);
+pub(super) const KEEP_RELEASES: (i64, i64) = (1, 100);
 
 /// Signals that ask a process to end, by their number on Linux.
 pub(super) const SIGNALS: &[(&str, u8)] = &[
@@ -53,7 +53,7 @@ pub(super) const SIGNALS: &[(&str, u8)] = &[
 /// What `drift` may say.
 pub(super) const DRIFTS: &[(&str, OnDrift)] = &[("repair", OnDrift::Repair), ("report", OnDrift::Report)];
 
-const WORDS: Words = Words {
+pub(super) const WORDS: Words = Words {
     known: &[
         "gate_timeout",
         "liveness",

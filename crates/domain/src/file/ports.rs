@@ -15,7 +15,7 @@ pub(super) const DEFAULT_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// What `transport` may say.
 pub(super) const TRANSPORTS: &[(&str, Transport)] = &[("tcp", Transport::Tcp), ("udp", Transport::Udp)];
 
-const WORDS: Words = Words { known: &["address", "host", "container", "transport"], later: &[] };
+pub(super) const WORDS: Words = Words { known: &["address", "host", "container", "transport"], later: &[] };
 const EXPECTED: &str = "\"HOST:CONTAINER\", as in \"5432:5432\", \"127.0.0.1:5432:5432\" or \"[::1]:53:53/udp\"";
 
 /// All ports, in the order of the file.

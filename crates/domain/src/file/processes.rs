@@ -12,7 +12,7 @@ use super::{check, health, limits, workload};
 /// Processes of one workload: a slot of them still fits a network of a project several times.
 pub(super) const MAX_PROCESSES: usize = 16;
 
-const WORDS: Words = Words {
+pub(super) const WORDS: Words = Words {
     known: &["command", "replicas", "health", "memory", "cpus", "pids"],
     later: &["env", "hardening", "host", "port", "routes", "volumes", "ports", "release", "secrets"],
 };

@@ -9,7 +9,7 @@ use crate::reference::Reference;
 /// Rules of one workload; each is judged for each delivery.
 pub(super) const MAX_TRIGGERS: usize = 32;
 
-const WORDS: Words =
+pub(super) const WORDS: Words =
     Words { known: &["hook", "repo", "branch", "tag", "image"], later: &["paths", "semver", "skip", "schedule"] };
 
 pub(super) fn read(section: &Section<'_>) -> Result<Vec<Trigger>, Fault> {

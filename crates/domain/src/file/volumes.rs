@@ -16,7 +16,7 @@ pub(super) const ACCESSES: &[(&str, Access)] =
 /// What the short form may end with; nothing is the first.
 const SUFFIXES: &[(&str, Access)] = &[("rw", Access::Exclusive), ("shared", Access::Shared), ("ro", Access::ReadOnly)];
 
-const WORDS: Words = Words { known: &["volume", "folder", "target", "access"], later: &[] };
+pub(super) const WORDS: Words = Words { known: &["volume", "folder", "target", "access"], later: &[] };
 
 /// All mounts, in the order of the file.
 pub(super) fn read(entry: &Entry<'_>) -> Result<Vec<Mount>, Fault> {

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use cutover_events::workload::{Hardening, Source, Spec};
+use cutover_events::workload::{Hardening, Spec};
 
-use super::strict::{Entry, Fault, Section, Words};
+use super::source::Sourced;
+use super::strict::{Entry, Fault, Words};
 use super::{
-    Declared, after, check, health, image, limits, policy, ports, processes, routes, triggers, volumes, whole,
+    Declared, Values, after, check, fits, health, limits, policy, ports, processes, routes, source, triggers, volumes,
+    whole,
 };
-
-/// The sources, for messages.
-pub(super) const SOURCES: &str = "image = \"REF\" (dockerfile, static and compose are not yet supported)";
 
 /// Containers of one release on one host: a network of a project has room for a few such slots.
 pub(super) const MAX_REPLICAS: i64 = 64;
@@ -21,9 +20,12 @@ pub(super) const MAX_VARIABLES: usize = 512;
 /// What `hardening` may say.
 pub(super) const HARDENINGS: &[(&str, Hardening)] = &[("default", Hardening::Default), ("strict", Hardening::Strict)];
 
-const WORDS: Words = Words {
+pub(super) const WORDS: Words = Words {
     known: &[
         "image",
+        "dockerfile",
+        "static",
+        "compose",
         "strategy",
         "host",
         "port",
@@ -44,20 +46,22 @@ const WORDS: Words = Words {
         "processes",
         "after",
     ],
-    later: &["dockerfile", "static", "compose", "env_file", "secrets", "release", "after_deploy"],
+    later: &["env_file", "secrets", "release", "after_deploy"],
 };
 
 pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> {
     let name = check::name(&entry.name).map_err(|text| entry.key_fault(text))?;
     let section = entry.section()?;
     section.expect(WORDS)?;
+    let Sourced { source, args, compose_yaml, note } = source::read(&section)?;
+    fits::keys(&section, &source)?;
     let port = section.read("port", routes::port)?;
-    let routes = routes::read(&section, port)?;
+    let routes = routes::read(&section, port, &source)?;
     let default_port = routes.first().map(|route| route.port).or(port);
     let limits = limits::read(&section)?;
     let processes = section.read("processes", |entry| processes::read(entry, &name, limits))?;
     let spec = Spec {
-        source: Source::Image(source(&section)?),
+        source,
         health: section.read("health", |entry| health::read(entry, default_port))?,
         routes,
         env: Vec::new(),
@@ -72,26 +76,13 @@ pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> 
         processes: processes.unwrap_or_default(),
         after: section.read("after", |entry| after::read(entry, &name))?.unwrap_or_default(),
     };
-    let env = section.read("env", env)?.unwrap_or_default();
-    whole::check(&spec, &env).map_err(|fault| section.fault_below(&fault))?;
-    let mut warnings = whole::warnings(&spec);
+    let values = Values { env: section.read("env", variables)?.unwrap_or_default(), args, compose_yaml };
+    whole::check(&spec, &values).map_err(|fault| section.fault_below(&fault))?;
+    let mut warnings: Vec<String> = note.into_iter().chain(whole::warnings(&spec)).collect();
     if port.is_some() && spec.routes.is_empty() && spec.health.is_none() {
         warnings.push("port has no effect without host, routes or health".to_owned());
     }
-    Ok(Declared { project: project.to_owned(), name, spec, env, warnings })
-}
-
-fn source(section: &Section<'_>) -> Result<cutover_events::workload::ImageSource, Fault> {
-    let Some(entry) = section.get("image") else {
-        return Err(section.fault(format!("no source; exactly one is needed: {SOURCES}")));
-    };
-    let image = image::read(&entry)?;
-    let Some(strategy) = section.get("strategy") else { return Ok(image) };
-    let word = strategy.text(check::strategy)?;
-    if image.deploy_strategy.is_empty() || word == image.deploy_strategy {
-        return Ok(cutover_events::workload::ImageSource { deploy_strategy: word, ..image });
-    }
-    Err(strategy.fault("strategy and image.deploy_strategy mean the same and have different values; write one of them"))
+    Ok(Declared { project: project.to_owned(), name, spec, values, warnings })
 }
 
 pub(super) fn replicas(entry: &Entry<'_>) -> Result<u16, Fault> {
@@ -110,7 +101,8 @@ pub(super) fn command(entry: &Entry<'_>) -> Result<Vec<String>, Fault> {
     arguments.iter().map(|argument| argument.text(check::value)).collect()
 }
 
-fn env(entry: &Entry<'_>) -> Result<BTreeMap<String, String>, Fault> {
+/// Variables of the environment, or arguments of a build: texts by name.
+pub(super) fn variables(entry: &Entry<'_>) -> Result<BTreeMap<String, String>, Fault> {
     let mut values = BTreeMap::new();
     for variable in entry.section()?.entries() {
         check::env_name(&variable.name).map_err(|text| variable.key_fault(text))?;

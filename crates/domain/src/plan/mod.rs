@@ -16,6 +16,7 @@ pub use recreate::restore;
 
 use crate::observed::{Observed, Phase, Restart};
 use crate::protocol::{Rule, on};
+use crate::strategy::{Choice, beside};
 use crate::workload::Workload;
 
 /// How long Docker may take to create or start one container before the deployment fails, ms.
@@ -28,8 +29,8 @@ pub struct Ask {
     pub release: Option<ReleaseId>,
     /// The full name, which container names begin with.
     pub full_name: String,
-    /// The strategy that the spec asks for; `None`: the default of the source.
-    pub wanted: Option<Strategy>,
+    /// The strategy of the spec by itself: [`crate::strategy::effective`].
+    pub choice: Choice,
     /// What all containers have in common.
     pub template: Template,
     /// What leads to them.
@@ -72,14 +73,12 @@ fn strategy(state: &Workload, ask: &Ask) -> (Strategy, Why) {
     if ask.release.is_none() {
         return (Strategy::BlueGreen, Why::Default);
     }
-    let running = state.active.as_ref().and_then(|slot| slot.plan.template.exclusive());
-    match (ask.template.exclusive(), ask.wanted, running) {
-        (Some(why), _, _) => (Strategy::Recreate, why),
-        (None, Some(Strategy::Recreate), _) => (Strategy::Recreate, Why::Asked),
-        (None, _, Some(_)) => (Strategy::Recreate, Why::Blue),
-        (None, Some(Strategy::BlueGreen), None) => (Strategy::BlueGreen, Why::Asked),
-        (None, None, None) => (Strategy::BlueGreen, Why::Default),
-    }
+    let running = state.active.as_ref().map(|slot| &*slot.plan);
+    let Choice { strategy, why } = match (ask.choice.strategy, ask.template.exclusive()) {
+        (Strategy::BlueGreen, Some(why)) => Choice { strategy: Strategy::Recreate, why },
+        (Strategy::BlueGreen, None) | (Strategy::Recreate, _) => beside(ask.choice, running),
+    };
+    (strategy, why)
 }
 
 /// New units of one process, named after the workload and the process; the first has this number.

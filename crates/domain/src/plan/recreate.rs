@@ -8,6 +8,7 @@ use cutover_events::workload::Process;
 
 use super::{Ask, CONTAINER_MS, Filled, Ids, after, awaits, dead, fill};
 use crate::observed::Observed;
+use crate::strategy::Choice;
 use crate::workload::{Slot, Workload};
 
 /// The plan of the open deployment, which takes away what runs.
@@ -74,7 +75,7 @@ fn again(full_name: &str, was: &Slot) -> Ask {
     Ask {
         release: Some(was.release),
         full_name: full_name.to_owned(),
-        wanted: None,
+        choice: Choice { strategy: former.strategy, why: former.why },
         template: former.template.clone(),
         routes: former.routes.clone(),
         health: former.health.clone(),

@@ -1,11 +1,14 @@
 //! What is wished of a workload, and how its images behave: one row a scenario, named by what it does.
 
 use cutover_domain::plan::Ask;
+use cutover_domain::strategy::chosen;
 use cutover_domain::workload::Release;
 use cutover_events::plan::{Strategy, Template};
 use std::net::{IpAddr, Ipv4Addr};
 
-use cutover_events::workload::{Check, Health, Limits, OnDrift, Policy, Process, PublishedPort, Route, Transport};
+use cutover_events::workload::{
+    Check, Health, Limits, OnDrift, Policy, Process, PublishedPort, Route, SourceKind, Transport,
+};
 
 use crate::budget::Budget;
 
@@ -200,12 +203,12 @@ impl Settings {
 
     /// As the shell asks for the plan of a release with these settings.
     pub(crate) fn ask(&self, release: &Release) -> Ask {
-        let route = |port| Route { host: "s".into(), path: "/".into(), port, strip: false };
+        let route = |port| Route { host: "s".into(), path: "/".into(), port, strip: false, service: String::new() };
         let check = Check::Http { path: "/".into(), host: String::new(), low: 200, high: 299 };
         Ask {
             release: Some(release.id),
             full_name: "s/w".into(),
-            wanted: self.asks,
+            choice: chosen(self.asks, SourceKind::Image),
             template: Template {
                 image: release.image.to_string(),
                 port: self.routed,
@@ -226,7 +229,7 @@ impl Settings {
         Ask {
             release: None,
             full_name: "s/w".into(),
-            wanted: None,
+            choice: chosen(None, SourceKind::Image),
             template: Template::default(),
             routes: Vec::new(),
             health: None,

@@ -215,7 +215,7 @@ impl Story {
         let ask = Ask {
             release,
             full_name: "shop/web".into(),
-            wanted: self.wanted,
+            choice: crate::strategy::chosen(self.wanted, cutover_events::workload::SourceKind::Image),
             template: Template::default(),
             routes: Vec::new(),
             health: Some(Health { check, port: 80, interval_ms: 100, timeout_ms: 100 }),

@@ -37,10 +37,10 @@ impl Parts<'_> {
 }
 
 /// A file that both `check` and `apply` refuse, and what they must say.
-struct Case {
-    name: &'static str,
-    file: Vec<u8>,
-    says: Vec<&'static str>,
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    pub(super) file: Vec<u8>,
+    pub(super) says: Vec<&'static str>,
 }
 
 pub(super) async fn try_all(inputs: &mut Inputs<'_>) -> Result {
@@ -50,6 +50,7 @@ pub(super) async fn try_all(inputs: &mut Inputs<'_>) -> Result {
     cases.extend(values(&stand.project));
     cases.extend(of_the_host(&stand.project));
     cases.extend(of_the_project(&stand.project));
+    cases.extend(super::sources::refused(&stand.project));
     for case in cases {
         let path = stand.folder().join("bad.toml");
         std::fs::write(&path, &case.file)?;
@@ -147,7 +148,6 @@ fn values(project: &str) -> Vec<Case> {
         with("unknown key near none", "zzzzzz = 1", &["zzzzzz", "image", "host", "port", "bad.toml"]),
         image("no source", "", &sources),
         image("two sources", "image = \"a\"\ndockerfile = \".\"", &["dockerfile"]),
-        image("source of a later release", "dockerfile = \".\"", &["dockerfile", "not yet supported"]),
         image("image of a wrong type", "image = 5", &["image"]),
         image("image with spaces", "image = \"no such image\"", &["image"]),
         image("image like a flag", "image = \"--privileged\"", &["image"]),

@@ -4,6 +4,7 @@ mod files;
 mod host;
 mod lines;
 mod outside;
+mod sources;
 
 use serde_json::json;
 

@@ -1,16 +1,22 @@
 //! The canonical form of a workload: what the API takes and `show` prints, with every default filled in.
 
+mod source;
+
 use std::collections::BTreeMap;
 
 use cutover_events::workload::{
-    Access, Check, Hardening, Health, ImageSource, Limits, Mount, MountFrom, Policy, PublishedPort, Pull, Route,
-    Source, Spec, Transport, Trigger,
+    Access, Check, Hardening, Health, Limits, Mount, MountFrom, Policy, PublishedPort, Route, Source, Spec, Transport,
+    Trigger,
 };
 use serde::{Deserialize, Serialize};
 
+use super::source::Sourced;
 use super::strict::Fault;
-use super::{DEFAULT_PROJECT, Declared, after, check, health, image, limits, policy, ports, processes};
+use super::{DEFAULT_PROJECT, Declared, Values, after, check, health, limits, policy, ports, processes};
 use super::{routes, triggers, volumes, whole, workload};
+pub use source::{
+    CanonicalBuild, CanonicalCompose, CanonicalDockerfile, CanonicalImage, CanonicalSource, CanonicalStatic,
+};
 
 /// One workload. A key that is missing has its default; an unknown one is an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,31 +87,6 @@ pub struct CanonicalProcess {
     pub health: Option<CanonicalHealth>,
 }
 
-/// Where a workload comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub enum CanonicalSource {
-    /// An image by reference.
-    Image(CanonicalImage),
-}
-
-/// An image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CanonicalImage {
-    /// The reference, with its placeholders.
-    pub image: String,
-    /// `missing`, `always` or `never`.
-    #[serde(default = "default_pull")]
-    pub pull: String,
-    /// `os/arch[/variant]`, empty for the host's.
-    #[serde(default)]
-    pub platform: String,
-    /// Empty means the default of the source.
-    #[serde(default)]
-    pub deploy_strategy: String,
-}
-
 /// One way in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,11 +96,15 @@ pub struct CanonicalRoute {
     /// Path prefix.
     #[serde(default = "default_path")]
     pub path: String,
-    /// Port inside the container.
+    /// Port inside the container; 0 where the proxy serves the files itself.
+    #[serde(default)]
     pub port: i64,
     /// Whether the prefix is cut off.
     #[serde(default)]
     pub strip: bool,
+    /// Service of a stack; empty for all other sources.
+    #[serde(default)]
+    pub service: String,
 }
 
 /// Something of the host inside a container: exactly one of `volume` and `folder` is given.
@@ -265,10 +250,6 @@ fn default_replicas() -> i64 {
     1
 }
 
-fn default_pull() -> String {
-    name_of(image::PULLS, Pull::default())
-}
-
 fn default_path() -> String {
     "/".to_owned()
 }
@@ -313,8 +294,9 @@ fn name_of<T: PartialEq>(words: &[(&'static str, T)], value: T) -> String {
 
 impl From<&Declared> for Canonical {
     fn from(declared: &Declared) -> Self {
-        let env = declared.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
-        Self { env, ..Self::of(&declared.project, &declared.name, &declared.spec) }
+        let env = declared.values.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+        let shown = Self::of(&declared.project, &declared.name, &declared.spec);
+        Self { env, source: shown.source.with(&declared.values), ..shown }
     }
 }
 
@@ -322,16 +304,10 @@ impl Canonical {
     /// The form of a recorded spec: its environment has names, and `null` for each value.
     #[must_use]
     pub fn of(project: &str, name: &str, spec: &Spec) -> Self {
-        let Source::Image(source) = &spec.source;
         Self {
             project: project.to_owned(),
             name: name.to_owned(),
-            source: CanonicalSource::Image(CanonicalImage {
-                image: source.reference.clone(),
-                pull: name_of(image::PULLS, source.pull),
-                platform: source.platform.clone(),
-                deploy_strategy: source.deploy_strategy.clone(),
-            }),
+            source: CanonicalSource::from(&spec.source),
             routes: spec.routes.iter().map(CanonicalRoute::from).collect(),
             env: spec.env.iter().map(|variable| (variable.name.clone(), None)).collect(),
             command: spec.command.clone(),
@@ -357,7 +333,8 @@ impl From<Limits> for CanonicalLimits {
 
 impl From<&Route> for CanonicalRoute {
     fn from(route: &Route) -> Self {
-        Self { host: route.host.clone(), path: route.path.clone(), port: route.port.into(), strip: route.strip }
+        let Route { host, path, port, strip, service } = route.clone();
+        Self { host, path, port: port.into(), strip, service }
     }
 }
 
@@ -435,9 +412,10 @@ impl TryFrom<Canonical> for Declared {
     fn try_from(given: Canonical) -> Result<Self, Fault> {
         let project = check::name(&given.project).map_err(of_key("project"))?;
         let name = check::name(&given.name).map_err(of_key("name"))?;
+        let Sourced { source, args, compose_yaml, note } = source::judged(given.source)?;
         let spec = Spec {
-            source: Source::Image(source(given.source)?),
-            routes: routes_of(given.routes)?,
+            routes: routes_of(given.routes, &source)?,
+            source,
             env: Vec::new(),
             command: given.command.map(command).transpose()?,
             mounts: volumes_of(given.volumes)?,
@@ -451,34 +429,28 @@ impl TryFrom<Canonical> for Declared {
             processes: processes::judged(given.processes, &name)?,
             after: after::judged(&given.after, &name)?,
         };
-        let env = given.env.into_iter().map(variable).collect::<Result<_, _>>()?;
-        whole::check(&spec, &env)?;
-        let warnings = whole::warnings(&spec);
-        Ok(Self { project, name, spec, env, warnings })
+        let env = given.env.into_iter().map(|one| variable("env", one)).collect::<Result<_, _>>()?;
+        let values = Values { env, args, compose_yaml };
+        whole::check(&spec, &values)?;
+        let warnings = note.into_iter().chain(whole::warnings(&spec)).collect();
+        Ok(Self { project, name, spec, values, warnings })
     }
 }
 
-fn source(given: CanonicalSource) -> Result<ImageSource, Fault> {
-    let CanonicalSource::Image(given) = given;
-    Ok(ImageSource {
-        reference: image::reference(&given.image).map_err(of_key("source.image"))?,
-        pull: check::word(&given.pull, image::PULLS).map_err(of_key("source.pull"))?,
-        platform: check::platform(&given.platform).map_err(of_key("source.platform"))?,
-        deploy_strategy: check::strategy(&given.deploy_strategy).map_err(of_key("source.deploy_strategy"))?,
-    })
-}
-
-fn routes_of(given: Vec<CanonicalRoute>) -> Result<Vec<Route>, Fault> {
+fn routes_of(given: Vec<CanonicalRoute>, source: &Source) -> Result<Vec<Route>, Fault> {
     let mut out = Vec::new();
-    for (index, route) in given.into_iter().enumerate() {
-        let key = |part: &str| format!("routes[{index}].{part}");
+    for (index, given) in given.into_iter().enumerate() {
+        let key = |part: &str| format!("routes[{index}]{}{part}", if part.is_empty() { "" } else { "." });
+        let port = if given.port == 0 { Ok(0) } else { check::port(given.port) };
         let route = Route {
-            host: check::host(&route.host).map_err(of_key(&key("host")))?,
-            path: check::path(&route.path).map_err(of_key(&key("path")))?,
-            port: check::port(route.port).map_err(of_key(&key("port")))?,
-            strip: route.strip,
+            host: check::host(&given.host).map_err(of_key(&key("host")))?,
+            path: check::path(&given.path).map_err(of_key(&key("path")))?,
+            port: port.map_err(of_key(&key("port")))?,
+            strip: given.strip,
+            service: given.service,
         };
-        routes::add(&mut out, route).map_err(of_key(&format!("routes[{index}]")))?;
+        let route = routes::judged(route, source).map_err(|(part, text)| Fault::new(key(part), text))?;
+        routes::add(&mut out, route).map_err(of_key(&key("")))?;
     }
     Ok(out)
 }
@@ -601,9 +573,9 @@ fn policy_of(given: &CanonicalPolicy) -> Result<Policy, Fault> {
     Ok(out)
 }
 
-fn variable((name, value): (String, Option<String>)) -> Result<(String, String), Fault> {
-    check::env_name(&name).map_err(of_key("env"))?;
-    let key = format!("env.{name}");
+fn variable(of: &str, (name, value): (String, Option<String>)) -> Result<(String, String), Fault> {
+    check::env_name(&name).map_err(of_key(of))?;
+    let key = format!("{of}.{name}");
     let value = value.ok_or_else(|| Fault::new(&*key, "null is a value that is not shown; a text is needed"))?;
     let value = check::value(&value).map_err(of_key(&key))?;
     Ok((name, value))
