@@ -4,4 +4,5 @@ pub mod host;
 pub mod probe;
 pub mod router;
 pub mod runtime;
+pub mod source;
 pub mod world;
