@@ -12,6 +12,8 @@ mod cli_waiting;
 mod crash_points;
 mod engine;
 mod engine_people;
+mod git_fetch;
+mod git_support;
 mod inputs;
 mod intake_decide;
 mod intake_fuzz;
