@@ -158,9 +158,8 @@ impl BuildLogs {
             let ended = piece.bytes.is_empty();
             from = piece.next();
             let mut keep = |at, line: &str| {
-                if line.to_lowercase().contains(&wanted) {
-                    found.push(Found { at, line: line.chars().take(MAX_LINE).collect() });
-                }
+                let hit = line.to_lowercase().contains(&wanted);
+                found.extend(hit.then(|| Found { at, line: line.chars().take(MAX_LINE).collect() }));
             };
             lines.take(&piece, &mut keep);
             if ended {
@@ -443,29 +442,30 @@ mod tests {
         }
     }
 
+    async fn followed(logs: BuildLogs) -> Vec<u8> {
+        let mut all = Vec::new();
+        loop {
+            let piece = logs.follow(id(1), all.len() as u64).await.unwrap();
+            if piece.bytes.is_empty() {
+                return all;
+            }
+            all.extend(piece.bytes);
+        }
+    }
+
+    async fn written(mut log: BuildLog) {
+        for chunk in ["step 1\npass", "word hunt", "er22\n", "hunt"] {
+            log.write(chunk.as_bytes()).unwrap();
+            tokio::task::yield_now().await;
+        }
+        log.end().unwrap();
+    }
+
     #[tokio::test]
     async fn a_log_is_followed_while_it_grows() {
         let (_dir, logs) = logs(LogBounds::default());
-        let mut log = logs.begin(id(1), &Redactor::new([&b"hunter22"[..]])).unwrap();
-        let follower = logs.clone();
-        let follow = async move {
-            let mut all = Vec::new();
-            loop {
-                let piece = follower.follow(id(1), all.len() as u64).await.unwrap();
-                if piece.bytes.is_empty() {
-                    return all;
-                }
-                all.extend(piece.bytes);
-            }
-        };
-        let write = async {
-            for chunk in ["step 1\npass", "word hunt", "er22\n", "hunt"] {
-                log.write(chunk.as_bytes()).unwrap();
-                tokio::task::yield_now().await;
-            }
-            log.end().unwrap();
-        };
-        let (all, ()) = tokio::join!(follow, write);
+        let log = logs.begin(id(1), &Redactor::new([&b"hunter22"[..]])).unwrap();
+        let (all, ()) = tokio::join!(followed(logs.clone()), written(log));
         assert_eq!(String::from_utf8(all).unwrap(), "step 1\npassword [secret]\nhunt");
         // One that has ended, and one that never was.
         assert_eq!(logs.follow(id(1), 29).await.unwrap().bytes, Vec::<u8>::new());

@@ -38,11 +38,8 @@ impl Redactor {
         let mut all = BTreeSet::new();
         for value in values {
             add_forms(value.trim_ascii(), &mut all);
-            for line in value.split(|byte| *byte == b'\n') {
-                if line.trim_ascii().len() >= MIN_LINE {
-                    add_forms(line.trim_ascii(), &mut all);
-                }
-            }
+            let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+            lines.filter(|line| line.len() >= MIN_LINE).for_each(|line| add_forms(line, &mut all));
         }
         let patterns: Vec<Vec<u8>> = all.into_iter().collect();
         let longest = patterns.iter().map(Vec::len).max().unwrap_or(0);
@@ -154,8 +151,8 @@ impl Redaction {
 
     /// Gives the first `decided` bytes, with one mask for each stretch of bytes that belong to values.
     fn give(&mut self, decided: usize) -> Vec<u8> {
-        let mut hidden = vec![0..self.hidden];
-        hidden.extend(self.redactor.found(&self.held));
+        let earlier = std::iter::once(0..self.hidden);
+        let hidden = earlier.chain(self.redactor.found(&self.held));
         let mut out = Vec::new();
         let mut reach = 0;
         for stretch in hidden {
@@ -208,14 +205,11 @@ mod tests {
     fn a_value_is_hidden_in_every_form() {
         let value = "p@ss w?rd/1>~";
         let redactor = redactor(&[value]);
-        for shift in ["", "x", "xy", "xyz"] {
-            for tail in ["", "!", "!!"] {
-                let plain = format!("{shift}{value}{tail}");
-                let standard = STANDARD_NO_PAD.encode(&plain);
-                for encoded in [standard, URL_SAFE_NO_PAD.encode(&plain)] {
-                    let out = redactor.text(&format!("token={encoded};"));
-                    assert!(out.contains(MASK) && out.len() < 24 + 8, "{encoded}: {out}");
-                }
+        let places = ["", "x", "xy", "xyz"].map(|shift| ["", "!", "!!"].map(|tail| format!("{shift}{value}{tail}")));
+        for plain in places.concat() {
+            for encoded in [STANDARD_NO_PAD.encode(&plain), URL_SAFE_NO_PAD.encode(&plain)] {
+                let out = redactor.text(&format!("token={encoded};"));
+                assert!(out.contains(MASK) && out.len() < 24 + 8, "{encoded}: {out}");
             }
         }
         for encoded in ["p%40ss%20w%3Frd%2F1%3E~", "p%40ss+w%3frd%2f1%3e~", value] {

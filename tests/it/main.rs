@@ -25,6 +25,7 @@ mod log_limits;
 mod log_opening;
 mod log_support;
 mod pushes;
+mod sources;
 mod whole;
 mod wiring;
 mod wishes;

@@ -32,29 +32,30 @@ pub(crate) struct Stand {
 /// The outcome of a build, with what it told.
 pub(crate) type Outcome = (Result<Built, BuildError>, Vec<String>);
 
-async fn stand(name: &str, kind: BuilderKind, real: bool) -> Stand {
+async fn real(name: &str, kind: BuilderKind) -> Stand {
+    let builder = Arc::new(DockerBuilder::new(DockerConfig::default().socket));
+    let stand = Stand { real: true, ..stand(name, kind, builder) };
+    sweep(stand.log).await;
+    stand
+}
+
+fn stand(name: &str, kind: BuilderKind, builder: Arc<dyn Builder>) -> Stand {
     let log = docker::log_id(&format!("builder {name}"));
-    let builder: Arc<dyn Builder> = if real {
-        sweep(log).await;
-        Arc::new(DockerBuilder::new(DockerConfig::default().socket))
-    } else {
-        Arc::new(MemoryBuilder::default())
-    };
     let folder = tempfile::tempdir().expect("a folder");
     let mark = format!("mark-{log}");
-    Stand { builder, kind, log, real, mark, folder }
+    Stand { builder, kind, log, real: false, mark, folder }
 }
 
 pub(crate) async fn buildkit(name: &str) -> Stand {
-    stand(name, BuilderKind::BuildKit, true).await
+    real(name, BuilderKind::BuildKit).await
 }
 
 pub(crate) async fn classic(name: &str) -> Stand {
-    stand(name, BuilderKind::Classic, true).await
+    real(name, BuilderKind::Classic).await
 }
 
 pub(crate) async fn memory(name: &str) -> Stand {
-    stand(name, BuilderKind::Auto, false).await
+    stand(name, BuilderKind::Auto, Arc::new(MemoryBuilder::default()))
 }
 
 /// Runs a test and removes what it has made, however it ends.
@@ -123,15 +124,16 @@ impl Stand {
     pub(crate) async fn made_until(&self, build: &Build, until: &str) -> Outcome {
         let (sender, mut told) = mpsc::channel::<Progress>(WAITING);
         let stop = CancellationToken::new();
+        let reached = |line: &str| !until.is_empty() && line.contains(until);
+        let end = || {
+            assert!(!self.real || self.runs(), "the step does not run where its processes are looked for");
+            stop.cancel();
+        };
         let listen = async {
             let mut lines = Vec::new();
             while let Some(progress) = told.recv().await {
-                let line = progress.to_string();
-                if !until.is_empty() && line.contains(until) {
-                    assert!(!self.real || self.runs(), "the step does not run where its processes are looked for");
-                    stop.cancel();
-                }
-                lines.push(line);
+                lines.push(progress.to_string());
+                lines.last().into_iter().filter(|line| reached(line)).for_each(|_| end());
             }
             lines
         };

@@ -260,14 +260,21 @@ impl Messages {
         while let Ok(Some(_)) = self.next().await {}
     }
 
+    /// The first whole message of what is held; what is none is passed over.
+    fn held_message(&mut self) -> Option<Value> {
+        loop {
+            let at = self.held.iter().position(|byte| *byte == b'\n')?;
+            let line: Vec<u8> = self.held.drain(..=at).collect();
+            if let Ok(message) = serde_json::from_slice(&line) {
+                return Some(message);
+            }
+        }
+    }
+
     async fn next(&mut self) -> Result<Option<Value>, BuildError> {
         loop {
-            if let Some(at) = self.held.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.held.drain(..=at).collect();
-                if let Ok(message) = serde_json::from_slice(&line) {
-                    return Ok(Some(message));
-                }
-                continue;
+            if let Some(message) = self.held_message() {
+                return Ok(Some(message));
             }
             let Some(chunk) = chunk(self.answer.response.body_mut()).await? else {
                 return Ok(serde_json::from_slice(&std::mem::take(&mut self.held)).ok());

@@ -11,12 +11,22 @@ use super::{BuildError, Progress};
 pub(super) struct Reading {
     steps: Steps,
     step: u32,
-    /// Whether the present step takes an image instead of making one.
-    takes: bool,
-    cached: bool,
+    comes: Comes,
     image: Option<String>,
     error: Option<String>,
     made: Made,
+}
+
+/// Where the image of the present step comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Comes {
+    /// The step makes it.
+    #[default]
+    Made,
+    /// An earlier build has made it.
+    Cached,
+    /// It is the one that a stage begins with.
+    Taken,
 }
 
 /// What a build leaves on the daemon before it has an image.
@@ -64,14 +74,14 @@ impl Reading {
         if let Some(step) = trimmed.strip_prefix("Step ").filter(|step| step.contains(" : ")) {
             self.next(step);
         } else if trimmed == " ---> Using cache" {
-            self.cached = true;
+            self.comes = Comes::Cached;
         } else if let Some(id) = short_id(trimmed, " ---> Running in ") {
             self.made.container = Some(id.to_owned());
         } else if let Some(id) = short_id(trimmed, " ---> ") {
-            if !self.takes && !self.cached {
+            if self.comes == Comes::Made {
                 self.made.images.push(id.to_owned());
             }
-            self.steps.end(self.step, if self.cached { End::Cached } else { End::Done });
+            self.steps.end(self.step, if self.comes == Comes::Cached { End::Cached } else { End::Done });
         } else if short_id(trimmed, "Removing intermediate container ").is_some() {
             self.made.container = None;
         } else {
@@ -83,8 +93,8 @@ impl Reading {
     fn next(&mut self, step: &str) {
         self.steps.end(self.step, End::Done);
         let (number, instruction) = step.split_once(" : ").unwrap_or(("", step));
-        self.takes = instruction.to_ascii_uppercase().starts_with("FROM ");
-        self.cached = false;
+        let takes = instruction.to_ascii_uppercase().starts_with("FROM ");
+        self.comes = if takes { Comes::Taken } else { Comes::Made };
         self.step = self.steps.begin(&format!("[{number}] {instruction}"));
     }
 }

@@ -48,6 +48,11 @@ impl Glob {
         Some(Self { parts })
     }
 
+    /// The pattern that matches this text alone.
+    pub(super) fn exactly(text: &str) -> Self {
+        Self { parts: text.chars().map(Part::One).collect() }
+    }
+
     /// Whether the whole path is what the pattern says.
     pub(super) fn matches(&self, path: &[char]) -> bool {
         // Which lengths of the path the parts so far can have taken.

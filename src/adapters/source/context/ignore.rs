@@ -35,6 +35,13 @@ struct Pattern {
     glob: Glob,
 }
 
+impl Pattern {
+    /// The exception for one name.
+    fn exactly(name: &str) -> Self {
+        Self { exception: true, text: name.to_owned(), glob: Glob::exactly(name) }
+    }
+}
+
 impl Ignore {
     /// Reads a file by Docker's rules: one pattern a line, `#` at its very start for comments, `!` for exceptions.
     ///
@@ -64,19 +71,12 @@ impl Ignore {
 
     /// Adds an exception for exactly this name.
     pub fn keep(&mut self, name: &str) {
-        self.add(name, true);
+        self.patterns.push(Pattern::exactly(name));
     }
 
     /// Leaves out exactly this name, and what is below it.
     pub fn leave_out(&mut self, name: &str) {
-        self.add(name, false);
-    }
-
-    fn add(&mut self, name: &str, exception: bool) {
-        let escaped: String = name.chars().flat_map(|c| ['\\', c]).collect();
-        if let Some(glob) = Glob::read(&escaped) {
-            self.patterns.push(Pattern { exception, text: name.to_owned(), glob });
-        }
+        self.patterns.push(Pattern { exception: false, ..Pattern::exactly(name) });
     }
 
     /// Whether the name is left out.

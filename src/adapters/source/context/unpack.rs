@@ -186,14 +186,12 @@ impl Unpacking<'_> {
         let mut at = self.folder.to_owned();
         for part in inside.parent().into_iter().flat_map(Path::components) {
             at.push(part);
-            match fs::symlink_metadata(&at) {
-                Ok(meta) if meta.is_dir() => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if fs::create_dir(&at).is_err() {
-                        return false;
-                    }
-                }
-                _ => return false,
+            let folder = match fs::symlink_metadata(&at) {
+                Ok(meta) => meta.is_dir(),
+                Err(error) => error.kind() == io::ErrorKind::NotFound && fs::create_dir(&at).is_ok(),
+            };
+            if !folder {
+                return false;
             }
         }
         true

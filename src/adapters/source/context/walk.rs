@@ -24,6 +24,15 @@ pub(super) enum Found {
     Link { target: Vec<u8> },
 }
 
+impl Found {
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::File { size, .. } => *size,
+            Self::Folder | Self::Link { .. } => 0,
+        }
+    }
+}
+
 /// Everything of `folder` that its patterns leave in, by name, with the folders above it. Links are not followed, sockets
 /// are passed over as Docker does.
 pub(super) fn walk(folder: &Path, ignore: &Ignore, room: &mut Room) -> Result<BTreeMap<Name, Found>, ContextError> {
@@ -44,7 +53,7 @@ pub(super) fn walk(folder: &Path, ignore: &Ignore, room: &mut Room) -> Result<BT
                 continue;
             }
             if let Some(found) = look(&path, &meta, &name)? {
-                room.take(if let Found::File { size, .. } = &found { *size } else { 0 })?;
+                room.take(found.bytes())?;
                 all.insert(name, found);
             }
         }

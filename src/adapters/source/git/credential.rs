@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::address::{Address, Protocol};
+use crate::adapters::source::scratch::make_private;
 
 /// How long ssh tries to connect, s.
 const SSH_CONNECT: u32 = 10;
@@ -63,7 +64,7 @@ impl KeyFile {
     /// Writes it where only this user may read it.
     pub(super) fn write(folder: &Path, key: &[u8]) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        super::make_private(folder)?;
+        make_private(folder)?;
         let path = folder.join(format!("key-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
         let mut file: File = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         let made = Self(path);
@@ -109,14 +110,6 @@ fn inner(path: &Path) -> String {
 /// Git hands the line to a shell: in single quotes everything stands for itself.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
-}
-
-/// Removes what a killed engine left.
-pub(super) fn sweep(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -15,6 +14,7 @@ use super::run::{Answer, Call, Failed, size_of};
 use super::said::{meaning, no_commit, place};
 use super::{BadAddress, Commit, FETCH, Git, GitError, LOCAL, NAMES, Reference, Remote};
 use crate::adapters::source::context::Name;
+use crate::adapters::source::scratch::Scratch;
 
 /// All branches and tags, for remotes that give no commit by its number.
 const EVERYTHING: [&str; 2] = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"];
@@ -41,8 +41,8 @@ impl Git {
             return Ok(commit);
         }
         self.reach(remote).await?;
-        let scratch = Scratch::make(&self.config.scratch)?;
-        let ask = Ask { remote, folder: &scratch.0, deadline: NAMES, room: None, wanted: reference.as_str() };
+        let scratch = self.scratch()?;
+        let ask = Ask { remote, folder: scratch.path(), deadline: NAMES, room: None, wanted: reference.as_str() };
         let names = candidates(reference.as_str());
         let mut args = vec!["ls-remote", "--quiet", "--", remote.address.as_str()];
         args.extend(names.iter().map(String::as_str));
@@ -86,9 +86,9 @@ impl Git {
     /// The remote is away or refuses, or no longer has one of the commits: then everything has to count as changed.
     pub async fn changed(&self, remote: &Remote, from: &Commit, to: &Commit) -> Result<Vec<Name>, GitError> {
         self.reach(remote).await?;
-        let scratch = Scratch::make(&self.config.scratch)?;
-        let room = Some((scratch.0.clone(), self.config.max_bytes));
-        let ask = Ask { remote, folder: &scratch.0, deadline: FETCH, room, wanted: from.as_str() };
+        let scratch = self.scratch()?;
+        let room = Some((scratch.path().to_owned(), self.config.max_bytes));
+        let ask = Ask { remote, folder: scratch.path(), deadline: FETCH, room, wanted: from.as_str() };
         self.begin(&ask, &["init", "--quiet", "--bare", "--template="]).await?;
         // Names are in the trees; the contents may stay where they are.
         self.bring(&ask, &[from.as_str(), to.as_str()], &["--depth=1", "--filter=blob:none"]).await?;
@@ -96,6 +96,10 @@ impl Git {
         let answer = self.ask(&ask, &args).await?;
         let names = answer.split(|byte| *byte == 0).filter(|name| !name.is_empty());
         Ok(names.filter_map(|name| Name::read(name).ok().flatten()).collect())
+    }
+
+    fn scratch(&self) -> Result<Scratch, GitError> {
+        Scratch::make(&self.config.scratch).map_err(|error| GitError::Failed(format!("no scratch folder: {error}")))
     }
 
     /// Whether the remote takes connections: git itself waits for minutes, or for ever.
@@ -253,26 +257,6 @@ fn remove_git(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A folder for one question.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn make(below: &Path) -> Result<Self, GitError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let path = below.join(format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-        fs::create_dir(&path).map_err(|error| GitError::Failed(format!("no scratch folder: {error}")))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::debug!(path = %self.0.display(), %error, "a scratch folder stays until the next start");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,7 +278,7 @@ mod tests {
 
     #[test]
     fn sizes_are_added_up() {
-        let tree = b"100644 blob aa      12\ta b\0100755 blob bb 1\tx\t9\0160000 commit cc       -\tsub\0";
+        let tree = b"100644 blob aa      12\ta b\x00100755 blob bb 1\tx\t9\x00160000 commit cc       -\tsub\0";
         assert_eq!(checkout_size(tree), 13);
         assert_eq!(checkout_size(b""), 0);
     }

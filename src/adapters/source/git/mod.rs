@@ -14,11 +14,11 @@ mod fetch;
 mod run;
 mod said;
 
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use super::scratch::{make_empty, make_private};
 
 pub use address::{Address, BadAddress, Commit, GitContext, Protocol, Reference};
 pub use credential::Credential;
@@ -173,16 +173,9 @@ impl Git {
     /// # Errors
     /// They cannot be made.
     pub fn open(config: GitConfig) -> io::Result<Self> {
-        credential::sweep(&config.scratch)?;
-        credential::sweep(&config.keys)?;
-        make_private(&config.scratch)?;
-        make_private(&config.keys)?;
+        make_empty(&config.scratch)?;
+        make_empty(&config.keys)?;
         config.known_hosts.parent().map_or(Ok(()), make_private)?;
         Ok(Self { config })
     }
-}
-
-/// A folder for this user alone, and those above it.
-fn make_private(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
