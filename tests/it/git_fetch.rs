@@ -195,6 +195,44 @@ async fn a_token_opens_what_is_private_and_is_told_to_nobody_else() {
     stand.assert_clean();
 }
 
+/// No server of ssh is needed to see what one would be asked with: a program in the place of ssh tells, and does what a
+/// server does, which is to run the command.
+#[tokio::test]
+async fn a_deploy_key_is_all_that_ssh_gets() {
+    let root = tempfile::tempdir().unwrap();
+    let (program, told) = (root.path().join("the ssh"), root.path().join("told"));
+    let script = format!(
+        "#!/bin/sh\nfor word; do\n  echo \"$word\"\n  case $word in IdentityFile=*) key=${{word#*=}} ;; esac\ndone > '{0}'\n\
+         key=${{key#?}} key=${{key%?}}\nstat -c %a \"$key\" >> '{0}'\ncat \"$key\" >> '{0}'\nenv >> '{0}'\neval \"$word\"\n",
+        told.display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let stand = stand_with(|config| config.ssh = program);
+    let repository = Repository::new(&stand.served(), "shop");
+    let commit = repository.commit(&[("a", "1")]);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("ssh://git@{}{}/shop.git", listener.local_addr().unwrap(), stand.served().display());
+    let key = Credential::Key(Zeroizing::new(b"PRIVATE KEY".to_vec()));
+    let remote = Remote { address: address.parse().unwrap(), credential: key };
+    stand.fetched(&remote, &commit).await.unwrap();
+    let told = fs::read_to_string(told).unwrap();
+    for line in [
+        "BatchMode=yes",
+        "IdentitiesOnly=yes",
+        "IdentityAgent=none",
+        "StrictHostKeyChecking=accept-new",
+        "600",
+        "PRIVATE KEY",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line}: {told}");
+    }
+    let known = format!("UserKnownHostsFile=\"{}\"", stand.root.path().join("data/git/known_hosts").display());
+    assert!(told.contains(&known), "{told}");
+    assert!(!told.contains("CARGO") && !told.contains("SSH_AUTH_SOCK"), "{told}");
+    stand.assert_clean();
+}
+
 #[tokio::test]
 async fn a_remote_that_is_away_is_named_with_the_time() {
     let stand = stand_with(|config| config.connect = Duration::from_millis(200));

@@ -209,7 +209,8 @@ pub trait Builder: Send + Sync + 'static {
     async fn prune_cache(&self, unused: Duration) -> Result<u64, BuildError>;
 }
 
-/// Removes the images that are to spare. Says which ones are gone; one that a container uses is left, and tried again.
+/// Removes the images that are to spare. What a build was given and no release names yet has to be among those that are
+/// named in `keep`: it may be an image of long ago. Says which ones are gone; one that a container uses is left, and tried again.
 ///
 /// # Errors
 /// Docker does not answer.

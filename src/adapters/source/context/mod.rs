@@ -56,7 +56,10 @@ pub enum ContextError {
     #[error("there is no folder {}: correct the context of the workload", .0.display())]
     NoFolder(PathBuf),
     /// The Dockerfile is not in it.
-    #[error("there is no {file} in the context: name the Dockerfile with `file`, from the folder of the context")]
+    #[error(
+        "there is no {file} in the context: name the Dockerfile with `file`, from the folder of the context; nothing outside \
+         of that folder is sent"
+    )]
     NoDockerfile {
         /// As asked for.
         file: String,

@@ -108,8 +108,7 @@ pub fn pack(folder: &Path, packing: &Packing) -> Result<Context, ContextError> {
         return Err(ContextError::NoFolder(folder.to_owned()));
     }
     let missing = || ContextError::NoDockerfile { file: packing.file.clone() };
-    let refused = |why| ContextError::Refused { name: packing.file.clone(), why };
-    let dockerfile = Name::read(packing.file.as_bytes()).map_err(refused)?.ok_or_else(missing)?;
+    let dockerfile = Name::read(packing.file.as_bytes()).ok().flatten().ok_or_else(missing)?;
     let ignore = patterns(folder, &dockerfile)?;
     let mut room = Room::new(packing.limits);
     let found = walk(folder, &ignore, &mut room)?;

@@ -147,8 +147,8 @@ fn what_cannot_be_a_context_is_refused() {
     assert!(refusal("Dockerfile").contains("there is no Dockerfile in the context"));
     write(folder.path(), &[("Dockerfile", "FROM scratch"), ("a/b", "12345")]);
     assert!(refusal("a").contains("there is no a in the context"));
-    assert!(refusal("../Dockerfile").contains("leads out of the folder"));
-    assert!(refusal("/etc/passwd").contains("absolute"));
+    assert!(refusal("../Dockerfile").contains("there is no ../Dockerfile in the context"));
+    assert!(refusal("/etc/passwd").contains("there is no /etc/passwd in the context"));
     symlink("Dockerfile", folder.path().join("link")).unwrap();
     assert!(refusal("link").contains("there is no link"));
     let mut small = packing(&scratch, "Dockerfile");

@@ -87,8 +87,8 @@ impl Drop for KeyFile {
 
 /// How git calls ssh: with this key and no other, no agent, no settings of a user, no question; a host whose key is not
 /// known is pinned, one whose key has changed is refused.
-pub(super) fn ssh(key: Option<&KeyFile>, known_hosts: &Path) -> String {
-    let mut words = vec!["ssh".to_owned(), "-F".to_owned(), "/dev/null".to_owned()];
+pub(super) fn ssh(program: &Path, key: Option<&KeyFile>, known_hosts: &Path) -> String {
+    let mut words = vec![program.display().to_string(), "-F".to_owned(), "/dev/null".to_owned()];
     let mut option = |text: String| words.extend(["-o".to_owned(), text]);
     option("BatchMode=yes".to_owned());
     option("IdentityAgent=none".to_owned());
@@ -136,7 +136,7 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&below), mode(&key.0)), (0o700, 0o600));
         assert_eq!(fs::read(&key.0).unwrap(), b"KEY\n");
-        let command = ssh(Some(&key), Path::new("/data/it's/known_hosts"));
+        let command = ssh(Path::new("ssh"), Some(&key), Path::new("/data/it's/known_hosts"));
         assert!(command.starts_with("'ssh' '-F' '/dev/null' '-o' 'BatchMode=yes'"), "{command}");
         assert!(command.contains("it'\\''s/known_hosts\"'"), "{command}");
         drop(key);

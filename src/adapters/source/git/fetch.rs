@@ -178,7 +178,7 @@ impl Git {
             args: args.iter().map(OsString::from).collect(),
             protocols: self.config.reach.list(),
             settings,
-            ssh: ssh(key.as_ref(), &self.config.known_hosts),
+            ssh: ssh(&self.config.ssh, key.as_ref(), &self.config.known_hosts),
             deadline: ask.deadline,
             room: ask.room.clone(),
         };

@@ -69,6 +69,8 @@ impl Reach {
 pub struct GitConfig {
     /// The program.
     pub program: PathBuf,
+    /// The program that git speaks ssh by; it takes the options of OpenSSH.
+    pub ssh: PathBuf,
     /// A folder of its own, emptied at the start: repositories that are needed for one question.
     pub scratch: PathBuf,
     /// A folder of its own on a tmpfs, emptied at the start: keys, while git uses them.
@@ -90,6 +92,7 @@ impl GitConfig {
         let folder = data.join("git");
         Self {
             program: PathBuf::from("git"),
+            ssh: PathBuf::from("ssh"),
             scratch: folder.join("scratch"),
             known_hosts: folder.join("known_hosts"),
             keys,
