@@ -9,6 +9,7 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::TryStreamExt;
+use proptest::prelude::*;
 use tar::{Archive, Builder, EntryType, Header};
 use tempfile::TempDir;
 
@@ -236,6 +237,66 @@ fn an_archive_is_bounded_and_whole() {
     assert!(unpacked(&bomb.finish().unwrap()).is_err());
     let name = "n".repeat(1 << 17);
     assert!(refusal(&[("././@LongLink", EntryType::GNULongName, &name)]).contains("for one name"));
+}
+
+/// Names and targets that may lead anywhere.
+fn anywhere() -> impl Strategy<Value = String> {
+    let part = prop_oneof![Just("a"), Just("b"), Just(".."), Just("."), Just("c")];
+    (any::<bool>(), proptest::collection::vec(part, 1..5))
+        .prop_map(|(rooted, parts)| format!("{}{}", if rooted { "/" } else { "" }, parts.join("/")))
+}
+
+fn entries() -> impl Strategy<Value = Vec<(String, EntryType, String)>> {
+    let kind = prop_oneof![
+        Just(EntryType::Regular),
+        Just(EntryType::Directory),
+        Just(EntryType::Symlink),
+        Just(EntryType::Symlink),
+        Just(EntryType::Link),
+    ];
+    // Most names stay inside, so that something is left to be tried.
+    let name = prop_oneof![3 => "[abc](/[abc]){0,3}", 1 => anywhere()];
+    let target = prop_oneof![1 => "(\\.\\./){0,3}[abc](/[abc.]{1,2}){0,2}", 1 => anywhere()];
+    proptest::collection::vec((name, kind, target), 1..8)
+}
+
+/// Every link below a folder, by its path.
+fn links(folder: &Path) -> Vec<std::path::PathBuf> {
+    let below = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let each = |entry: fs::DirEntry| match entry.file_type().unwrap() {
+        kind if kind.is_dir() => links(&entry.path()),
+        kind if kind.is_symlink() => vec![entry.path()],
+        _ => Vec::new(),
+    };
+    below.flat_map(each).collect()
+}
+
+proptest! {
+    /// Whatever an archive holds: nothing is written outside of the folder, and no link in it leads there.
+    #[test]
+    fn nothing_gets_out(entries in entries()) {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = outer.path().canonicalize().unwrap().join("x/y/inner");
+        fs::create_dir_all(&folder).unwrap();
+        let entries: Vec<_> = entries.iter().map(|(name, kind, target)| (name.as_str(), *kind, target.as_str())).collect();
+        // Something to be led to, on every level outside.
+        let outside: Vec<_> = ["", "x", "x/y"].map(|above| outer.path().join(above)).to_vec();
+        for folder in outside.iter().flat_map(|above| ["a", "b", "c"].map(|name| above.join(name))) {
+            fs::create_dir(folder).unwrap();
+        }
+        let done = unpack(archive(&entries).as_slice(), &folder, ContextLimits::default());
+        for above in &outside {
+            prop_assert_eq!(fs::read_dir(above).unwrap().count(), 4);
+        }
+        for name in outside.iter().flat_map(|above| ["a", "b", "c"].map(|name| above.join(name))) {
+            prop_assert_eq!(fs::read_dir(name).unwrap().count(), 0);
+        }
+        for link in links(&folder) {
+            let end = link.canonicalize();
+            prop_assert!(end.as_ref().is_ok_and(|end| end.starts_with(&folder)) || end.is_err(), "{:?} {:?}", link, end);
+        }
+        prop_assert!(done.is_err() || entries.iter().all(|(name, ..)| !name.starts_with('/')));
+    }
 }
 
 /// What is packed, sent and unpacked is the same context again.
