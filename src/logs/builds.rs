@@ -482,6 +482,12 @@ mod tests {
         assert_eq!(logs.search(id(1), "o", 1).unwrap().len(), 1);
         assert_eq!(logs.search(id(1), "", 9).unwrap().len(), 3);
         assert!(logs.search(id(2), "o", 9).unwrap().is_empty());
+        // What was left out between two pieces ends a line.
+        let mut log = logs.begin(id(3), &nothing()).unwrap();
+        log.write("x".repeat(60).as_bytes()).unwrap();
+        log.end().unwrap();
+        let lengths: Vec<usize> = logs.search(id(3), "x", 9).unwrap().iter().map(|found| found.line.len()).collect();
+        assert!(lengths.len() == 2 && lengths[0] == 10 && lengths[1] < 50, "{lengths:?}");
     }
 
     #[test]

@@ -205,6 +205,8 @@ fn an_archive_that_would_lead_out_is_refused() {
         (&[("a", E::Link, "../b")], "leads out"),
         (&[("a", E::Link, "/etc/passwd")], "absolute"),
         (&[("a", E::Link, "b")], "a second name of what comes later"),
+        // Up from where another link ends, which is the folder itself.
+        (&[("f/d/x", E::Symlink, "../.."), ("f/g/y", E::Symlink, "../d/x/..")], "a link that leads out"),
         (&[("a", E::Char, "")], "neither file, folder nor link"),
         (&[("a", E::Block, "")], "neither file, folder nor link"),
         (&[("a", E::Fifo, "")], "neither file, folder nor link"),
