@@ -1,7 +1,9 @@
 //! The world, a port per folder, each with an in-memory twin.
 
+pub mod builder;
 pub mod host;
 pub mod probe;
 pub mod router;
 pub mod runtime;
+pub mod source;
 pub mod world;

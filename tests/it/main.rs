@@ -8,10 +8,13 @@ mod api_http;
 mod api_live;
 mod cli_commands;
 mod cli_waiting;
+mod contexts;
 #[cfg(not(feature = "crash-points"))]
 mod crash_points;
 mod engine;
 mod engine_people;
+mod git_fetch;
+mod git_support;
 mod inputs;
 mod intake_decide;
 mod intake_fuzz;

@@ -72,6 +72,26 @@ pub(crate) async fn remove_container(docker: &bollard::Docker, name: &str) {
     }
 }
 
+/// Containers whose command holds this text.
+pub(crate) async fn containers_running(text: &str) -> Vec<String> {
+    let docker = client().await;
+    let options = ListContainersOptionsBuilder::new().all(true).build();
+    let all = docker.list_containers(Some(options)).await.expect("containers are listed");
+    all.into_iter().filter_map(|found| found.command).filter(|command| command.contains(text)).collect()
+}
+
+/// A container of an image, created and not started, with the label of a test.
+pub(crate) async fn created(docker: &bollard::Docker, image: &str, log: LogId) -> String {
+    let body = bollard::models::ContainerCreateBody {
+        image: Some(image.to_owned()),
+        cmd: Some(vec!["/shell".to_owned(), "hang".to_owned()]),
+        labels: Some(HashMap::from([(labels::LOG.to_owned(), log.to_string())])),
+        ..Default::default()
+    };
+    let options = None::<bollard::query_parameters::CreateContainerOptions>;
+    docker.create_container(options, body).await.expect("a container").id
+}
+
 /// Our own program as an image, made once per version of its source; gives the local id.
 pub(crate) async fn image() -> String {
     let docker = client().await;
@@ -100,8 +120,21 @@ pub(crate) async fn import(docker: &bollard::Docker, reference: &str, tar: Vec<u
     made.expect("the image is imported");
 }
 
+/// The program that build steps of tests run, compiled once per version of its source.
+pub(crate) fn shell() -> Vec<u8> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/shell.rs");
+    let text = std::fs::read(&source).expect("the source of the program");
+    let made = tmp(&format!("shell-{}", &Digest::of(&text).to_string()[..12]));
+    let lock = File::create(tmp("shell.lock")).expect("a lock file");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("the lock");
+    if !made.exists() {
+        std::fs::write(&made, build(&source)).expect("the program is kept");
+    }
+    std::fs::read(&made).expect("the program")
+}
+
 fn build(source: &Path) -> Vec<u8> {
-    let out = tmp("app");
+    let out = tmp(&format!("{}-new", source.file_stem().unwrap_or_default().display()));
     let built = Command::new("rustc")
         .args(["-O", "--edition", "2024", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "-o"])
         .arg(&out)

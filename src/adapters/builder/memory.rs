@@ -1,0 +1,177 @@
+//! The twin of the builder: images are made in memory, of Dockerfiles whose steps say what they do.
+//!
+//! It knows `RUN ["/shell", "print", TEXT]`, `exit`, `hang` and `secret`; every other instruction does nothing. That is as
+//! much as callers can tell from Docker: progress, failure, cancellation, reuse, and which images there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cutover_events::{Digest, LogId};
+use futures_util::TryStreamExt;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{Build, BuildError, Builder, BuilderKind, Built, BuiltImage, CacheUse, Progress, key};
+
+/// What is kept of an image.
+#[derive(Clone, Debug)]
+struct Made {
+    image: BuiltImage,
+    log: LogId,
+    key: Digest,
+}
+
+/// A builder in memory.
+#[derive(Debug, Default)]
+pub struct MemoryBuilder {
+    made: Mutex<Vec<Made>>,
+    used: Mutex<BTreeSet<String>>,
+}
+
+impl MemoryBuilder {
+    /// A container uses an image, and keeps it.
+    pub fn hold(&self, image: &str) {
+        self.used.lock().insert(image.to_owned());
+    }
+
+    /// How many images there are, of all logs.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.made.lock().len()
+    }
+
+    fn find(&self, log: LogId, key: Digest) -> Option<String> {
+        let made = self.made.lock();
+        let same = made.iter().filter(|made| made.log == log && made.key == key);
+        same.max_by_key(|made| made.image.deployment).map(|made| made.image.id.clone())
+    }
+}
+
+#[async_trait]
+impl Builder for MemoryBuilder {
+    async fn build(
+        &self,
+        build: &Build,
+        progress: &mpsc::Sender<Progress>,
+        stop: &CancellationToken,
+    ) -> Result<Built, BuildError> {
+        let key = key(build);
+        if build.kind == BuilderKind::Classic && !build.secrets.is_empty() {
+            return Err(BuildError::NoSecrets);
+        }
+        if let Some(image) = self.find(build.log, key).filter(|_| !build.fresh) {
+            progress.send(Progress::Reused { image: image.clone() }).await.ok();
+            return Ok(Built { image, key, reused: true });
+        }
+        let steps = steps_of(build).await?;
+        let running = run(build, &steps, progress);
+        tokio::select! {
+            done = running => done?,
+            () = stop.cancelled() => return Err(BuildError::Cancelled),
+            () = tokio::time::sleep(build.deadline) => return Err(BuildError::Late(build.deadline)),
+        }
+        let mut made = self.made.lock();
+        let seed = format!("{key} {} {}", build.deployment, made.len());
+        let id = format!("sha256:{}", Digest::of(seed.as_bytes()));
+        let size = build.context.bytes();
+        let image = BuiltImage { id: id.clone(), workload: build.workload, deployment: build.deployment, size };
+        made.push(Made { image, log: build.log, key });
+        Ok(Built { image: id, key, reused: false })
+    }
+
+    async fn images(&self, log: LogId) -> Result<Vec<BuiltImage>, BuildError> {
+        Ok(self.made.lock().iter().filter(|made| made.log == log).map(|made| made.image.clone()).collect())
+    }
+
+    async fn remove(&self, log: LogId, image: &BuiltImage) -> Result<bool, BuildError> {
+        if self.used.lock().contains(&image.id) {
+            return Ok(false);
+        }
+        self.made.lock().retain(|made| made.log != log || made.image.id != image.id);
+        Ok(true)
+    }
+
+    async fn cache(&self) -> Result<CacheUse, BuildError> {
+        Ok(CacheUse::default())
+    }
+
+    async fn prune_cache(&self, _unused: Duration) -> Result<u64, BuildError> {
+        Ok(0)
+    }
+}
+
+/// The instructions of the Dockerfile, up to the end of the stage that is built.
+async fn steps_of(build: &Build) -> Result<Vec<String>, BuildError> {
+    let unreadable = |error: std::io::Error| BuildError::Context(error.to_string());
+    let archive = build.context.stream().try_collect::<Vec<_>>().await.map_err(unreadable)?.concat();
+    let mut archive = tar::Archive::new(archive.as_slice());
+    let mut text = String::new();
+    for entry in archive.entries().map_err(unreadable)? {
+        let mut entry = entry.map_err(unreadable)?;
+        if *entry.path_bytes() == *build.context.dockerfile().bytes() {
+            entry.read_to_string(&mut text).map_err(unreadable)?;
+        }
+    }
+    let all: Vec<String> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect();
+    if !all.iter().any(|line| line.starts_with("FROM ")) {
+        return Err(BuildError::Refused("Docker refuses: the Dockerfile has no FROM".to_owned()));
+    }
+    if build.target.is_empty() {
+        return Ok(all);
+    }
+    let stage = format!(" as {}", build.target).to_lowercase();
+    let begin = all.iter().position(|line| line.starts_with("FROM ") && line.to_lowercase().ends_with(&stage));
+    let begin =
+        begin.ok_or_else(|| BuildError::Refused(format!("target stage {} could not be found", build.target)))?;
+    let length = all[begin + 1..].iter().position(|line| line.starts_with("FROM ")).unwrap_or(all.len() - begin - 1);
+    Ok(all[begin..=begin + length].to_vec())
+}
+
+async fn run(build: &Build, steps: &[String], progress: &mpsc::Sender<Progress>) -> Result<(), BuildError> {
+    let secrets: BTreeMap<&str, usize> = build.secrets.iter().map(|s| (s.id.as_str(), s.value.len())).collect();
+    for (n, text) in steps.iter().enumerate() {
+        let step = u32::try_from(n + 1).unwrap_or(u32::MAX);
+        progress.send(Progress::Begun { step, text: text.clone() }).await.ok();
+        let failed = |why: String, last: Vec<String>| BuildError::Step { step: text.clone(), why, last };
+        let words = words_of(text);
+        let argument = words.get(2).cloned().unwrap_or_default();
+        match words.get(1).map(String::as_str) {
+            Some("print") => {
+                progress.send(Progress::Line { step, text: argument }).await.ok();
+            }
+            Some("exit") => {
+                let why = format!("exit code: {argument}");
+                progress.send(Progress::Line { step, text: "going to fail".to_owned() }).await.ok();
+                progress.send(Progress::Failed { step, why: why.clone() }).await.ok();
+                return Err(failed(why, vec!["going to fail".to_owned()]));
+            }
+            Some("hang") => {
+                progress.send(Progress::Line { step, text: "hanging".to_owned() }).await.ok();
+                std::future::pending().await
+            }
+            Some("secret") => {
+                let length = secrets.get(argument.as_str());
+                let length = length.ok_or_else(|| failed(format!("secret {argument}: not found"), Vec::new()))?;
+                let text = format!("a secret of {length} bytes");
+                progress.send(Progress::Line { step, text }).await.ok();
+            }
+            _ => {}
+        }
+        progress.send(Progress::Ended { step }).await.ok();
+    }
+    Ok(())
+}
+
+/// The words of `RUN [..., "/shell", "print", "x"]`; none for other instructions.
+fn words_of(step: &str) -> Vec<String> {
+    let list = step.strip_prefix("RUN ").and_then(|run| run.find('[').map(|at| &run[at..]));
+    list.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default()
+}

@@ -1,0 +1,106 @@
+//! Sources as they are: folders, archives and git.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::context::{Context, ContextError, ContextLimits, Name, Packing, pack, unpack};
+use super::git::{Commit, Git, GitError, Reference, Remote, folder_of};
+use super::scratch::{Scratch, make_empty};
+use super::{Origin, Source, SourceError};
+
+/// Where sources are worked on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourcesConfig {
+    /// A folder of its own, emptied at the start; as large as the largest sources that are fetched at once, three times.
+    pub scratch: PathBuf,
+    /// How much a context may hold.
+    pub limits: ContextLimits,
+}
+
+/// Sources of this machine and of git.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    config: SourcesConfig,
+    git: Git,
+}
+
+impl Sources {
+    /// Makes its folder, and empties it of what an earlier process left.
+    ///
+    /// # Errors
+    /// The folder cannot be made or emptied.
+    pub fn open(config: SourcesConfig, git: Git) -> io::Result<Self> {
+        make_empty(&config.scratch)?;
+        Ok(Self { config, git })
+    }
+
+    fn scratch(&self) -> Result<Scratch, ContextError> {
+        let what = || format!("no folder can be made below {}", self.config.scratch.display());
+        Scratch::make(&self.config.scratch).map_err(|error| ContextError::Io { what: what(), error })
+    }
+
+    /// Packs a folder where that blocks nobody.
+    async fn packed(&self, folder: PathBuf, file: &str, stop: &CancellationToken) -> Result<Context, SourceError> {
+        let packing = Packing {
+            file: file.to_owned(),
+            scratch: self.config.scratch.clone(),
+            limits: self.config.limits,
+            stop: stop.clone(),
+        };
+        Ok(blocking(move || pack(&folder, &packing)).await?)
+    }
+
+    async fn gathered(&self, origin: &Origin, file: &str, stop: &CancellationToken) -> Result<Context, SourceError> {
+        match origin {
+            Origin::Folder(folder) => self.packed(folder.clone(), file, stop).await,
+            Origin::Archive(archive) => {
+                let scratch = Arc::new(self.scratch()?);
+                let (archive, into, limits) = (archive.clone(), Arc::clone(&scratch), self.config.limits);
+                blocking(move || unpack(opened(&archive)?, into.path(), limits)).await?;
+                self.packed(scratch.path().to_owned(), file, stop).await
+            }
+            Origin::Git { remote, commit, folder } => {
+                let scratch = self.scratch()?;
+                self.git.fetch(remote, commit, scratch.path()).await?;
+                let folder = folder_of(scratch.path(), commit, folder)?;
+                self.packed(folder, file, stop).await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Source for Sources {
+    async fn context(&self, origin: &Origin, file: &str, stop: &CancellationToken) -> Result<Context, SourceError> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(SourceError::Cancelled),
+            context = self.gathered(origin, file, stop) => context,
+        }
+    }
+
+    async fn resolve(&self, remote: &Remote, reference: &Reference) -> Result<Commit, GitError> {
+        self.git.resolve(remote, reference).await
+    }
+
+    async fn changed(&self, remote: &Remote, from: &Commit, to: &Commit) -> Result<Vec<Name>, GitError> {
+        self.git.changed(remote, from, to).await
+    }
+}
+
+fn opened(archive: &Path) -> Result<File, ContextError> {
+    let what = || format!("the archive {} cannot be read", archive.display());
+    File::open(archive).map_err(|error| ContextError::Io { what: what(), error })
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ContextError> + Send + 'static,
+) -> Result<T, ContextError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(ContextError::Io { what: "reading the source".to_owned(), error: error.into() }))
+}
