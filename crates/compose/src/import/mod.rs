@@ -1,0 +1,1 @@
+//! A workload file out of a stack.
