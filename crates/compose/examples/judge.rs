@@ -19,7 +19,8 @@ impl Beside for Folder {
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let folder = PathBuf::from(arguments.next().unwrap_or_default());
-    let environment: Values = arguments.filter_map(|one| one.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()))).collect();
+    let environment: Values =
+        arguments.filter_map(|one| one.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()))).collect();
     let names = ["compose.yml", "compose.override.yml"];
     let files: Vec<(&str, Vec<u8>)> =
         names.iter().filter_map(|name| Some((*name, std::fs::read(folder.join(name)).ok()?))).collect();

@@ -96,7 +96,13 @@ fn whole(loader: &mut Loader<'_>, tree: &Node, (stack, variables): (&Stack<'_>, 
     if loader.faults.len() == before {
         verdict.demands = rules::judge(loader, &whole);
     }
-    verdict.name = tree.text_of("name").map(str::to_owned);
+    if let Some(name) = tree.get("name") {
+        let text = name.as_str().unwrap_or_default();
+        if text.is_empty() {
+            loader.fault(Code::Value, name.at, "the name of the stack is empty; give it one, or leave the key out");
+        }
+        verdict.name = Some(text.to_owned());
+    }
     let own = tree.entries("volumes").filter(|(_, node)| node.get("external").is_none());
     verdict.volumes = own.map(|(key, node)| (key.clone(), node.text_of("name").map(str::to_owned))).collect();
     verdict.warnings = warnings(loader, verdict);

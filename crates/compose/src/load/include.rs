@@ -32,9 +32,7 @@ impl Loader<'_> {
         };
         let unset = |node: &Node| node.as_scalar().is_some_and(|scalar| !scalar.unset.is_empty());
         let included = match entry.as_str() {
-            Some(path) => {
-                Included { paths: vec![joined(&scope.folder, path)], folder: None, env_files: Vec::new() }
-            }
+            Some(path) => Included { paths: vec![joined(&scope.folder, path)], folder: None, env_files: Vec::new() },
             None => Included {
                 paths: texts(entry, "path"),
                 folder: entry.text_of("project_directory").map(|path| joined(&scope.folder, path)),

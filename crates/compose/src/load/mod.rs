@@ -202,6 +202,11 @@ impl<'a> Loader<'a> {
         None
     }
 
+    /// Whether there is no such file beside the stack.
+    pub(crate) fn is_missing(&mut self, path: &str, at: At) -> bool {
+        self.companion(path, at) == Some(Found::Missing)
+    }
+
     /// The values of an env file; `None` where there is none.
     pub(crate) fn env_file(&mut self, path: &str, variables: &Variables, at: At) -> Option<Values> {
         if let Some(known) = self.env_files.get(path) {
@@ -246,9 +251,7 @@ fn unfilled(error: Unfilled, shown: &str) -> (Code, String) {
         Unfilled::Required { name, why } => {
             (Code::Unset, format!("the variable {name} is required, and is not set: {}", quoted(&why)))
         }
-        Unfilled::Limit => {
-            (Code::Limit, format!("{shown} is larger than is read once its variables are filled in"))
-        }
+        Unfilled::Limit => (Code::Limit, format!("{shown} is larger than is read once its variables are filled in")),
     }
 }
 

@@ -36,7 +36,7 @@ fn short(text: &str) -> Result<Port, &'static str> {
             None => ("", Some(range(rest)?.ok_or("the port of the host is missing; leave the \":\" out to have any")?)),
         },
     };
-    finished(address, host, container, transport)
+    finished((address, false), host, container, transport)
 }
 
 fn long(node: &Node) -> Result<Port, &'static str> {
@@ -44,18 +44,19 @@ fn long(node: &Node) -> Result<Port, &'static str> {
     let container = range(target)?.ok_or("\"target\", the port of the container, is missing")?;
     let host = node.text_of("published").map_or(Ok(None), range)?;
     let transport = node.text_of("protocol").unwrap_or("tcp");
-    finished(node.text_of("host_ip").unwrap_or_default(), host, container, transport)
+    finished((node.text_of("host_ip").unwrap_or_default(), true), host, container, transport)
 }
 
 fn finished(
-    address: &str,
+    (address, long): (&str, bool),
     host: Option<(u16, u16)>,
     container: (u16, u16),
     transport: &str,
 ) -> Result<Port, &'static str> {
     let inner = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-    if !inner.is_empty() && inner.parse::<std::net::IpAddr>().is_err() {
-        return Err("what stands before its ports is not an IP address");
+    let brackets = inner.len() != address.len();
+    if !inner.is_empty() && !inner.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_ipv6() == brackets || long) {
+        return Err("what stands before its ports is not an IP address (one of IPv6 is in brackets)");
     }
     let transport = transport.to_ascii_lowercase();
     if !TRANSPORTS.contains(&transport.as_str()) {
@@ -81,7 +82,10 @@ fn range(text: &str) -> Result<Option<(u16, u16)>, &'static str> {
     let (low, high) = text.split_once('-').unwrap_or((text, text));
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        digits.then(|| text.parse::<u16>().ok()).flatten().ok_or("a port is a number from 1 to 65535, or a range of such")
+        digits
+            .then(|| text.parse::<u16>().ok())
+            .flatten()
+            .ok_or("a port is a number from 1 to 65535, or a range of such")
     };
     let (low, high) = (number(low)?, number(high)?);
     if high < low {
@@ -130,9 +134,23 @@ mod tests {
             let expected = Port { address: address.to_owned(), host, container, transport: transport.to_owned() };
             assert_eq!(of(text), Ok(expected), "{text}");
         }
-        for bad in
-            ["", ":80", "80:", "a:80", "80:99999", "65536", "x:80:80", "80/icmp", "1-2:1-3", "9-1", "0", "-1", "80 "]
-        {
+        for bad in [
+            "",
+            ":80",
+            "80:",
+            "a:80",
+            "80:99999",
+            "65536",
+            "x:80:80",
+            "80/icmp",
+            "::1:80:80",
+            "[1.2.3.4]:80:80",
+            "1-2:1-3",
+            "9-1",
+            "0",
+            "-1",
+            "80 ",
+        ] {
             assert!(of(bad).is_err(), "{bad}");
         }
     }

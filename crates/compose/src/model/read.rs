@@ -18,7 +18,9 @@ pub(crate) fn service(
     variables: &Variables,
     profiles: &[String],
 ) -> Service {
-    let texts = |key: &str| -> Vec<String> { node.items(key).iter().filter_map(|one| Some(one.as_str()?.to_owned())).collect() };
+    let texts = |key: &str| -> Vec<String> {
+        node.items(key).iter().filter_map(|one| Some(one.as_str()?.to_owned())).collect()
+    };
     let own = texts("profiles");
     let asked = |profile: &String| profiles.iter().any(|asked| asked == "*" || asked == profile);
     let active = own.is_empty() || own.iter().any(asked);
@@ -170,7 +172,11 @@ fn health(node: &Node) -> Health {
 
 fn after(node: &Node) -> std::collections::BTreeMap<String, Condition> {
     let Some(after) = node.get("depends_on") else { return std::collections::BTreeMap::new() };
-    let names = after.as_list().unwrap_or_default().iter().filter_map(|name| Some((name.as_str()?.to_owned(), Condition::Started)));
+    let names = after
+        .as_list()
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|name| Some((name.as_str()?.to_owned(), Condition::Started)));
     let long = after.as_map().into_iter().flatten().map(|(name, how)| {
         let condition = match how.text_of("condition") {
             Some("service_healthy") => Condition::Healthy,
@@ -206,6 +212,9 @@ fn environment(loader: &mut Loader<'_>, service: &Service, node: &Node, variable
             }
         }
     }
+    if service.active {
+        label_files(loader, service, node);
+    }
     for (name, node) in node.get("environment").map(pairs).unwrap_or_default() {
         let given = match node.as_str() {
             Some(text) => Some(text.to_owned()),
@@ -219,4 +228,15 @@ fn environment(loader: &mut Loader<'_>, service: &Service, node: &Node, variable
         }
     }
     Environment(values)
+}
+
+/// Files of labels must be there; what they say is no business of anybody here.
+fn label_files(loader: &mut Loader<'_>, service: &Service, node: &Node) {
+    for file in node.items("label_file") {
+        let Some(path) = file.as_str() else { continue };
+        if loader.is_missing(path, file.at) {
+            let text = format!("service {}: there is no label file {}", service.name, quoted(path));
+            loader.fault(Code::Missing, file.at, text);
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::fault::Code;
 use crate::load::Loader;
 use crate::model::port::clash;
 use crate::model::{Port, Service};
-use crate::tree::{Node, Value};
+use crate::tree::Node;
 
 /// Keys that mean the same, above and below `deploy`.
 const SAME: [(&str, &[&str]); 5] = [
@@ -39,19 +39,13 @@ pub(super) fn judge(loader: &mut Loader<'_>, whole: &Whole<'_>) {
         targets(loader, service, node);
         same(loader, own, node);
     }
-    external(loader, whole);
 }
 
 fn place(node: &Node, key: &str) -> crate::tree::At {
     node.get(key).map_or(node.at, |found| found.at)
 }
 
-fn ports<'w>(
-    loader: &mut Loader<'_>,
-    service: &'w Service,
-    node: &Node,
-    taken: &mut Vec<(&'w Port, &'w str)>,
-) {
+fn ports<'w>(loader: &mut Loader<'_>, service: &'w Service, node: &Node, taken: &mut Vec<(&'w Port, &'w str)>) {
     // On the network of the host nothing is published.
     if node.text_of("network_mode") == Some("host") {
         return;
@@ -60,7 +54,8 @@ fn ports<'w>(
         if let Some((_, other)) = taken.iter().find(|(other, by)| *by != service.name && clash(other, port)) {
             let number = port.host.map_or(0, |host| host.0);
             let own = &service.name;
-            let text = format!("the services {other} and {own} both publish port {number}/{} of the host", port.transport);
+            let text =
+                format!("the services {other} and {own} both publish port {number}/{} of the host", port.transport);
             loader.fault(Code::Conflict, place(node, "ports"), text);
         }
     }
@@ -85,22 +80,6 @@ fn same(loader: &mut Loader<'_>, own: &str, node: &Node) {
         if above.as_str() != below.as_str() {
             let text = format!("service {own}: {key} and deploy.{} mean the same and differ", path.join("."));
             loader.fault(Code::Conflict, above.at, text);
-        }
-    }
-}
-
-/// What is made elsewhere is not described here.
-fn external(loader: &mut Loader<'_>, whole: &Whole<'_>) {
-    for part in ["networks", "volumes", "secrets", "configs"] {
-        for (name, node) in whole.tree.entries(part) {
-            let Some(external) = node.get("external") else { continue };
-            let outside = external.is_true() || matches!(external.value, Value::Map(_));
-            let allowed = |key: &str| matches!(key, "external" | "name") || key.starts_with("x-");
-            let more = node.as_map().into_iter().flatten().find(|(key, value)| !allowed(key) && !value.is_null());
-            if let (true, Some((key, value))) = (outside, more) {
-                let text = format!("{part}.{name}: what is external cannot have {}", quoted(key));
-                loader.fault(Code::Conflict, value.at, text);
-            }
         }
     }
 }

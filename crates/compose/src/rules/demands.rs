@@ -62,6 +62,23 @@ impl std::fmt::Display for Demand {
 
 /// Paths behind which Docker answers.
 const SOCKETS: [&str; 4] = ["/var/run", "/run", "/var/run/docker.sock", "/run/docker.sock"];
+/// What Docker gives each container.
+const DEFAULT_CAPABILITIES: [&str; 14] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "NET_RAW",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];
 /// Drivers of networks that are on the network of the host.
 const HOST_DRIVERS: [&str; 3] = ["host", "macvlan", "ipvlan"];
 /// Keys that are `host` or `container:NAME`, and what they share.
@@ -85,8 +102,7 @@ impl Found {
         let plain = joined.trim_end_matches('/');
         if SOCKETS.contains(&plain) || plain.is_empty() || plain.ends_with("/docker.sock") {
             self.add(Asks::DockerSocket, "", service);
-        }
-        if leaves(&joined) {
+        } else if leaves(&joined) {
             self.add(Asks::Folder, path, service);
         }
     }
@@ -161,7 +177,11 @@ fn powers(found: &mut Found, own: &str, node: &Node) {
     if build.and_then(|build| build.text_of("network")) == Some("host") {
         found.add(Asks::HostNetwork, "", own);
     }
-    for capability in node.items("cap_add").iter().filter_map(Node::as_str) {
+    let more = |capability: &&str| {
+        let name = capability.to_ascii_uppercase();
+        !DEFAULT_CAPABILITIES.contains(&name.strip_prefix("CAP_").unwrap_or(&name))
+    };
+    for capability in node.items("cap_add").iter().filter_map(Node::as_str).filter(more) {
         found.add(Asks::Capability, format!("the capability {capability}"), own);
     }
     for option in node.items("security_opt").iter().filter_map(Node::as_str) {

@@ -1,6 +1,7 @@
 //! What must hold of a stack as a whole, beyond the kinds of its values.
 
 mod conflicts;
+mod declared;
 mod demands;
 mod references;
 mod values;
@@ -69,6 +70,7 @@ pub(crate) fn services(loader: &mut Loader<'_>, tree: &Node) -> bool {
 pub(crate) fn judge(loader: &mut Loader<'_>, whole: &Whole<'_>) -> Vec<Demand> {
     references::judge(loader, whole);
     conflicts::judge(loader, whole);
+    declared::judge(loader, whole);
     values::judge(loader, whole);
     demands::of(whole)
 }

@@ -29,7 +29,8 @@ pub(super) fn judge(loader: &mut Loader<'_>, whole: &Whole<'_>) {
     let borrowed: order::After<'_> = order.iter().map(|(name, after)| (name.as_str(), &after[..])).collect();
     if let Some(found) = order::circle(&borrowed) {
         let at = found.first().and_then(|name| whole.tree.get("services")?.get(name)).map_or(At::default(), |n| n.at);
-        let text = format!("services wait for one another in a circle, so none of them would start: {}", order::told(&found));
+        let text =
+            format!("services wait for one another in a circle, so none of them would start: {}", order::told(&found));
         loader.fault(Code::Conflict, at, text);
     }
 }
@@ -87,8 +88,10 @@ fn others(loader: &mut Loader<'_>, whole: &Whole<'_>, service: &Service, node: &
     let mut needed: Vec<(&str, String, At)> = Vec::new();
     if let Some(after) = node.get("depends_on") {
         let list = after.as_list().unwrap_or_default().iter().filter_map(|one| Some((one.as_str()?, one.at)));
+        // What is not required may lack its profile, and must be there all the same.
+        let inactive = |name: &str| whole.services.get(name).is_some_and(|other| !other.active);
         let required = |how: &Node| how.get("required").is_none_or(Node::is_true);
-        let map = after.as_map().into_iter().flatten().filter(|(_, how)| required(how));
+        let map = after.as_map().into_iter().flatten().filter(|(name, how)| required(how) || !inactive(name));
         let map = map.map(|(name, how)| (name.as_str(), how.at));
         needed.extend(list.chain(map).map(|(name, at)| ("depends_on", name.to_owned(), at)));
     }
@@ -107,11 +110,15 @@ fn others(loader: &mut Loader<'_>, whole: &Whole<'_>, service: &Service, node: &
             Some(other) if other.active => found.push(name),
             Some(other) => {
                 let (own, profiles) = (&service.name, other.profiles.join(", "));
-                let text = format!("service {own}: {key} names {}, which starts with the profile {profiles} only", quoted(&name));
+                let text = format!(
+                    "service {own}: {key} names {}, which starts with the profile {profiles} only",
+                    quoted(&name)
+                );
                 loader.fault(Code::Missing, at, text);
             }
             None => {
-                let text = format!("service {}: {key} names the service {}, which is not there", service.name, quoted(&name));
+                let text =
+                    format!("service {}: {key} names the service {}, which is not there", service.name, quoted(&name));
                 loader.fault(Code::Missing, at, text);
             }
         }

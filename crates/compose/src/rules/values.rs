@@ -12,7 +12,7 @@ const CONDITIONS: [&str; 3] = ["service_started", "service_healthy", "service_co
 /// Words of `restart`; the last may have a number behind it.
 const RESTARTS: [&str; 4] = ["no", "always", "unless-stopped", "on-failure"];
 /// Keys of a service that are sizes.
-const SIZES: [&str; 3] = ["mem_limit", "mem_reservation", "shm_size"];
+const SIZES: [&str; 4] = ["mem_limit", "mem_reservation", "memswap_limit", "shm_size"];
 /// Keys of a health check that are times.
 const TIMES: [&str; 4] = ["interval", "timeout", "start_period", "start_interval"];
 
@@ -31,7 +31,8 @@ pub(super) fn judge(loader: &mut Loader<'_>, whole: &Whole<'_>) {
             }
         }
         let check = node.get("healthcheck");
-        let times = check.into_iter().flat_map(|check| TIMES.iter().filter_map(move |key| Some((*key, check.get(key)?))));
+        let times =
+            check.into_iter().flat_map(|check| TIMES.iter().filter_map(move |key| Some((*key, check.get(key)?))));
         for (key, one) in times.chain(node.get("stop_grace_period").map(|one| ("stop_grace_period", one))) {
             if let Some(text) = one.as_str() {
                 told(one, key, duration(text), "a time as in 1m30s");
@@ -39,7 +40,7 @@ pub(super) fn judge(loader: &mut Loader<'_>, whole: &Whole<'_>) {
         }
         if let Some((one, text)) = scalar(node, "restart") {
             let (word, count) = text.split_once(':').unwrap_or((text, "0"));
-            let good = RESTARTS.contains(&word) || word == "false";
+            let good = RESTARTS.contains(&word) || matches!(word, "" | "false");
             told(one, "restart", good && count.parse::<u32>().is_ok(), &choice(&RESTARTS));
         }
         for (name, how) in node.entries("depends_on") {
@@ -74,7 +75,7 @@ fn unset(loader: &mut Loader<'_>, node: &Node, path: &str) {
     }
 }
 
-/// Numbers with units, as Go writes times; Compose knows days and weeks too.
+/// Numbers with units, as Go writes times.
 fn duration(text: &str) -> bool {
     let mut rest = text;
     if rest.is_empty() || rest == "0" {
@@ -83,7 +84,7 @@ fn duration(text: &str) -> bool {
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
         let unit = rest[digits..].bytes().take_while(|b| b.is_ascii_alphabetic()).count();
-        let known = ["ns", "us", "ms", "s", "m", "h", "d", "w"];
+        let known = ["ns", "us", "ms", "s", "m", "h"];
         if digits == 0 || !known.contains(&&rest[digits..digits + unit]) {
             return false;
         }
@@ -106,10 +107,10 @@ mod tests {
 
     #[test]
     fn times_and_sizes() {
-        for good in ["1s", "1m30s", "1.5h", "500ms", "0", "1d", "10us"] {
+        for good in ["1s", "1m30s", "1.5h", "500ms", "0", "10us"] {
             assert!(duration(good), "{good}");
         }
-        for bad in ["", "s", "1", "1x", "1s x", "-1s", "ä"] {
+        for bad in ["", "s", "1", "1x", "1d", "1s x", "-1s", "ä"] {
             assert!(!duration(bad), "{bad}");
         }
         for good in ["1", "512m", "1.5g", "64MiB", "1 GB", "-1"] {

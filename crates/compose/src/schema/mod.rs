@@ -3,6 +3,8 @@
 mod rest;
 mod service;
 
+use std::collections::BTreeSet;
+
 use cutover_domain::file::strict::{nearest, quoted};
 
 pub(crate) use rest::TOP;
@@ -28,6 +30,8 @@ pub(crate) enum Shape {
     Scalar,
     /// A list.
     List(&'static Shape),
+    /// A list in which nothing is twice.
+    Unique(&'static Shape),
     /// A mapping with keys of one's own.
     Names(&'static Shape),
     /// A mapping with these keys, and any that begins with `x-`.
@@ -36,9 +40,10 @@ pub(crate) enum Shape {
     Either(&'static [&'static Shape]),
 }
 
-pub(crate) use Shape::{Any, Either, Keys, List, Names, Null, Number, Text, Truth};
+pub(crate) use Shape::{Any, Either, Keys, List, Names, Null, Number, Text, Truth, Unique};
 
 pub(crate) const TEXTS: &Shape = &List(&Text);
+pub(crate) const DISTINCT: &Shape = &Unique(&Text);
 pub(crate) const TEXT_OR_LIST: &Shape = &Either(&[&Text, TEXTS]);
 pub(crate) const NUMBER_OR_TEXT: &Shape = &Either(&[&Number, &Text]);
 /// A mapping to values, or a list of `NAME=value`.
@@ -79,12 +84,12 @@ impl Judge<'_> {
             shape => fits(node, shape).then_some(shape),
         };
         match (chosen, &node.value) {
-            (None, _) if node.is_null() && self.path.len() > 1 => {}
             (None, _) => {
                 let text = format!("{}: expected {}, found {}", self.at(), told(shape), node.kind());
                 self.faults.push(self.files.fault(Code::Shape, node.at, text));
             }
             (Some(List(inner)), Value::List(list)) => list.iter().for_each(|node| self.value(node, inner)),
+            (Some(Unique(inner)), Value::List(list)) => self.unique(list, inner),
             (Some(Names(inner)), Value::Map(map)) => {
                 for (key, node) in map {
                     self.below(key, node, inner);
@@ -110,6 +115,17 @@ impl Judge<'_> {
         }
     }
 
+    fn unique(&mut self, list: &[Node], inner: &'static Shape) {
+        let mut seen = BTreeSet::new();
+        for node in list {
+            self.value(node, inner);
+            if node.as_str().is_some_and(|text| !seen.insert(text)) {
+                let text = format!("{}: the same is there twice", self.at());
+                self.faults.push(self.files.fault(Code::Conflict, node.at, text));
+            }
+        }
+    }
+
     fn below(&mut self, key: &str, node: &Node, shape: &'static Shape) {
         self.path.push(key.to_owned());
         self.value(node, shape);
@@ -127,12 +143,15 @@ fn fits(node: &Node, shape: &Shape) -> bool {
         (Any, _)
         | (Null, Value::Null)
         | (Shape::Scalar, Value::Scalar(_))
-        | (List(_), Value::List(_))
+        | (List(_) | Unique(_), Value::List(_))
         | (Names(_) | Keys(_), Value::Map(_)) => true,
         (Either(shapes), _) => shapes.iter().any(|shape| fits(node, shape)),
         (Text, Value::Scalar(scalar)) => scalar.kind == Kind::Text,
         (Number, Value::Scalar(scalar)) => number(scalar),
-        (Truth, Value::Scalar(scalar)) => is_truth(&scalar.text) || scalar.written.is_some(),
+        (Truth, Value::Scalar(scalar)) => {
+            let text = scalar.kind == Kind::Text && is_truth(&scalar.text);
+            scalar.kind == Kind::Truth || text
+        }
         _ => false,
     }
 }
@@ -150,7 +169,7 @@ fn told(shape: &Shape) -> String {
         Number => "a number".to_owned(),
         Truth => "true or false".to_owned(),
         Shape::Scalar => "a text, a number, true or false".to_owned(),
-        List(_) => "a list".to_owned(),
+        List(_) | Unique(_) => "a list".to_owned(),
         Names(_) | Keys(_) => "a mapping".to_owned(),
         Either(shapes) => {
             let mut words: Vec<String> = Vec::new();

@@ -1,9 +1,7 @@
 //! The keys of a file, and of networks, volumes, secrets and configs.
 
 use super::service::SERVICE;
-use super::{
-    Any, EXTERNAL, Either, Keys, List, NUMBER_OR_TEXT, Names, Null, OPTIONS, PAIRS, Shape, TEXT_OR_LIST, Text, Truth,
-};
+use super::{Any, EXTERNAL, Either, Keys, List, Names, Null, OPTIONS, PAIRS, Shape, TEXT_OR_LIST, Text, Truth};
 
 const IPAM: &Shape = &Keys(&[
     ("driver", &Text),
@@ -32,13 +30,7 @@ const NETWORK: &Shape = &Either(&[
 
 const VOLUME: &Shape = &Either(&[
     &Null,
-    &Keys(&[
-        ("name", &Text),
-        ("driver", &Text),
-        ("driver_opts", OPTIONS),
-        ("external", EXTERNAL),
-        ("labels", PAIRS),
-    ]),
+    &Keys(&[("name", &Text), ("driver", &Text), ("driver_opts", OPTIONS), ("external", EXTERNAL), ("labels", PAIRS)]),
 ]);
 
 /// A secret or a config.
@@ -61,7 +53,7 @@ const INCLUDE: &Shape = &List(&Either(&[
 
 /// A whole file.
 pub(crate) const TOP: &Shape = &Keys(&[
-    ("version", NUMBER_OR_TEXT),
+    ("version", &Text),
     ("name", &Text),
     ("include", INCLUDE),
     ("services", &Names(SERVICE)),

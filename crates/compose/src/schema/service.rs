@@ -1,8 +1,8 @@
 //! The keys of a service: those of the Compose specification, and the older ones that Compose still reads.
 
 use super::{
-    Any, Either, Keys, List, NUMBER_OR_TEXT, Names, Null, Number, OPTIONS, PAIRS, REFERENCES, Shape, TEXT_OR_LIST,
-    TEXTS, Text, Truth, ULIMITS,
+    Any, DISTINCT, Either, Keys, List, NUMBER_OR_TEXT, Names, Null, Number, OPTIONS, PAIRS, REFERENCES, Shape,
+    TEXT_OR_LIST, TEXTS, Text, Truth, ULIMITS,
 };
 
 const COMMAND: &Shape = &Either(&[&Null, &Text, TEXTS]);
@@ -19,8 +19,8 @@ const BUILD: &Shape = &Either(&[
         ("args", PAIRS),
         ("ssh", PAIRS),
         ("labels", PAIRS),
-        ("cache_from", TEXT_OR_LIST),
-        ("cache_to", TEXT_OR_LIST),
+        ("cache_from", TEXTS),
+        ("cache_to", TEXTS),
         ("no_cache", &Truth),
         ("no_cache_filter", TEXT_OR_LIST),
         ("additional_contexts", PAIRS),
@@ -43,7 +43,7 @@ const BUILD: &Shape = &Either(&[
 const EXTRA_HOSTS: &Shape = &Either(&[&Names(TEXT_OR_LIST), TEXTS]);
 
 const DEPENDS_ON: &Shape =
-    &Either(&[TEXTS, &Names(&Keys(&[("condition", &Text), ("restart", &Truth), ("required", &Truth)]))]);
+    &Either(&[DISTINCT, &Names(&Keys(&[("condition", &Text), ("restart", &Truth), ("required", &Truth)]))]);
 
 const ENV_FILE: &Shape = &Either(&[
     &Text,
@@ -55,13 +55,13 @@ const HEALTHCHECK: &Shape = &Keys(&[
     ("disable", &Truth),
     ("interval", &Text),
     ("timeout", &Text),
-    ("retries", NUMBER_OR_TEXT),
+    ("retries", &Number),
     ("start_period", &Text),
     ("start_interval", &Text),
 ]);
 
 const NETWORKS: &Shape = &Either(&[
-    TEXTS,
+    DISTINCT,
     &Names(&Either(&[
         &Null,
         &Keys(&[
@@ -72,8 +72,8 @@ const NETWORKS: &Shape = &Either(&[
             ("link_local_ips", TEXTS),
             ("mac_address", &Text),
             ("driver_opts", OPTIONS),
-            ("priority", NUMBER_OR_TEXT),
-            ("gw_priority", NUMBER_OR_TEXT),
+            ("priority", &Number),
+            ("gw_priority", &Number),
         ]),
     ])),
 ]);
@@ -101,12 +101,7 @@ const VOLUMES: &Shape = &List(&Either(&[
         ("consistency", &Text),
         (
             "bind",
-            &Keys(&[
-                ("propagation", &Text),
-                ("create_host_path", &Truth),
-                ("recursive", &Text),
-                ("selinux", &Text),
-            ]),
+            &Keys(&[("propagation", &Text), ("create_host_path", &Truth), ("recursive", &Text), ("selinux", &Text)]),
         ),
         ("volume", &Keys(&[("labels", PAIRS), ("nocopy", &Truth), ("subpath", &Text)])),
         ("tmpfs", &Keys(&[("size", NUMBER_OR_TEXT), ("mode", NUMBER_OR_TEXT)])),
@@ -116,8 +111,8 @@ const VOLUMES: &Shape = &List(&Either(&[
 ]));
 
 const RESOURCES: &[(&str, &Shape)] = &[
-    ("cpus", NUMBER_OR_TEXT),
-    ("memory", NUMBER_OR_TEXT),
+    ("cpus", &Number),
+    ("memory", &Text),
     ("pids", NUMBER_OR_TEXT),
     ("generic_resources", &List(&Any)),
     ("devices", &List(DEVICE_REQUEST)),
@@ -133,14 +128,16 @@ const DEVICE_REQUEST: &Shape = &Keys(&[
 
 const UPDATE: &Shape = &Keys(&[
     ("parallelism", NUMBER_OR_TEXT),
-    ("delay", NUMBER_OR_TEXT),
+    ("delay", &Text),
     ("failure_action", &Text),
-    ("monitor", NUMBER_OR_TEXT),
+    ("monitor", &Text),
     ("max_failure_ratio", NUMBER_OR_TEXT),
     ("order", &Text),
 ]);
 
-const DEPLOY: &Shape = &Keys(&[
+const DEPLOY: &Shape = &Either(&[&Null, &Keys(DEPLOY_KEYS)]);
+
+const DEPLOY_KEYS: &[(&str, &Shape)] = &[
     ("mode", &Text),
     ("endpoint_mode", &Text),
     ("replicas", &Number),
@@ -150,12 +147,7 @@ const DEPLOY: &Shape = &Keys(&[
     ("resources", &Keys(&[("limits", &Keys(RESOURCES)), ("reservations", &Keys(RESOURCES))])),
     (
         "restart_policy",
-        &Keys(&[
-            ("condition", &Text),
-            ("delay", NUMBER_OR_TEXT),
-            ("max_attempts", NUMBER_OR_TEXT),
-            ("window", NUMBER_OR_TEXT),
-        ]),
+        &Keys(&[("condition", &Text), ("delay", &Text), ("max_attempts", NUMBER_OR_TEXT), ("window", &Text)]),
     ),
     (
         "placement",
@@ -165,16 +157,31 @@ const DEPLOY: &Shape = &Keys(&[
             ("max_replicas_per_node", NUMBER_OR_TEXT),
         ]),
     ),
-]);
+];
 
-const HOOKS: &Shape = &List(&Keys(&[
+const HOOKS: &Shape = &List(HOOK);
+
+const HOOK: &Shape = &Keys(&[
     ("command", COMMAND),
     ("user", &Text),
     ("privileged", &Truth),
     ("working_dir", &Text),
     ("environment", PAIRS),
     ("per_replica", &Truth),
-]));
+]);
+
+const DEVELOP: &Shape = &Keys(&[(
+    "watch",
+    &List(&Keys(&[
+        ("path", &Text),
+        ("action", &Text),
+        ("target", &Text),
+        ("ignore", TEXT_OR_LIST),
+        ("include", TEXT_OR_LIST),
+        ("exec", HOOK),
+        ("initial_sync", &Truth),
+    ])),
+)]);
 
 const DEVICES: &Shape =
     &List(&Either(&[&Text, &Keys(&[("source", &Text), ("target", &Text), ("permissions", &Text)])]));
@@ -186,7 +193,7 @@ const LOGGING: &Shape = &Keys(&[("driver", &Text), ("options", &Names(&Either(&[
 /// A service.
 pub(super) const SERVICE: &Shape = &Keys(&[
     ("annotations", PAIRS),
-    ("attach", TRUTH_OR_TEXT),
+    ("attach", &Truth),
     ("blkio_config", &Any),
     ("build", BUILD),
     ("cap_add", TEXTS),
@@ -196,19 +203,19 @@ pub(super) const SERVICE: &Shape = &Keys(&[
     ("command", COMMAND),
     ("configs", REFERENCES),
     ("container_name", &Text),
-    ("cpu_count", NUMBER_OR_TEXT),
-    ("cpu_percent", NUMBER_OR_TEXT),
-    ("cpu_period", NUMBER_OR_TEXT),
-    ("cpu_quota", NUMBER_OR_TEXT),
+    ("cpu_count", &Number),
+    ("cpu_percent", &Number),
+    ("cpu_period", &Number),
+    ("cpu_quota", &Number),
     ("cpu_rt_period", NUMBER_OR_TEXT),
     ("cpu_rt_runtime", NUMBER_OR_TEXT),
-    ("cpu_shares", NUMBER_OR_TEXT),
-    ("cpus", NUMBER_OR_TEXT),
-    ("cpuset", NUMBER_OR_TEXT),
+    ("cpu_shares", &Number),
+    ("cpus", &Number),
+    ("cpuset", &Text),
     ("credential_spec", CREDENTIAL_SPEC),
     ("depends_on", DEPENDS_ON),
     ("deploy", DEPLOY),
-    ("develop", &Any),
+    ("develop", DEVELOP),
     ("device_cgroup_rules", TEXTS),
     ("devices", DEVICES),
     ("dns", TEXT_OR_LIST),
@@ -220,32 +227,32 @@ pub(super) const SERVICE: &Shape = &Keys(&[
     ("environment", PAIRS),
     ("expose", NUMBERS_OR_TEXTS),
     ("extends", EXTENDS),
-    ("external_links", TEXTS),
+    ("external_links", DISTINCT),
     ("extra_hosts", EXTRA_HOSTS),
     ("gpus", &Either(&[&Text, &List(DEVICE_REQUEST)])),
-    ("group_add", NUMBERS_OR_TEXTS),
+    ("group_add", &Unique(NUMBER_OR_TEXT)),
     ("healthcheck", HEALTHCHECK),
     ("hostname", &Text),
     ("image", &Text),
-    ("init", TRUTH_OR_TEXT),
+    ("init", &Truth),
     ("ipc", &Text),
     ("isolation", &Text),
     ("label_file", TEXT_OR_LIST),
     ("labels", PAIRS),
-    ("links", TEXTS),
+    ("links", DISTINCT),
     ("logging", LOGGING),
     ("mac_address", &Text),
     ("mem_limit", NUMBER_OR_TEXT),
     ("mem_reservation", NUMBER_OR_TEXT),
-    ("mem_swappiness", NUMBER_OR_TEXT),
+    ("mem_swappiness", &Number),
     ("memswap_limit", NUMBER_OR_TEXT),
     ("models", &Any),
     ("network_mode", &Text),
     ("networks", NETWORKS),
     ("oom_kill_disable", &Truth),
-    ("oom_score_adj", NUMBER_OR_TEXT),
+    ("oom_score_adj", &Number),
     ("pid", &Text),
-    ("pids_limit", NUMBER_OR_TEXT),
+    ("pids_limit", &Number),
     ("platform", &Text),
     ("ports", PORTS),
     ("post_start", HOOKS),
@@ -261,7 +268,7 @@ pub(super) const SERVICE: &Shape = &Keys(&[
     ("runtime", &Text),
     ("scale", &Number),
     ("secrets", REFERENCES),
-    ("security_opt", TEXTS),
+    ("security_opt", DISTINCT),
     ("shm_size", NUMBER_OR_TEXT),
     ("stdin_open", &Truth),
     ("stop_grace_period", &Text),
@@ -272,11 +279,11 @@ pub(super) const SERVICE: &Shape = &Keys(&[
     ("tty", &Truth),
     ("ulimits", ULIMITS),
     ("use_api_socket", &Truth),
-    ("user", NUMBER_OR_TEXT),
+    ("user", &Text),
     ("userns_mode", &Text),
     ("uts", &Text),
     ("volume_driver", &Text),
     ("volumes", VOLUMES),
-    ("volumes_from", TEXTS),
+    ("volumes_from", DISTINCT),
     ("working_dir", &Text),
 ]);

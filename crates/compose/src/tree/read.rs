@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cutover_domain::file::strict::quoted;
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
 use super::scalar::{self, Kind};
 use super::{At, Map, Mark, Node, Scalar, Value};
@@ -72,7 +72,14 @@ struct Reader {
 /// Not YAML, a key twice, an alias that leads nowhere or into itself, or more than the limits allow.
 pub(crate) fn read(file: u16, text: &str) -> Result<Vec<Node>, Bad> {
     let mut reader = Reader { file, open: Vec::new(), anchors: BTreeMap::new(), documents: Vec::new(), spent: 0 };
-    for event in Parser::new_from_str(text) {
+    // Where YAML 1.2 and libyaml differ: both programs of Compose read as libyaml does.
+    let options = granit_parser::options! {
+        strict_indentation: false,
+        block_scalar_eof_without_line_feed: true,
+        emit_comments: false,
+        flow_nesting_limit: MAX_DEPTH,
+    };
+    for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| {
             let line = u32::try_from(error.marker().line()).unwrap_or(u32::MAX);
             Bad { at: At { file, line }, code: Code::Syntax, text: format!("not YAML: {}", error.info()) }
@@ -90,21 +97,22 @@ impl Reader {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Bad> {
         let at = self.at(span);
         match event {
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
-            Event::DocumentStart(_) => {
+            Event::DocumentStart(..) => {
                 self.anchors.clear();
                 Ok(())
             }
             Event::Alias(anchor) => self.alias(anchor, at),
             Event::Scalar(text, style, anchor, tag) => self.scalar(at, &text, (style, tag.as_deref()), anchor),
-            Event::SequenceStart(anchor, tag) => {
+            Event::SequenceStart(_, anchor, tag) => {
                 self.begin(at, anchor, mark(tag.as_deref()), Inner::List(Vec::new()))
             }
-            Event::MappingStart(anchor, tag) => {
+            Event::MappingStart(_, anchor, tag) => {
                 let inner = Inner::Map { entries: Map::new(), key: None, merged: None };
                 self.begin(at, anchor, mark(tag.as_deref()), inner)
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
+            // Nothing that a tree holds.
+            _ => Ok(()),
         }
     }
 
@@ -116,15 +124,19 @@ impl Reader {
         anchor: usize,
     ) -> Result<(), Bad> {
         let mark = mark(tag);
-        let forced = tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
+        let forced = tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
         let value = if style == ScalarStyle::Plain && !forced {
             scalar::resolve(text).map(|(kind, text)| Scalar { kind, ..Scalar::plain(text) })
         } else {
             Some(Scalar { kind: Kind::Text, ..Scalar::plain(text) })
         };
         if self.wants_key() {
-            // A key is its text: `80:` and `yes:` are keys as they stand.
-            let merge = text == "<<" && style == ScalarStyle::Plain;
+            let plain = style == ScalarStyle::Plain && !forced;
+            let merge = text == "<<" && plain;
+            if plain && !matches!(scalar::resolve(text), Some((Kind::Text, _))) {
+                let text = format!("the key {} is not a text; put it in quotes", quoted(text));
+                return Err(Bad { at, code: Code::Syntax, text });
+            }
             if anchor != 0 {
                 let node = Node::text(at, text);
                 self.anchors.insert(anchor, Grown { node, bytes: VALUE_BYTES + text.len(), depth: 0 });
@@ -272,7 +284,7 @@ fn merge_into(entries: &mut Map, merged: Node) -> Result<usize, Bad> {
 }
 
 fn mark(tag: Option<&Tag>) -> Mark {
-    match tag.map(|tag| tag.suffix.as_str()) {
+    match tag.map(Tag::suffix) {
         Some("reset") => Mark::Reset,
         Some("override") => Mark::Override,
         _ => Mark::None,

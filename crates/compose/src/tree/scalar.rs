@@ -84,7 +84,9 @@ fn time(word: &str) -> Option<String> {
     };
     let mut parts = date.split('-');
     let number = |part: Option<&str>, digits: std::ops::RangeInclusive<usize>| {
-        part.filter(|part| digits.contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit()))?.parse::<u16>().ok()
+        part.filter(|part| digits.contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit()))?
+            .parse::<u16>()
+            .ok()
     };
     let year = number(parts.next(), 4..=4)?;
     let month = number(parts.next(), 1..=2).filter(|month| (1..=12).contains(month))?;
