@@ -8,6 +8,7 @@ mod api_http;
 mod api_live;
 mod cli_commands;
 mod cli_waiting;
+mod compose_cases;
 #[cfg(not(feature = "crash-points"))]
 mod crash_points;
 mod engine;

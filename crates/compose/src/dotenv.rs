@@ -60,9 +60,11 @@ impl<'a> Reader<'a> {
             return Ok(true);
         };
         let name = line[..sign].trim();
+        let begun = self.line;
         let after = &trimmed[skipped + sign + 1..];
         let value = self.value(after)?;
-        self.insert(name, Some(value))?;
+        // The value may have gone over lines.
+        self.insert(name, Some(value)).map_err(|bad| BadLine { line: begun, ..bad })?;
         Ok(true)
     }
 

@@ -13,6 +13,8 @@ mod load;
 mod model;
 mod rules;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod text;
 mod tree;
 mod variables;

@@ -68,6 +68,13 @@ fn one(loader: &mut Loader<'_>, own: &str, node: &Node) {
             loader.fault(Code::Shape, limit.at, text);
         }
     }
+    let reserved = node.get("deploy").and_then(|deploy| deploy.get("resources")?.get("reservations"));
+    for request in reserved.into_iter().flat_map(|reserved| reserved.items("devices")) {
+        if request.get("capabilities").is_none() {
+            let text = format!("service {own}: a reserved device needs capabilities, as in [gpu]");
+            loader.fault(Code::Shape, request.at, text);
+        }
+    }
     for host in node.items("extra_hosts") {
         if host.as_str().is_some_and(|text| !text.contains([':', '='])) {
             let text = format!("service {own}: an extra host is a name and an address, as in \"db:10.0.0.5\"");

@@ -2,7 +2,7 @@
 
 use super::{
     Any, DISTINCT, Either, Keys, List, NUMBER_OR_TEXT, Names, Null, Number, OPTIONS, PAIRS, REFERENCES, Shape,
-    TEXT_OR_LIST, TEXTS, Text, Truth, ULIMITS,
+    TEXT_OR_LIST, TEXTS, Text, Truth, ULIMITS, Unique,
 };
 
 const COMMAND: &Shape = &Either(&[&Null, &Text, TEXTS]);
