@@ -1,5 +1,6 @@
 //! The world, a port per folder, each with an in-memory twin.
 
+pub mod compose;
 pub mod host;
 pub mod probe;
 pub mod router;

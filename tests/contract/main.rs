@@ -1,6 +1,8 @@
 //! One contract per port, held by the real thing and by its in-memory twin.
 
 #[cfg(test)]
+mod compose;
+#[cfg(test)]
 #[path = "../support/docker.rs"]
 mod docker;
 #[cfg(test)]

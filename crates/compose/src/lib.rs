@@ -11,6 +11,7 @@ pub mod import;
 mod interpolate;
 mod load;
 mod model;
+mod name;
 mod rules;
 mod schema;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod verdict;
 pub use fault::{Code, Fault, Place};
 pub use load::{Beside, Found, Nothing};
 pub use model::{Build, Command, Condition, Environment, Health, Mount, Origin, Port, Service};
+pub use name::{MAX_NAME_CHARS, project_name};
 pub use rules::{Asks, Demand};
 pub use text::MAX_FILE_BYTES;
 pub use variables::{Values, Variables};
