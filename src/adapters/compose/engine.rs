@@ -35,10 +35,7 @@ impl Engine {
 
     /// All containers of a project, or volumes of one, as Docker tells them.
     pub(super) async fn labelled(&self, what: &str, label: &str) -> Result<Value, ComposeError> {
-        let filters = serde_json::json!({ "label": [label] }).to_string();
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        let query = query.append_pair("all", "1").append_pair("filters", &filters).finish();
-        self.get(&format!("/{what}?{query}"), LIST).await
+        self.get(&format!("/{what}?{}", query(label)), LIST).await
     }
 
     /// What takes how much of the disk.
@@ -80,4 +77,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// Asks for what carries a label, whether it runs or not.
+fn query(label: &str) -> String {
+    let filters = serde_json::json!({ "label": [label] }).to_string();
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("all", "1").append_pair("filters", &filters).finish()
 }
