@@ -41,6 +41,9 @@ pub(super) enum Command {
     Apply(Apply),
     /// Judge workload files without an engine
     Check(Files),
+    /// Make a workload file out of what another tool uses
+    #[command(subcommand)]
+    Import(Import),
     /// Show what an apply of a file, or a deploy of a workload, would do
     Plan(Plan),
     /// Print the effective spec of a workload
@@ -177,6 +180,23 @@ pub(super) struct Files {
     pub(super) file: PathBuf,
     #[command(flatten)]
     pub(super) json: Json,
+}
+
+/// What is imported.
+#[derive(Subcommand, Debug)]
+pub(super) enum Import {
+    /// A compose file: stateless services blue-green, those that keep data recreate; prints the workload file
+    Compose(ImportCompose),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ImportCompose {
+    /// Compose file; a compose.override.yml beside it is merged
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Project of the workloads; the name of the stack without it
+    #[arg(long, allow_hyphen_values = true, value_name = "NAME", value_parser = values::project)]
+    pub(super) project: Option<String>,
 }
 
 #[derive(Args, Debug)]

@@ -70,11 +70,7 @@ impl Filler<'_> {
                 rest = &inner[length + 1..];
             } else {
                 let length = name_length(after);
-                if length == 0 {
-                    out.text.push('$');
-                } else {
-                    self.plain(&after[..length], out);
-                }
+                self.plain(&after[..length], out);
                 rest = &after[length..];
             }
             self.judge(out)?;
@@ -87,7 +83,12 @@ impl Filler<'_> {
         if out.text.len() > self.room { Err(Unfilled::Limit) } else { Ok(()) }
     }
 
+    /// A variable by its name; without one the sign stands for itself.
     fn plain(&self, name: &str, out: &mut Filled) {
+        if name.is_empty() {
+            out.text.push('$');
+            return;
+        }
         out.asked.push(name.to_owned());
         match self.variables.get(name) {
             Some(value) => out.text.push_str(value),

@@ -3,11 +3,11 @@
 //!
 //! Bottom-up: `text` (bytes to text), `tree` (YAML within limits), `interpolate` and `dotenv` (variables), `load`
 //! (`extends`, `include`, overrides), `schema` (known keys and kinds), `model` (services in types), `rules` (what must
-//! hold of the whole, and what a server would have to allow), [`import`](mod@import) (a workload file out of a stack).
+//! hold of the whole, and what a server would have to allow), `import` (a workload file out of a stack).
 
 mod dotenv;
 mod fault;
-pub mod import;
+mod import;
 mod interpolate;
 mod load;
 mod model;
@@ -22,6 +22,7 @@ mod variables;
 mod verdict;
 
 pub use fault::{Code, Fault, Place};
+pub use import::{Import, Imported, Note, import};
 pub use load::{Beside, Found, Nothing};
 pub use model::{Build, Command, Condition, Environment, Health, Mount, Origin, Port, Service};
 pub use name::{MAX_NAME_CHARS, project_name};

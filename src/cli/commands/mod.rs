@@ -1,6 +1,7 @@
 //! The commands, a file per group. Each checks its values, asks the engine, and tells the answer.
 
 mod ask;
+mod compose;
 mod files;
 mod history;
 mod hooks;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
-use super::grammar::{Cli, Command, Global};
+use super::grammar::{Cli, Command, Global, Import};
 use super::output::Output;
 use super::values;
 use crate::api::serve::ENGINE_SOCKET;
@@ -50,6 +51,7 @@ pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Serve => processes::serve(&config(&cli.global)?),
         Command::Proxy => processes::proxy(&config(&cli.global)?),
         Command::Check(files) => files::check(&files),
+        Command::Import(Import::Compose(import)) => compose::import(&import),
         Command::Log(log) if log::offline(&log) => log::read(&log),
         command => asking(&cli.global, command),
     }

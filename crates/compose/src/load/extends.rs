@@ -15,12 +15,13 @@ struct Base {
 }
 
 impl Loader<'_> {
-    /// Follows `extends` of the services with these names.
-    pub(super) fn extend_all(&mut self, document: &mut Node, names: &[String], file: &str, scope: &Scope) {
+    /// Follows `extends` of all services of a document.
+    pub(super) fn extend_all(&mut self, document: &mut Node, file: &str, scope: &Scope) {
+        let names: Vec<String> = document.entries("services").map(|(name, _)| name.clone()).collect();
         for name in names {
-            let extended = self.extended(document, name, file, scope);
+            let extended = self.extended(document, &name, file, scope);
             if let (Some(extended), Some(services)) = (extended, section(document, "services")) {
-                services.insert(name.clone(), extended);
+                services.insert(name, extended);
             }
         }
     }
@@ -41,8 +42,8 @@ impl Loader<'_> {
         let mut scope = scope.clone();
         scope.chain.push(step);
         let mut found = match &base.file {
-            None => self.from_document(document, &base, file, &scope),
-            Some(other) => self.from_file(other, &base, &scope),
+            None => self.found_in(document, &base, file, &scope),
+            Some(other) => self.found_beside(other, &base, &scope),
         }?;
         // What only the service itself could have.
         if let Value::Map(map) = &mut found.value {
@@ -66,7 +67,7 @@ impl Loader<'_> {
         Some(Base { at, file, service })
     }
 
-    fn from_document(&mut self, document: &Node, base: &Base, file: &str, scope: &Scope) -> Option<Node> {
+    fn found_in(&mut self, document: &Node, base: &Base, file: &str, scope: &Scope) -> Option<Node> {
         let Some(found) = document.get("services").and_then(|services| services.get(&base.service)) else {
             let text = format!("extends the service {}, which is not there", quoted(&base.service));
             self.fault(Code::Missing, base.at, text);
@@ -76,14 +77,14 @@ impl Loader<'_> {
         Some(self.extended(document, &base.service, file, scope).unwrap_or(plain))
     }
 
-    fn from_file(&mut self, other: &str, base: &Base, scope: &Scope) -> Option<Node> {
+    fn found_beside(&mut self, other: &str, base: &Base, scope: &Scope) -> Option<Node> {
         let path = joined(&scope.folder, other);
         let bytes = self.named(&path, base.at, "extend")?;
         let inner = Scope { folder: folder_of(&path), ..scope.clone() };
         let documents = self.documents(&path, &bytes, &inner)?;
         let at = base.at;
         let whole = documents.into_iter().reduce(super::merge).unwrap_or(Node::new(at, Value::Map(Map::new())));
-        let mut found = self.from_document(&whole, base, &path, &inner)?;
+        let mut found = self.found_in(&whole, base, &path, &inner)?;
         // Seen from the file that extends, not from that of the stack: the caller's own paths are not moved yet.
         rebase::service(&mut found, &relative(&scope.folder, &inner.folder));
         Some(found)

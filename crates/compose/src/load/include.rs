@@ -4,7 +4,7 @@ use cutover_domain::file::strict::quoted;
 
 use super::{Loader, MAX_CHAIN, Scope, folder_of, joined, rebase, section};
 use crate::fault::Code;
-use crate::tree::{Node, Value};
+use crate::tree::{Map, Node, Value};
 
 /// What a stack is made of.
 const PARTS: [&str; 5] = ["services", "networks", "volumes", "secrets", "configs"];
@@ -86,20 +86,22 @@ impl Loader<'_> {
         let Value::Map(mut whole) = whole.value else { return };
         for part in PARTS {
             let Some(Value::Map(found)) = whole.remove(part).map(|node| node.value) else { continue };
-            for (name, mut node) in found {
-                match part {
-                    "services" => rebase::service(&mut node, folder),
-                    "secrets" | "configs" => rebase::resource(&mut node, folder),
-                    _ => {}
-                }
-                let Some(own) = section(document, part) else { continue };
-                if own.get(&name).is_some_and(|own| own.value != node.value && !own.is_null()) {
-                    let text = format!("{part}: {} is included, and another one has this name", quoted(&name));
-                    self.fault(Code::Conflict, node.at, text);
-                    continue;
-                }
-                own.insert(name, node);
-            }
+            let Some(own) = section(document, part) else { continue };
+            found.into_iter().for_each(|(name, node)| self.add_one(own, (part, name), node, folder));
+        }
+    }
+
+    fn add_one(&mut self, own: &mut Map, (part, name): (&str, String), mut node: Node, folder: &str) {
+        match part {
+            "services" => rebase::service(&mut node, folder),
+            "secrets" | "configs" => rebase::resource(&mut node, folder),
+            _ => {}
+        }
+        if own.get(&name).is_some_and(|own| own.value != node.value && !own.is_null()) {
+            let text = format!("{part}: {} is included, and another one has this name", quoted(&name));
+            self.fault(Code::Conflict, node.at, text);
+        } else {
+            own.insert(name, node);
         }
     }
 }

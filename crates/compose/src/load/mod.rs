@@ -114,10 +114,7 @@ impl<'a> Loader<'a> {
         let mut whole: Option<Node> = None;
         for (name, bytes) in files {
             for mut document in self.documents(name, bytes, scope)? {
-                if let Some(own) = document.get("services").and_then(Node::as_map) {
-                    let names: Vec<String> = own.keys().cloned().collect();
-                    self.extend_all(&mut document, &names, name, scope);
-                }
+                self.extend_all(&mut document, name, scope);
                 self.include(&mut document, scope);
                 whole = Some(match whole {
                     None => merge::cleaned(document),

@@ -21,14 +21,19 @@ pub(super) fn service(service: &mut Node, folder: &str) {
     }
     for key in ["env_file", "label_file"] {
         if let Some(files) = map.get_mut(key) {
-            each(files, |file| {
-                let long = file.as_map().is_some();
-                if long { under(file, "path", folder) } else { path(file, folder) }
-            });
+            each(files, |one| file(one, folder));
         }
     }
     if let Some(volumes) = map.get_mut("volumes") {
         each(volumes, |volume| mount(volume, folder));
+    }
+}
+
+/// A file, or the mapping that names one.
+fn file(node: &mut Node, folder: &str) {
+    match node.value {
+        Value::Map(_) => under(node, "path", folder),
+        Value::Null | Value::Scalar(_) | Value::List(_) => path(node, folder),
     }
 }
 

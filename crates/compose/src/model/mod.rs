@@ -149,6 +149,8 @@ pub struct Service {
     pub cpus: Option<String>,
     /// Limit of processes, as written.
     pub pids: Option<String>,
+    /// When it is started again, as written.
+    pub restart: Option<String>,
     /// The signal that ends it.
     pub stop_signal: Option<String>,
     /// How long it may take to end, as written.

@@ -37,6 +37,7 @@ pub(crate) fn service(
         after: after(node),
         replicas: replicas(node),
         expose: texts("expose").iter().filter_map(|port| port.split('/').next()?.parse().ok()).collect(),
+        restart: text("restart"),
         stop_signal: text("stop_signal"),
         stop_grace_period: text("stop_grace_period"),
         keys: node.as_map().into_iter().flatten().map(|(key, _)| key.clone()).collect(),
@@ -200,7 +201,7 @@ fn environment(loader: &mut Loader<'_>, service: &Service, node: &Node, variable
     // Compose reads the env files of services that it starts, and no others.
     if service.active {
         for file in node.items("env_file") {
-            let required = !file.get("required").is_some_and(|required| !required.is_true());
+            let required = file.get("required").is_none_or(Node::is_true);
             let Some(path) = file.as_str().or_else(|| file.text_of("path")) else { continue };
             match loader.env_file(path.strip_prefix("./").unwrap_or(path), variables, file.at) {
                 Some(found) => values.extend(found),

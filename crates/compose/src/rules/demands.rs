@@ -249,9 +249,10 @@ fn declared(found: &mut Found, whole: &Whole<'_>) {
                     found.add(Asks::Program, format!("the volume driver {driver}"), "");
                 }
                 ("volumes", _) => {
-                    if let Some(device) = options.and_then(|options| options.text_of("device")) {
-                        found.path(device, "");
-                    }
+                    options
+                        .and_then(|options| options.text_of("device"))
+                        .into_iter()
+                        .for_each(|path| found.path(path, ""));
                 }
                 _ => {}
             }

@@ -141,7 +141,7 @@ impl Reader {
                 let node = Node::text(at, text);
                 self.anchors.insert(anchor, Grown { node, bytes: VALUE_BYTES + text.len(), depth: 0 });
             }
-            return self.key(text.to_owned(), at, merge);
+            return self.key(Key { name: text.to_owned(), at, merge });
         }
         let bytes = VALUE_BYTES + value.as_ref().map_or(0, |value| value.text.len());
         let node = Node { at, mark, value: value.map_or(Value::Null, Value::Scalar) };
@@ -157,7 +157,7 @@ impl Reader {
             return match found.node.as_str() {
                 Some(text) => {
                     let text = text.to_owned();
-                    self.key(text, at, false)
+                    self.key(Key { name: text, at, merge: false })
                 }
                 None => Err(bad(Code::Syntax, "a key that is a list or a mapping")),
             };
@@ -186,7 +186,7 @@ impl Reader {
         matches!(self.open.last(), Some(Open { inner: Inner::Map { key: None, .. }, .. }))
     }
 
-    fn key(&mut self, name: String, at: At, merge: bool) -> Result<(), Bad> {
+    fn key(&mut self, Key { name, at, merge }: Key) -> Result<(), Bad> {
         let Some(open) = self.open.last_mut() else { return Ok(()) };
         open.bytes += name.len();
         let Inner::Map { entries, key, merged } = &mut open.inner else { return Ok(()) };
