@@ -61,8 +61,8 @@ impl Side {
     }
 }
 
-const TWO: &str = "services:\n  web: { image: IMAGE, environment: { WHO: \"${WHO}\" } }\n  db: { image: IMAGE, volumes: [\"data:/data\"] }\nvolumes: { data: {} }\n";
-const ONE: &str = "services:\n  web: { image: IMAGE, environment: { WHO: \"${WHO}\" } }\nvolumes: { data: {} }\n";
+const TWO: &str = "services:\n  web: { image: IMAGE, stop_grace_period: 1s, environment: { WHO: \"${WHO}\" } }\n  db: { image: IMAGE, stop_grace_period: 1s, volumes: [\"data:/data\"] }\nvolumes: { data: {} }\n";
+const ONE: &str = "services:\n  web: { image: IMAGE, stop_grace_period: 1s, environment: { WHO: \"${WHO}\" } }\nvolumes: { data: {} }\n";
 
 async fn memory(name: &str) -> Side {
     let root = tempfile::tempdir().unwrap();

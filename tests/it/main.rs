@@ -9,6 +9,7 @@ mod api_live;
 mod cli_commands;
 mod cli_waiting;
 mod compose_cases;
+mod compose_import;
 #[cfg(not(feature = "crash-points"))]
 mod crash_points;
 mod engine;

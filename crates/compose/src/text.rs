@@ -12,7 +12,7 @@ pub const MAX_FILE_BYTES: usize = 1024 * 1024;
 pub(crate) fn decode(file: &str, bytes: &[u8]) -> Result<String, Fault> {
     let bad = |code, line, text: String| Fault::new(code, Place::new(file, line), text);
     if bytes.len() > MAX_FILE_BYTES {
-        let text = format!("the file has {} bytes; at most {MAX_FILE_BYTES} are read", bytes.len());
+        let text = format!("the file is larger than {} KiB, which is the most that is read", MAX_FILE_BYTES >> 10);
         return Err(bad(Code::Limit, 0, text));
     }
     let text = match bytes {

@@ -110,6 +110,10 @@ fn names(verdict: &Verdict, notes: &mut Vec<Note>) -> BTreeMap<String, String> {
             note(format!("left out: it starts with the profile {profiles} only; ask for it with COMPOSE_PROFILES"));
             continue;
         }
+        if once(verdict, &service.name) {
+            note("left out: others wait for its end, and what runs once and ends is no workload".to_owned());
+            continue;
+        }
         if service.image.is_none() {
             note(
                 "left out: it has no image, but is built; give it an image, or make it a workload with a dockerfile"
@@ -127,6 +131,12 @@ fn names(verdict: &Verdict, notes: &mut Vec<Note>) -> BTreeMap<String, String> {
         names.insert(service.name.clone(), name);
     }
     names
+}
+
+/// Whether another service starts once this one has ended.
+fn once(verdict: &Verdict, name: &str) -> bool {
+    let waits = |service: &Service| service.active && service.after.get(name) == Some(&Condition::Completed);
+    verdict.services.values().any(waits)
 }
 
 /// The nearest name that a workload can have.
@@ -196,9 +206,7 @@ fn after(one: &mut One<'_>, table: &mut Table) {
     let mut names = Vec::new();
     for (service, condition) in &one.service.after {
         if *condition == Condition::Completed {
-            one.note(format!(
-                "depends_on {service}: it would have to end first; what runs once and ends is no workload"
-            ));
+            one.note(format!("depends_on {service}: nothing runs before it and ends"));
             continue;
         }
         match one.names.get(service) {
