@@ -26,6 +26,7 @@ struct Side {
     image: String,
     name: String,
     root: tempfile::TempDir,
+    on_docker: bool,
 }
 
 impl Side {
@@ -66,7 +67,13 @@ const ONE: &str = "services:\n  web: { image: IMAGE, stop_grace_period: 1s, envi
 
 async fn memory(name: &str) -> Side {
     let root = tempfile::tempdir().unwrap();
-    Side { compose: Arc::new(MemoryCompose::default()), image: "app:1".to_owned(), name: project_of(name), root }
+    Side {
+        compose: Arc::new(MemoryCompose::default()),
+        image: "app:1".to_owned(),
+        name: project_of(name),
+        root,
+        on_docker: false,
+    }
 }
 
 /// A name of this folder and test, so that a run removes what a failed one left.
@@ -103,7 +110,7 @@ async fn real(name: &str, program: &str, generation: &str) -> Option<Side> {
     let options =
         bollard::query_parameters::TagImageOptionsBuilder::new().repo("cutover-test/compose").tag("1").build();
     docker.tag_image(&id, Some(options)).await.expect("a tag");
-    Some(Side { compose: Arc::new(compose), image: "cutover-test/compose:1".to_owned(), name, root })
+    Some(Side { compose: Arc::new(compose), image: "cutover-test/compose:1".to_owned(), name, root, on_docker: true })
 }
 
 /// Removes what carries the label of a project.
@@ -129,9 +136,9 @@ async fn sweep(name: &str) {
 }
 
 /// Runs a sentence; what it made on Docker is gone afterwards, also when it fails.
-async fn run(side: Option<Side>, on_docker: bool, sentence: for<'a> fn(&'a Side) -> BoxFuture<'a, ()>) {
+async fn run(side: Option<Side>, sentence: for<'a> fn(&'a Side) -> BoxFuture<'a, ()>) {
     let Some(side) = side else { return };
-    let name = side.name.clone();
+    let (name, on_docker) = (side.name.clone(), side.on_docker);
     let side = Arc::new(side);
     let own = side.clone();
     let mut set = tokio::task::JoinSet::new();
@@ -151,21 +158,21 @@ macro_rules! contract {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $sentence() {
                 let side = super::memory(stringify!($sentence)).await;
-                super::run(Some(side), false, |side| Box::pin(super::$sentence(side))).await;
+                super::run(Some(side), |side| Box::pin(super::$sentence(side))).await;
             })*
         }
         mod first {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $sentence() {
                 let side = super::real(concat!("first ", stringify!($sentence)), super::PACKAGED, "1.").await;
-                super::run(side, true, |side| Box::pin(super::$sentence(side))).await;
+                super::run(side, |side| Box::pin(super::$sentence(side))).await;
             })*
         }
         mod second {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $sentence() {
                 let side = super::real(concat!("second ", stringify!($sentence)), super::SECOND, "2.").await;
-                super::run(side, true, |side| Box::pin(super::$sentence(side))).await;
+                super::run(side, |side| Box::pin(super::$sentence(side))).await;
             })*
         }
     };
@@ -193,7 +200,7 @@ async fn a_stack_comes_up_and_goes_down(side: &Side) {
     let data = format!("{}_data", side.name);
     let volumes = side.compose.volumes(&side.name).await.expect("volumes");
     assert!(volumes.iter().all(|volume| volume.bytes.is_some()), "{volumes:?}");
-    assert_eq!(side.volumes().await, [data.clone()]);
+    assert_eq!(side.volumes().await, std::slice::from_ref(&data));
     side.up(TWO).await.expect("it is up");
     assert_eq!(side.rows().await, rows, "nothing is made anew");
     side.down(TWO, Volumes::Keep).await;
