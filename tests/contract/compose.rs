@@ -310,7 +310,7 @@ async fn what_a_command_is_given() {
     // The shell adds its own two.
     let own = |name: &&str| !["PWD", "_", "OLDPWD", "SHLVL"].contains(name);
     let names: Vec<&str> = names.into_iter().filter(own).collect();
-    assert_eq!(names, ["COMPOSE_PROFILES", "DOCKER_HOST", "HOME", "PATH", "WHO"]);
+    assert_eq!(names, ["COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "DOCKER_HOST", "HOME", "PATH", "WHO"]);
     let told = std::fs::read_to_string(dir.path().join("told")).unwrap();
     let folder = dir.path().join("compose/a").display().to_string();
     let expected = [

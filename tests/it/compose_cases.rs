@@ -41,7 +41,7 @@ fn verdict(case: &Path, said: &[(String, String)]) -> Verdict {
         found.collect::<Values>()
     };
     let variables = Variables { given: of("given"), environment: of("set"), ..Variables::default() };
-    judge(&Stack { files: &files, beside: &Folder(case.to_owned()), variables, profiles: &[] })
+    judge(&Stack { project: "stack", files: &files, beside: &Folder(case.to_owned()), variables, profiles: &[] })
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn ports(verdict: &Verdict, text: &str) -> Option<String> {
 
 fn alone(bytes: &[u8]) -> Verdict {
     let files = [("compose.yml", bytes)];
-    judge(&Stack { files: &files, beside: &Nothing, variables: Variables::default(), profiles: &[] })
+    judge(&Stack { project: "stack", files: &files, beside: &Nothing, variables: Variables::default(), profiles: &[] })
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn main() {
         names.iter().filter_map(|name| Some((*name, std::fs::read(folder.join(name)).ok()?))).collect();
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
     let variables = Variables { environment, ..Variables::default() };
-    let verdict = judge(&Stack { files: &files, beside: &Folder(folder), variables, profiles: &[] });
+    let verdict = judge(&Stack { project: "stack", files: &files, beside: &Folder(folder), variables, profiles: &[] });
     print(&verdict);
 }
 

@@ -7,7 +7,7 @@ use crate::{Code, Nothing, Stack, Variables, Verdict, judge};
 fn of(files: &[(&str, &[u8])]) -> Verdict {
     let given = [("A".to_owned(), "1".to_owned()), ("B".to_owned(), "${A}".to_owned())].into();
     let variables = Variables { given, ..Variables::default() };
-    judge(&Stack { files, beside: &Nothing, variables, profiles: &[] })
+    judge(&Stack { project: "", files, beside: &Nothing, variables, profiles: &[] })
 }
 
 fn alone(bytes: &[u8]) -> Verdict {
@@ -144,7 +144,7 @@ fn what_would_grow_is_refused_before_it_does() {
     let environment = [("LONG".to_owned(), "z".repeat(100_000))].into();
     let variables = Variables { environment, ..Variables::default() };
     let files: &[(&str, &[u8])] = &[("compose.yml", filled.as_bytes())];
-    let verdict = judge(&Stack { files, beside: &Nothing, variables, profiles: &[] });
+    let verdict = judge(&Stack { project: "", files, beside: &Nothing, variables, profiles: &[] });
     assert!(verdict.faults.len() < 100 && verdict.faults.iter().any(|fault| fault.code == Code::Limit));
 }
 
@@ -159,6 +159,30 @@ fn what_is_deep_is_refused() {
         block += &format!("{}a:\n", " ".repeat(level));
     }
     assert_eq!(alone(block.as_bytes()).faults[0].code, Code::Limit);
+}
+
+#[test]
+fn what_would_take_long_is_refused() {
+    let ports = |n: usize| (0..n).map(|at| format!("\"{}:1\"", at + 1)).collect::<Vec<_>>().join(",");
+    let one = format!("services: {{ web: {{ image: x, ports: [{}] }} }}\n", ports(2_000));
+    assert!(alone(one.as_bytes()).faults.iter().any(|fault| fault.code == Code::Limit));
+    let mut many = String::from("services:\n");
+    for n in 0..10 {
+        many += &format!("  s{n}: {{ image: x, ports: [{}] }}\n", ports(900));
+    }
+    assert!(alone(many.as_bytes()).faults.iter().any(|fault| fault.code == Code::Limit));
+    let volumes = (0..40_000).map(|n| format!("\"v{n}:/a{n}\"")).collect::<Vec<_>>().join(",");
+    let declared = (0..20_000).map(|n| format!("w{n}: {{}}")).collect::<Vec<_>>().join(",");
+    let text = format!("services: {{ web: {{ image: x, volumes: [{volumes}] }} }}\nvolumes: {{ {declared} }}\n");
+    assert!(alone(text.as_bytes()).faults.iter().any(|fault| fault.code == Code::Limit));
+}
+
+#[test]
+fn what_compose_needs_of_the_folder_is_told() {
+    let text = "services:\n  web: { image: x, build: ./web, volumes: [\"./a:/a\", \"../b:/b\", \"c:/c\"] }\n\
+                volumes: { c: {} }\nsecrets: { s: { file: keys/s } }\n";
+    let paths: Vec<String> = alone(text.as_bytes()).paths.into_iter().collect();
+    assert_eq!(paths, ["a", "keys/s", "web"]);
 }
 
 #[test]

@@ -3,20 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fault::{Code, Fault, Place};
-use crate::load::{Beside, Loader};
-use crate::model::{self, Service};
+use crate::load::{Beside, Loader, joined};
+use crate::model::{self, Origin, Service};
 use crate::rules::{self, Demand, Whole};
 use crate::schema;
 use crate::tree::Node;
 use crate::variables::Variables;
 
 /// Faults that are told of one stack: a person repairs the first ones first.
-const MAX_FAULTS: usize = 50;
+pub(crate) const MAX_FAULTS: usize = 50;
+/// The variable that names the project, as with Compose.
+const PROJECT: &str = "COMPOSE_PROJECT_NAME";
 /// The variable that asks for profiles, as with Compose.
 const PROFILES: &str = "COMPOSE_PROFILES";
 
 /// What is judged.
 pub struct Stack<'a> {
+    /// The name of its project, which files may ask for; empty where it is not known.
+    pub project: &'a str,
     /// The compose file and what is merged over it, in order, each with its name for messages.
     pub files: &'a [(&'a str, &'a [u8])],
     /// What lies beside it: `.env`, env files, what is extended and included.
@@ -34,6 +38,8 @@ pub struct Verdict {
     pub faults: Vec<Fault>,
     /// What is probably not meant so, one line each.
     pub warnings: Vec<String>,
+    /// Profiles that are asked for.
+    pub profiles: Vec<String>,
     /// What a server would have to allow.
     pub demands: Vec<Demand>,
     /// The name that the file gives the stack.
@@ -42,10 +48,12 @@ pub struct Verdict {
     pub services: BTreeMap<String, Service>,
     /// Volumes that the stack declares and that are its own: the key, and the name where the file says one.
     pub volumes: BTreeMap<String, Option<String>>,
-    /// The variables that it asks for.
+    /// The variables that it asks for, and that Compose has to be given where they are set.
     pub variables: BTreeSet<String>,
-    /// The files beside it that were read or looked for.
+    /// The files beside it that were read or looked for: compose files, env files, what is extended or included.
     pub companions: BTreeSet<String>,
+    /// What Compose needs in the stack's folder besides: what is mounted, given as a secret or config, or built from.
+    pub paths: BTreeSet<String>,
 }
 
 impl Verdict {
@@ -67,11 +75,16 @@ pub fn judge(stack: &Stack<'_>) -> Verdict {
     let mut loader = Loader::new(stack.beside);
     let mut variables = stack.variables.clone();
     loader.dotenv(&mut variables);
+    if variables.get(PROJECT).is_none() && !stack.project.is_empty() {
+        variables.dotenv.insert(PROJECT.to_owned(), stack.project.to_owned());
+    }
     let mut verdict = Verdict::default();
     if let Some(tree) = loader.stack(stack.files, &variables) {
         whole(&mut loader, &tree, (stack, &variables), &mut verdict);
     }
     verdict.variables = loader.asked.names;
+    // Compose knows it by itself.
+    verdict.variables.remove(PROJECT);
     verdict.companions = loader.companions;
     verdict.faults = sorted(loader.faults, stack);
     verdict
@@ -105,7 +118,22 @@ fn whole(loader: &mut Loader<'_>, tree: &Node, (stack, variables): (&Stack<'_>, 
     }
     let own = tree.entries("volumes").filter(|(_, node)| node.get("external").is_none());
     verdict.volumes = own.map(|(key, node)| (key.clone(), node.text_of("name").map(str::to_owned))).collect();
+    verdict.paths = paths(tree, verdict);
+    verdict.profiles = profiles;
+    let given = ["secrets", "configs"].into_iter().flat_map(|part| tree.entries(part));
+    loader.asked.names.extend(given.filter_map(|(_, node)| node.text_of("environment")).map(str::to_owned));
     verdict.warnings = warnings(loader, verdict);
+}
+
+/// Paths of the stack's own folder, as they are from there.
+fn paths(tree: &Node, verdict: &Verdict) -> BTreeSet<String> {
+    let active = || verdict.services.values().filter(|service| service.active);
+    let mounts = active().flat_map(|service| &service.mounts).filter(|mount| mount.from == Origin::Host);
+    let builds = active().filter_map(|service| service.build.as_ref()).map(|build| build.context.as_str());
+    let given = ["secrets", "configs"].into_iter().flat_map(|part| tree.entries(part));
+    let given = given.filter_map(|(_, node)| node.text_of("file"));
+    let all = mounts.map(|mount| mount.source.as_str()).chain(builds.filter(|path| !path.contains("://"))).chain(given);
+    all.map(|path| joined("", path)).filter(|path| !rules::leaves(path)).collect()
 }
 
 fn warnings(loader: &Loader<'_>, verdict: &Verdict) -> Vec<String> {

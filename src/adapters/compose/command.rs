@@ -94,6 +94,8 @@ fn command(run: &Run<'_>, around: &Surroundings) -> Command {
     command.args(run.arguments).current_dir(run.folder);
     command.env_clear().envs(&run.project.variables);
     command.env("PATH", &around.path).env("HOME", &around.home).env("DOCKER_HOST", &around.docker);
+    // The first generation does not tell files the name by itself.
+    command.env("COMPOSE_PROJECT_NAME", &run.project.name);
     if !run.project.profiles.is_empty() {
         command.env("COMPOSE_PROFILES", run.project.profiles.join(","));
     }

@@ -97,7 +97,13 @@ impl MemoryCompose {
             .filter_map(|name| Some((name.as_str(), project.files.get(name)?.as_slice())))
             .collect();
         let variables = Variables { given: project.variables.clone(), ..Variables::default() };
-        let stack = Stack { files: &files, beside: &project.files, variables, profiles: &project.profiles };
+        let stack = Stack {
+            project: &project.name,
+            files: &files,
+            beside: &project.files,
+            variables,
+            profiles: &project.profiles,
+        };
         Ok(cutover_compose::judge(&stack))
     }
 }

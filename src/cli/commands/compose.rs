@@ -56,7 +56,8 @@ impl Beside for Folder {
 struct Judged {
     verdict: Verdict,
     folder: Folder,
-    environment: Values,
+    /// The name under which Compose runs it.
+    stack: String,
 }
 
 /// Judges a compose file, with the file that is merged over it and everything that lies beside it.
@@ -80,8 +81,15 @@ fn judged(path: &Path) -> Result<Judged, Failure> {
     }
     let files: Vec<(&str, &[u8])> = read.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
     let variables = Variables { environment: environment.clone(), ..Variables::default() };
-    let verdict = judge(&Stack { files: &files, beside: &folder, variables, profiles: &[] });
-    let Some(first) = verdict.faults.first() else { return Ok(Judged { verdict, folder, environment }) };
+    let own = folder.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stack = project_name(environment.get(NAME).map_or(own, String::as_str), "stack", "");
+    let verdict = judge(&Stack { project: &stack, files: &files, beside: &folder, variables, profiles: &[] });
+    let Some(first) = verdict.faults.first() else {
+        // What the file says counts where nobody said it outside.
+        let said = verdict.name.as_ref().filter(|_| !environment.contains_key(NAME));
+        let stack = said.map_or(stack, |name| project_name(name, "stack", ""));
+        return Ok(Judged { verdict, folder, stack });
+    };
     let more = match verdict.faults.len() {
         1 => String::new(),
         many => format!(" (and {} more)", many - 1),
@@ -98,10 +106,7 @@ fn override_of(path: &Path) -> Option<PathBuf> {
 
 /// `import compose`: prints the workload file; what it does not keep goes to stderr too.
 pub(super) fn import(ask: &ImportCompose) -> Result<Exit, Failure> {
-    let Judged { verdict, folder, environment } = judged(&ask.file)?;
-    let own = folder.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let given = environment.get(NAME).or(verdict.name.as_ref()).map_or(own, String::as_str);
-    let stack = project_name(given, "stack", "");
+    let Judged { verdict, folder, stack } = judged(&ask.file)?;
     let import = Import {
         project: ask.project.clone().unwrap_or_else(|| project_of(&stack)),
         stack,

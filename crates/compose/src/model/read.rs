@@ -11,6 +11,9 @@ use crate::load::{Loader, pairs};
 use crate::tree::{Node, Scalar};
 use crate::variables::{Values, Variables};
 
+/// Ports, or volumes, of one service: each is a process or a mount, and what people mean is a range or a folder.
+const MAX_ENTRIES: usize = 1000;
+
 /// Reads one service. `profiles` are those that are asked for; `*` asks for all.
 pub(crate) fn service(
     loader: &mut Loader<'_>,
@@ -100,8 +103,19 @@ fn image(loader: &mut Loader<'_>, service: &mut Service, node: &Node) {
     service.image = Some(text.to_owned());
 }
 
+/// Entries of a list that are read one by one, and compared with one another.
+fn entries<'n>(loader: &mut Loader<'_>, service: &Service, node: &'n Node, key: &str) -> &'n [Node] {
+    let all = node.items(key);
+    if all.len() <= MAX_ENTRIES {
+        return all;
+    }
+    let text = format!("service {}: {} {key}; at most {MAX_ENTRIES} are allowed", service.name, all.len());
+    loader.fault(Code::Limit, node.at, text);
+    &[]
+}
+
 fn ports(loader: &mut Loader<'_>, service: &mut Service, node: &Node) {
-    for one in node.items("ports") {
+    for one in entries(loader, service, node, "ports") {
         if unset(loader, &service.name, one, "a port") {
             continue;
         }
@@ -116,7 +130,7 @@ fn ports(loader: &mut Loader<'_>, service: &mut Service, node: &Node) {
 }
 
 fn mounts(loader: &mut Loader<'_>, service: &mut Service, node: &Node) {
-    for one in node.items("volumes") {
+    for one in entries(loader, service, node, "volumes") {
         if unset(loader, &service.name, one, "a volume") {
             continue;
         }

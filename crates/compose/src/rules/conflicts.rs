@@ -11,6 +11,8 @@ use crate::model::port::clash;
 use crate::model::{Port, Service};
 use crate::tree::Node;
 
+/// Published ports, or ranges, of one stack: each is compared with all others.
+const MAX_PORTS: usize = 4096;
 /// Keys that mean the same, above and below `deploy`.
 const SAME: [(&str, &[&str]); 5] = [
     ("mem_limit", &["resources", "limits", "memory"]),
@@ -48,6 +50,11 @@ fn place(node: &Node, key: &str) -> crate::tree::At {
 fn ports<'w>(loader: &mut Loader<'_>, service: &'w Service, node: &Node, taken: &mut Vec<(&'w Port, &'w str)>) {
     // On the network of the host nothing is published.
     if node.text_of("network_mode") == Some("host") {
+        return;
+    }
+    if taken.len() + service.ports.len() > MAX_PORTS {
+        let text = format!("the services publish more than {MAX_PORTS} ports or ranges");
+        loader.fault(Code::Limit, place(node, "ports"), text);
         return;
     }
     for port in &service.ports {

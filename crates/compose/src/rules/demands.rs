@@ -109,7 +109,7 @@ impl Found {
 }
 
 /// Whether a path leads out of the folder of the stack.
-fn leaves(joined: &str) -> bool {
+pub(crate) fn leaves(joined: &str) -> bool {
     joined.starts_with(['/', '~']) || joined == ".." || joined.starts_with("../") || joined.contains('\\')
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use cutover_domain::file::strict::quoted;
 
+pub(crate) use demands::leaves;
 pub use demands::{Asks, Demand};
 
 use crate::fault::Code;

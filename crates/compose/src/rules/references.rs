@@ -10,7 +10,10 @@ use crate::fault::Code;
 use crate::load::Loader;
 use crate::model::{Origin, Service};
 use crate::tree::{At, Node};
+use crate::verdict::MAX_FAULTS;
 
+/// Names among which a near one is looked for.
+const MAX_NEAR: usize = 1000;
 /// The network that each stack has.
 const DEFAULT_NETWORK: &str = "default";
 /// Keys whose value may be `service:NAME`.
@@ -37,6 +40,8 @@ pub(super) fn judge(loader: &mut Loader<'_>, whole: &Whole<'_>) {
 
 fn missing(loader: &mut Loader<'_>, whole: &Whole<'_>, at: At, service: &str, (part, name): (&str, &str)) {
     let known = whole.tree.get(part).and_then(Node::as_map);
+    // Looking for a near name costs; of many faults only the first are told.
+    let known = known.filter(|known| loader.faults.len() < MAX_FAULTS && known.len() <= MAX_NEAR);
     let near = known.and_then(|known| nearest(name, known.keys().map(String::as_str)));
     let hint = near.map(|near| format!("; did you mean {}?", quoted(near))).unwrap_or_default();
     let what = part.strip_suffix('s').unwrap_or(part);

@@ -106,7 +106,9 @@ impl Judge<'_> {
                 Some((_, shape)) => self.below(key, node, shape),
                 None if key.starts_with("x-") => {}
                 None => {
-                    let near = nearest(key, known.iter().map(|(word, _)| *word));
+                    // Looking for a near word costs; of many faults only the first are told.
+                    let hinted = self.faults.len() < crate::verdict::MAX_FAULTS;
+                    let near = hinted.then(|| nearest(key, known.iter().map(|(word, _)| *word))).flatten();
                     let hint = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
                     let text = format!("{}: Compose knows no key {} here{hint}", self.at(), quoted(key));
                     self.faults.push(self.files.fault(Code::Shape, node.at, text));
