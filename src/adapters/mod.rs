@@ -1,6 +1,7 @@
 //! The world, a port per folder, each with an in-memory twin.
 
 pub mod builder;
+pub mod compose;
 pub mod host;
 pub mod probe;
 pub mod router;

@@ -43,6 +43,9 @@ pub(super) enum Command {
     Check(Files),
     /// Print the JSON Schema of workload files, for editors, or a commented sample
     Schema(Schema),
+    /// Make a workload file out of what another tool uses
+    #[command(subcommand)]
+    Import(Import),
     /// Show what an apply of a file, or a deploy of a workload, would do
     Plan(Plan),
     /// Print the effective spec of a workload
@@ -202,6 +205,23 @@ pub(super) struct Schema {
     /// Print a workload file with every key of that source, and a word about each
     #[arg(long, requires = "source")]
     pub(super) sample: bool,
+}
+
+/// What is imported.
+#[derive(Subcommand, Debug)]
+pub(super) enum Import {
+    /// A compose file: stateless services blue-green, those that keep data recreate; prints the workload file
+    Compose(ImportCompose),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ImportCompose {
+    /// Compose file; a compose.override.yml beside it is merged
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Project of the workloads; the name of the stack without it
+    #[arg(long, allow_hyphen_values = true, value_name = "NAME", value_parser = values::project)]
+    pub(super) project: Option<String>,
 }
 
 #[derive(Args, Debug)]

@@ -20,6 +20,11 @@ const MAX_HASH_DIGITS: usize = 64;
 /// Characters of the name of a header.
 const MAX_HEADER_CHARS: usize = 64;
 
+/// The name of a project.
+pub(super) fn project(text: &str) -> Result<String, String> {
+    cutover_domain::file::check::name(text)
+}
+
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     quantity::duration_within(text, 1, MAX_TIMEOUT_MS).map(Duration::from_millis)
 }

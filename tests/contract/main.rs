@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod builder;
+mod compose;
 #[cfg(test)]
 #[path = "../support/docker.rs"]
 mod docker;

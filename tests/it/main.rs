@@ -9,6 +9,8 @@ mod api_live;
 mod cli_commands;
 mod cli_waiting;
 mod contexts;
+mod compose_cases;
+mod compose_import;
 #[cfg(not(feature = "crash-points"))]
 mod crash_points;
 mod engine;

@@ -98,14 +98,14 @@ fn below(all: Vec<Declared>, folder: &Path) -> Result<Vec<Declared>, Failure> {
 }
 
 /// The bytes of a reader, up to one more than a workload file may have: what is larger is refused, not read.
-fn bounded(name: &str, reader: &mut dyn Read) -> Result<Vec<u8>, Failure> {
+pub(super) fn bounded(name: &str, reader: &mut dyn Read) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = reader.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|e| Failure::usage(format!("{name}: the file cannot be read: {e}")))?;
     Ok(bytes)
 }
 
-fn refused(bad: BadFile) -> Failure {
+pub(super) fn refused(bad: BadFile) -> Failure {
     Failure { excerpt: bad.excerpt.clone(), ..Failure::new(Exit::Refused, bad.to_string()) }
 }
 

@@ -1,6 +1,7 @@
 //! The commands, a file per group. Each checks its values, asks the engine, and tells the answer.
 
 mod ask;
+mod compose;
 mod files;
 mod history;
 mod hooks;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
-use super::grammar::{Cli, Command, Global};
+use super::grammar::{Cli, Command, Global, Import};
 use super::output::Output;
 use super::values;
 use crate::api::serve::ENGINE_SOCKET;
@@ -52,6 +53,7 @@ pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Proxy => processes::proxy(&config(&cli.global)?),
         Command::Check(files) => files::check(&files),
         Command::Schema(asked) => schema::print(&asked),
+        Command::Import(Import::Compose(import)) => compose::import(&import),
         Command::Log(log) if log::offline(&log) => log::read(&log),
         command => asking(&cli.global, command),
     }

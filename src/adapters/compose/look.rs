@@ -1,0 +1,154 @@
+//! What Docker shows of a project: its containers and volumes, by the labels that Compose gives them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::engine::Engine;
+use super::{ComposeError, Healthy, ProjectVolume, Row, State};
+
+/// The project of a container, network or volume.
+const PROJECT: &str = "com.docker.compose.project";
+/// The service of a container.
+const SERVICE: &str = "com.docker.compose.service";
+/// Whether a container was made by `run`, beside the services.
+const ONE_OFF: &str = "com.docker.compose.oneoff";
+/// The folder that a container was made from.
+const FOLDER: &str = "com.docker.compose.project.working_dir";
+/// The files that a container was made from, with commas between.
+const FILES: &str = "com.docker.compose.project.config_files";
+
+/// One row for each service that has containers.
+pub(super) async fn rows(engine: &Engine, name: &str, folder: &Path) -> Result<Vec<Row>, ComposeError> {
+    let all = engine.labelled("containers/json", &format!("{PROJECT}={name}")).await?;
+    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+    for container in all.as_array().into_iter().flatten() {
+        let Some(one) = row(container, folder) else { continue };
+        match rows.get_mut(&one.service) {
+            Some(known) => join(known, one),
+            None => {
+                rows.insert(one.service.clone(), one);
+            }
+        }
+    }
+    Ok(rows.into_values().map(sorted).collect())
+}
+
+fn sorted(mut row: Row) -> Row {
+    row.containers.sort();
+    row
+}
+
+/// The worst of two containers of a service.
+fn join(known: &mut Row, other: Row) {
+    known.containers.extend(other.containers);
+    if other.state > known.state {
+        known.exit_code = other.exit_code;
+    }
+    known.state = known.state.max(other.state);
+    known.health = known.health.max(other.health);
+    known.ours &= other.ours;
+}
+
+fn row(container: &Value, folder: &Path) -> Option<Row> {
+    let label = |key: &str| container["Labels"][key].as_str();
+    if label(ONE_OFF) == Some("True") {
+        return None;
+    }
+    let status = container["Status"].as_str().unwrap_or_default();
+    let below = |path: &str| Path::new(path).starts_with(folder);
+    let files = label(FILES).unwrap_or_default();
+    Some(Row {
+        service: label(SERVICE)?.to_owned(),
+        containers: vec![container["Id"].as_str()?.to_owned()],
+        state: state(container["State"].as_str().unwrap_or_default()),
+        health: health(status),
+        exit_code: exit_code(status),
+        // The folder may be that of a source elsewhere; the files are always ours.
+        ours: label(FOLDER).is_some_and(below) || (!files.is_empty() && files.split(',').all(below)),
+    })
+}
+
+fn state(word: &str) -> State {
+    match word {
+        "running" => State::Running,
+        "created" => State::Created,
+        "paused" => State::Paused,
+        "restarting" => State::Restarting,
+        "exited" => State::Exited,
+        _ => State::Dead,
+    }
+}
+
+/// Docker's `Up 5 minutes (healthy)`.
+fn health(status: &str) -> Healthy {
+    if status.contains("(healthy)") {
+        Healthy::Yes
+    } else if status.contains("(health: starting)") {
+        Healthy::Starting
+    } else if status.contains("(unhealthy)") {
+        Healthy::No
+    } else {
+        Healthy::Unchecked
+    }
+}
+
+/// Docker's `Exited (3) 5 minutes ago`.
+fn exit_code(status: &str) -> Option<i64> {
+    status.strip_prefix("Exited (")?.split(')').next()?.parse().ok()
+}
+
+/// The volumes of a project, with what they take of the disk where Docker knows it.
+pub(super) async fn volumes(engine: &Engine, name: &str) -> Result<Vec<ProjectVolume>, ComposeError> {
+    let found = engine.labelled("volumes", &format!("{PROJECT}={name}")).await?;
+    let names = found["Volumes"].as_array().into_iter().flatten().filter_map(|one| one["Name"].as_str());
+    let mut volumes: Vec<ProjectVolume> =
+        names.map(|name| ProjectVolume { name: name.to_owned(), bytes: None }).collect();
+    volumes.sort_by(|a, b| a.name.cmp(&b.name));
+    if volumes.is_empty() {
+        return Ok(volumes);
+    }
+    // Without sizes the list is still worth having.
+    match engine.usage().await {
+        Ok(usage) => size(&mut volumes, &usage),
+        Err(error) => tracing::warn!(project = name, %error, "the sizes of volumes are not known"),
+    }
+    Ok(volumes)
+}
+
+fn size(volumes: &mut [ProjectVolume], usage: &Value) {
+    for one in usage["Volumes"].as_array().into_iter().flatten() {
+        let known = volumes.iter_mut().find(|volume| one["Name"].as_str() == Some(&volume.name));
+        if let Some(volume) = known {
+            volume.bytes = one["UsageData"]["Size"].as_u64();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_docker_says_becomes_a_row() {
+        let container = |state: &str, status: &str, files: &str| {
+            let labels = json!({ SERVICE: "web", FOLDER: "/elsewhere", FILES: files });
+            row(&json!({ "Id": "abc", "State": state, "Status": status, "Labels": labels }), Path::new("/d/compose/a"))
+        };
+        let good = container("running", "Up 5 minutes (healthy)", "/d/compose/a/compose.yml").unwrap();
+        assert_eq!((good.state, good.health, good.ours), (State::Running, Healthy::Yes, true));
+        let bad = container("exited", "Exited (3) 5 minutes ago", "/d/compose/ab/compose.yml").unwrap();
+        assert_eq!(
+            (bad.state, bad.health, bad.exit_code, bad.ours),
+            (State::Exited, Healthy::Unchecked, Some(3), false)
+        );
+        let mut both = good.clone();
+        join(&mut both, bad);
+        assert_eq!((both.state, both.health, both.exit_code, both.ours), (State::Exited, Healthy::Yes, Some(3), false));
+        assert_eq!(row(&json!({ "Id": "abc", "Labels": { SERVICE: "web", ONE_OFF: "True" } }), Path::new("/")), None);
+        assert_eq!(row(&json!({ "Id": "abc", "Labels": {} }), Path::new("/")), None);
+    }
+}

@@ -1,0 +1,144 @@
+//! Compose files: judged without an engine, and made into workload files.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use cutover_compose::{Beside, Found, Import, Origin, Stack, Values, Variables, Verdict, judge, project_name};
+use cutover_domain::file;
+
+use super::files;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::grammar::ImportCompose;
+use crate::cli::output::Output;
+
+/// What follows the name of the file that is merged over a compose file.
+const OVERRIDES: [&str; 2] = [".override.yml", ".override.yaml"];
+/// What a compose file is called where nobody chose a name.
+const USUAL: &str = "compose";
+/// The variable that names a stack, as with Compose.
+const NAME: &str = "COMPOSE_PROJECT_NAME";
+
+/// The folder of a compose file, as whoever calls may read it.
+struct Folder {
+    path: PathBuf,
+    home: String,
+}
+
+impl Folder {
+    fn resolved(&self, path: &str) -> PathBuf {
+        match path.strip_prefix('~') {
+            Some(rest) => PathBuf::from(format!("{}{rest}", self.home)),
+            None => self.path.join(path),
+        }
+    }
+}
+
+impl Beside for Folder {
+    fn read(&self, path: &str) -> Found {
+        let resolved = self.resolved(path);
+        match resolved.metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Found::Missing,
+            Err(error) => Found::Refused(error.to_string()),
+            // A pipe would be waited for.
+            Ok(meta) if !meta.is_file() => Found::Refused("it is not a file".to_owned()),
+            Ok(_) => match std::fs::File::open(&resolved) {
+                Ok(mut file) => match files::bounded(path, &mut file) {
+                    Ok(bytes) => Found::Bytes(bytes),
+                    Err(failure) => Found::Refused(failure.text),
+                },
+                Err(error) => Found::Refused(error.to_string()),
+            },
+        }
+    }
+}
+
+/// A stack with the judgement on it.
+struct Judged {
+    verdict: Verdict,
+    folder: Folder,
+    /// The name under which Compose runs it.
+    stack: String,
+}
+
+/// Judges a compose file, with the file that is merged over it and everything that lies beside it.
+fn judged(path: &Path) -> Result<Judged, Failure> {
+    let name = path.display().to_string();
+    let unreadable = |e: std::io::Error| Failure::usage(format!("{name}: the file cannot be read: {e}"));
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let environment: Values = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let home = environment.get("HOME").cloned().unwrap_or_default();
+    let folder = Folder { path: parent.canonicalize().map_err(unreadable)?, home };
+    let mut paths = vec![path.to_owned()];
+    paths.extend(override_of(path));
+    let mut read = Vec::new();
+    for path in paths {
+        let name = path.display().to_string();
+        let mut file =
+            std::fs::File::open(&path).map_err(|e| Failure::usage(format!("{name}: the file cannot be read: {e}")))?;
+        read.push((name.clone(), files::bounded(&name, &mut file)?));
+    }
+    let files: Vec<(&str, &[u8])> = read.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    let variables = Variables { environment: environment.clone(), ..Variables::default() };
+    let own = folder.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stack = project_name(environment.get(NAME).map_or(own, String::as_str), "stack", "");
+    let verdict = judge(&Stack { project: &stack, files: &files, beside: &folder, variables, profiles: &[] });
+    let Some(first) = verdict.faults.first() else {
+        // What the file says counts where nobody said it outside.
+        let said = verdict.name.as_ref().filter(|_| !environment.contains_key(NAME));
+        let stack = said.map_or(stack, |name| project_name(name, "stack", ""));
+        return Ok(Judged { verdict, folder, stack });
+    };
+    let more = match verdict.faults.len() {
+        1 => String::new(),
+        many => format!(" (and {} more)", many - 1),
+    };
+    Err(Failure::new(Exit::Refused, format!("{first}{more}")))
+}
+
+/// What is merged over a compose file: the file with its name and `override`, or `compose.override.yml`.
+fn override_of(path: &Path) -> Option<PathBuf> {
+    let own = path.file_stem()?.to_str()?;
+    let names = [own, USUAL].into_iter().flat_map(|stem| OVERRIDES.map(|end| format!("{stem}{end}")));
+    names.map(|name| path.with_file_name(name)).find(|other| other != path && other.is_file())
+}
+
+/// `import compose`: prints the workload file; what it does not keep goes to stderr too.
+pub(super) fn import(ask: &ImportCompose) -> Result<Exit, Failure> {
+    let Judged { verdict, folder, stack } = judged(&ask.file)?;
+    let import = Import {
+        project: ask.project.clone().unwrap_or_else(|| project_of(&stack)),
+        stack,
+        folder: folder.path.display().to_string(),
+        home: folder.home.clone(),
+        files: files_of(&verdict, &folder),
+    };
+    let imported = cutover_compose::import(&verdict, &import);
+    let mut output = Output::new();
+    verdict.warnings.iter().for_each(|warning| output.aside(&format!("warning: {warning}")));
+    imported.notes.iter().for_each(|note| output.aside(&note.to_string()));
+    if imported.workloads == 0 {
+        let text = format!("{}: none of its services can be a workload", ask.file.display());
+        return Err(Failure::new(Exit::Refused, text));
+    }
+    // What is printed is a workload file, or nothing is.
+    file::read("the workload file that came of it", imported.text.as_bytes()).map_err(files::refused)?;
+    output.text(&imported.text)?;
+    output.flush()?;
+    Ok(Exit::Ok)
+}
+
+/// The nearest name of a project.
+fn project_of(stack: &str) -> String {
+    let name: String =
+        stack.chars().map(|c| if c == '_' { '-' } else { c }).take(file::check::MAX_NAME_CHARS).collect();
+    name.trim_matches('-').to_owned()
+}
+
+/// The mounts whose source is a file.
+fn files_of(verdict: &Verdict, folder: &Folder) -> BTreeSet<String> {
+    let mounts = verdict.services.values().flat_map(|service| &service.mounts);
+    let sources = mounts.filter(|mount| mount.from == Origin::Host).map(|mount| mount.source.clone());
+    sources.filter(|source| folder.resolved(source).is_file()).collect()
+}
