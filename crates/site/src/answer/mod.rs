@@ -33,7 +33,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 pub struct Ask<'a> {
     /// Method.
     pub method: &'a Method,
-    /// Path within the site, as it was sent, with a slash in front.
+    /// Path within the site, as it was sent, with a slash in front; empty: what was cut off was all of it.
     pub path: &'a str,
     /// After the `?`.
     pub query: Option<&'a str>,
@@ -95,6 +95,10 @@ enum Way {
 pub fn answer(newest: &Site, former: &[&Site], ask: &Ask<'_>) -> Answer {
     if ask.method != Method::GET && ask.method != Method::HEAD {
         return other_method(newest, ask);
+    }
+    if ask.path.is_empty() {
+        // The folder of the site itself, without its slash.
+        return moved(StatusCode::TEMPORARY_REDIRECT, "/", ask);
     }
     let Some(path) = path::decode(ask.path) else { return missing(newest, "/", ask) };
     match way(newest, former, &path, ask.query) {

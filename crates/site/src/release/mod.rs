@@ -262,12 +262,8 @@ impl Sites {
     pub fn list(&self) -> io::Result<Vec<Found>> {
         let mut found = Vec::new();
         for workload in names(&self.root)? {
-            for name in names(&self.root.join(&workload))? {
-                let half = name.strip_prefix(NEW).or_else(|| name.strip_prefix(GONE));
-                let state = if half.is_some() { FoundState::Half } else { FoundState::Whole };
-                let unit = half.unwrap_or(&name).to_owned();
-                found.push(Found { workload: workload.clone(), unit, state });
-            }
+            let folders = names(&self.root.join(&workload))?;
+            found.extend(folders.iter().map(|name| found_as(&workload, name)));
         }
         found.sort_by(|a, b| (&a.workload, &a.unit, a.state).cmp(&(&b.workload, &b.unit, b.state)));
         Ok(found)
@@ -296,6 +292,12 @@ impl Sites {
             Err(e) => Err(e),
         }
     }
+}
+
+fn found_as(workload: &str, name: &str) -> Found {
+    let half = name.strip_prefix(NEW).or_else(|| name.strip_prefix(GONE));
+    let state = if half.is_some() { FoundState::Half } else { FoundState::Whole };
+    Found { workload: workload.to_owned(), unit: half.unwrap_or(name).to_owned(), state }
 }
 
 /// An id is one name without a dot in front.

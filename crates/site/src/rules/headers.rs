@@ -2,7 +2,7 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 
-use super::pattern::{Pattern, fill};
+use super::pattern::{Captures, Pattern, fill};
 use super::{MAX_HEADER_RULES, Note, Notes, Weight, lines};
 
 /// Fields that say how an answer is sent: set by hand they would break it.
@@ -95,22 +95,27 @@ impl HeaderRules {
         for rule in &self.0 {
             let Some(captures) = rule.pattern.matches(path) else { continue };
             for change in &rule.changes {
-                match change {
-                    Change::Remove(name) => {
-                        headers.remove(name);
-                    }
-                    Change::Set(name, value) => {
-                        let value = match value {
-                            Value::Fixed(value) => Some(value.clone()),
-                            Value::Template(text) => filled(text, &captures),
-                        };
-                        let Some(value) = value else { continue };
-                        put(headers, name, value, &set);
-                        set.push(name);
-                    }
-                }
+                set.extend(change.apply(&captures, headers, &set));
             }
         }
+    }
+}
+
+impl Change {
+    /// Changes one field; returns its name when it was set. `before` are those that were set already.
+    fn apply(&self, captures: &Captures<'_>, headers: &mut HeaderMap, before: &[&HeaderName]) -> Option<&HeaderName> {
+        let (name, value) = match self {
+            Self::Remove(name) => {
+                headers.remove(name);
+                return None;
+            }
+            Self::Set(name, Value::Fixed(value)) => (name, value.clone()),
+            Self::Set(name, Value::Template(text)) => {
+                (name, HeaderValue::try_from(fill(text, captures, crate::path::encode)).ok()?)
+            }
+        };
+        put(headers, name, value, before);
+        Some(name)
     }
 }
 
@@ -118,10 +123,6 @@ fn extend_last(rules: &mut [Rule], change: Change) {
     if let Some(rule) = rules.last_mut() {
         rule.changes.push(change);
     }
-}
-
-fn filled(text: &str, captures: &super::Captures<'_>) -> Option<HeaderValue> {
-    HeaderValue::try_from(fill(text, captures, crate::path::encode)).ok()
 }
 
 /// Sets a field, or adds to it when it is one of those that were set before.
