@@ -61,6 +61,7 @@ const IMPLEMENTATIONS: &[&str] = &[
 const ONLY_THERE: &[(&str, &[&str])] = &[
     ("sled", &["src/store/"]),
     ("bincode", &["events/src/codec.rs"]),
+    ("mime_guess", &["crates/site/src/kinds.rs"]),
     ("bollard", &["src/adapters/runtime/docker/", "crates/lab/"]),
     ("hickory_proto", &["crates/proxy/src/names/answer.rs"]),
     ("age::x25519", &["src/secrets/"]),
@@ -69,7 +70,7 @@ const ONLY_THERE: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that know no time, chance, file, thread or order of a hash.
-const PURE: &[&str] = &["events/", "crates/domain/", "crates/world/"];
+const PURE: &[&str] = &["events/", "crates/domain/", "crates/world/", "crates/site/src/answer/"];
 
 /// What the pure crates never say.
 const IMPURE: &[&str] = &[

@@ -281,14 +281,9 @@ async fn the_source_of_a_workload_may_change_its_kind_under_load() {
     let folder = releases.make("u1", &[("page.html", "site")]);
     let origin = Origin::named("origin").await;
     plane.put(&write(&plane, "u0", &folder)).await;
-    let swaps = async {
-        for n in 0..40 {
-            let unit = format!("u{}", n + 1);
-            let to_site = n % 2 == 1;
-            plane
-                .put(&if to_site { write(&plane, &unit, &folder) } else { plane.write(&[(&unit, origin.address)]) })
-                .await;
-        }
+    let next = |n: usize| {
+        let unit = format!("u{n}");
+        if n.is_multiple_of(2) { write(&plane, &unit, &folder) } else { plane.write(&[(&unit, origin.address)]) }
     };
     let ended = tokio_util::sync::CancellationToken::new();
     let load = async |path: &'static str| {
@@ -301,7 +296,9 @@ async fn the_source_of_a_workload_may_change_its_kind_under_load() {
         answers
     };
     let swaps = async {
-        swaps.await;
+        for n in 1..41 {
+            plane.put(&next(n)).await;
+        }
         ended.cancel();
     };
     let ((), first, second) = tokio::join!(swaps, load("/page"), load("/page"));
@@ -317,23 +314,17 @@ async fn no_request_leads_out_of_the_release() {
         ["..", "%2e%2e", ".%2e", "%2E.", "%252e%252e", "..%00", "..%5c", "\\..", "..;", "%c0%ae%c0%ae", "a/.."];
     let slashes = ["/", "%2f", "%5c", "//", "/./", "%252f"];
     let ends = ["secret.txt", "manifest.json", ".env", "u1/manifest.json", "%2eenv", "files/index.html", ".git/config"];
-    let mut asked = 0;
-    for climb in climbs {
-        for slash in slashes {
-            for end in ends {
-                for depth in 1..4 {
-                    let path = format!("/{}{end}", format!("{climb}{slash}").repeat(depth));
-                    let answer = plane.get(&path).await;
-                    let status = answer.split(' ').nth(1).unwrap_or_default();
-                    assert!(["400", "404"].contains(&status) && !answer.contains(SECRET), "{path}: {answer}");
-                    asked += 1;
-                }
-            }
-        }
+    let ways = climbs.iter().flat_map(|climb| slashes.map(|slash| format!("{climb}{slash}")));
+    let ways = ways.flat_map(|way| (1..4).map(move |depth| way.repeat(depth)));
+    let paths: Vec<_> = ways.flat_map(|way| ends.map(|end| format!("/{way}{end}"))).collect();
+    assert!(paths.len() > 1_000);
+    for path in paths {
+        let answer = plane.get(&path).await;
+        let status = answer.split(' ').nth(1).unwrap_or_default();
+        assert!(["400", "404"].contains(&status) && !answer.contains(SECRET), "{path}: {answer}");
     }
     for end in ends {
         let answer = plane.get(&format!("/{end}")).await;
         assert!(answer.starts_with("HTTP/1.1 404 ") && !answer.contains(SECRET), "{end}: {answer}");
     }
-    assert!(asked > 1_000);
 }

@@ -151,13 +151,10 @@ mod tests {
         assert!(got == wanted && body.is_end_stream());
         file.set_len(500_000).unwrap();
         let mut body = FileBody::new(file, pieces(), &TaskTracker::new());
-        let mut last = None;
-        while let Some(frame) = poll_fn(|cx| body.poll_frame(cx)).await {
-            last = Some(frame.is_ok());
-            if frame.is_err() {
-                break;
-            }
+        let mut frame = Some(Ok(Frame::data(Bytes::new())));
+        while let Some(Ok(_)) = frame {
+            frame = poll_fn(|cx| body.poll_frame(cx)).await;
         }
-        assert_eq!(last, Some(false));
+        assert!(frame.is_some_and(|frame| frame.is_err()));
     }
 }
