@@ -7,6 +7,7 @@ mod condition;
 mod encoding;
 mod range;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -180,7 +181,7 @@ fn moved(status: StatusCode, to: &str, ask: &Ask<'_>) -> Answer {
     let query = ask.query.filter(|query| !query.is_empty() && !to.contains('?'));
     let (to, mark) = to.split_once('#').map_or((to, ""), |(to, _)| (to, &to[to.len()..]));
     let location = match query {
-        Some(query) => format!("{base}{to}?{query}{mark}"),
+        Some(query) => format!("{base}{to}?{}{mark}", ascii(query)),
         None => format!("{base}{to}{mark}"),
     };
     let mut headers = HeaderMap::new();
@@ -191,6 +192,14 @@ fn moved(status: StatusCode, to: &str, ask: &Ask<'_>) -> Answer {
     headers.insert(CACHE_CONTROL, REVALIDATE);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
     Answer { status, headers, content: Content::Nothing }
+}
+
+/// A query as it was sent, but that of a client that does not escape what is not ASCII.
+fn ascii(query: &str) -> Cow<'_, str> {
+    if query.is_ascii() {
+        return Cow::Borrowed(query);
+    }
+    query.chars().map(|c| if c.is_ascii() { c.to_string() } else { path::encode(&c.to_string()) }).collect()
 }
 
 fn missing(site: &Site, path: &str, ask: &Ask<'_>) -> Answer {

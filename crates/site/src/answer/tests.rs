@@ -72,6 +72,7 @@ fn files_pages_and_folders_are_sent_at_their_one_address() {
     assert_eq!(told("/a%20b.txt"), "200 a b.txt");
     assert_eq!(told("/nothing"), "404 404.html");
     assert_eq!(told("/%2e%2e/etc/passwd"), "404 404.html");
+    assert_eq!(told("/docs?q=\u{e9}"), "307 -> /docs/?q=%C3%A9");
     let based = Request { base: "/site", ..get("/docs?q") };
     assert_eq!(based.told(&site, &[]), "307 -> /site/docs/?q");
 }

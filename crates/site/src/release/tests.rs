@@ -264,9 +264,12 @@ fn a_release_that_was_tampered_with_is_not_served() {
     let folder = stand.make("un_1").unwrap().folder;
     let path = folder.join(MANIFEST);
     let text = fs::read_to_string(&path).unwrap();
-    for (from, to) in
-        [("\"index.html\",\"length\"", "\"../../x\",\"length\""), ("\"version\":1", "\"version\":2"), ("}", "")]
-    {
+    for (from, to) in [
+        ("\"index.html\",\"length\"", "\"../../x\",\"length\""),
+        ("\"version\":1", "\"version\":2"),
+        ("\"fallback\":null", "\"fallback\":\"index.html\""),
+        ("}", ""),
+    ] {
         fs::write(&path, text.replace(from, to)).unwrap();
         assert!(site::Site::open(&folder).is_err(), "{to}");
     }
@@ -274,4 +277,7 @@ fn a_release_that_was_tampered_with_is_not_served() {
     site::Site::open(&folder).unwrap();
     fs::write(folder.join("files/index.html"), "longer than it was").unwrap();
     assert!(site::Site::open(&folder).is_err());
+    fs::remove_file(folder.join("files/index.html")).unwrap();
+    symlink(stand.source().join("index.html"), folder.join("files/index.html")).unwrap();
+    assert!(site::Site::open(&folder).is_err(), "links are not followed");
 }
