@@ -56,7 +56,7 @@ pub(crate) fn deployment(writer: u64, number: u64) -> Vec<Append> {
         wish(writer, number),
         commit(writer, vec![DeploymentBegun { deployment: id, revision: 1 }.into()]),
         commit(writer, vec![resolved.into()]),
-        commit(writer, vec![DeploymentPlanned { deployment: id, plan: plan.clone() }.into()]),
+        commit(writer, vec![DeploymentPlanned { deployment: id, plan: plan.clone(), again: false }.into()]),
         commit(writer, vec![done(0), done(1)]),
         commit(
             writer,

@@ -140,6 +140,8 @@ pub struct DeploymentPlanned {
     pub deployment: DeploymentId,
     /// The plan.
     pub plan: Plan,
+    /// Whether it takes the place of an earlier one: the host or Docker restarted, and took along what was not routed yet.
+    pub again: bool,
 }
 
 /// A step was seen done.

@@ -1,7 +1,8 @@
 //! One look at the world for one workload: complete, or none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::atomic::Ordering;
 
 use cutover_domain::deployment::probed;
 use cutover_domain::observed::{Answers, Behind, DockerId, Effect, Observed, Phase, Probe, RouterSeen, Seen};
@@ -36,6 +37,12 @@ pub(super) struct Sight {
     /// Start of the newest run that was seen, and how often it was another one before.
     runs: BTreeMap<DockerId, (String, u32)>,
     witnessed: BTreeMap<DockerId, bool>,
+    /// Those that had not ended when Docker was last seen before it went away, with the start of the run they were in.
+    at_risk: BTreeMap<DockerId, String>,
+    /// Those of which a run has ended while Docker was away.
+    lost: BTreeSet<DockerId>,
+    /// How often Docker had gone away by the newest look.
+    outages: u64,
 }
 
 /// What a reference was found to mean.
@@ -79,12 +86,18 @@ impl Execution {
     /// Looks at Docker and the router. Their answers are younger than `state`.
     pub(super) async fn look(&self, lane: &mut Lane, state: &Workload) -> Result<(), String> {
         let (containers, table) = tokio::join!(self.runtime.list(self.log, Some(lane.id)), self.router.table());
+        let outages = self.outages.load(Ordering::Relaxed);
+        if containers.is_err() || lane.sight.outages != outages {
+            lane.sight.risk();
+        }
+        lane.sight.outages = outages;
         let containers = containers.map_err(|error| error.to_string())?;
         let table = table.inspect_err(|error| tracing::debug!(%error, "the proxy does not answer")).ok();
         let now_ms = self.clock.mono_ms();
         let sight = &mut lane.sight;
         sight.forget(state, &containers);
         sight.probes.take_in(&containers);
+        sight.count_losses(&containers);
         let mut seen = Vec::with_capacity(containers.len());
         for container in &containers {
             let witnessed = self.witnessed(sight, container).await;
@@ -185,9 +198,31 @@ impl Sight {
         self.paused_since.retain(|id, _| here(id));
         self.apart_since.retain(|id, _| here(id));
         self.runs.retain(|id, _| here(id));
+        self.lost.retain(here);
         let Answers { resolved, captured, .. } = &mut self.observed.answers;
         *resolved = self.resolved.as_ref().map(|resolved| resolved.deployment);
         captured.retain(|unit| containers.iter().any(|container| container.unit == *unit));
+    }
+
+    /// Docker went away: what ends until it is seen again ends with it, as far as anybody can tell.
+    fn risk(&mut self) {
+        let lives = |container: &&Container| matches!(container.phase, Phase::Created | Phase::Running);
+        for container in self.containers.iter().filter(lives) {
+            self.at_risk.entry(container.id).or_insert_with(|| container.started_at.clone());
+        }
+    }
+
+    /// Docker is there again: which runs have ended meanwhile. One that was only created may have been started, by an
+    /// answer that was lost.
+    fn count_losses(&mut self, containers: &[Container]) {
+        for (id, started_at) in std::mem::take(&mut self.at_risk) {
+            let Some(container) = containers.iter().find(|container| container.id == id) else { continue };
+            let goes_on = matches!(container.phase, Phase::Created | Phase::Running);
+            let anew = !started_at.is_empty() && container.started_at != started_at;
+            if !goes_on || anew {
+                self.lost.insert(id);
+            }
+        }
     }
 
     fn seen(&mut self, container: &Container, now_ms: u64) -> Seen {
@@ -216,6 +251,7 @@ impl Sight {
             apart_ms: 0,
             renamed: false,
             resized: false,
+            lost: self.lost.contains(&container.id),
         }
     }
 

@@ -17,6 +17,7 @@ pub use fitting::Unfit;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use cutover_events::{LogId, WorkloadId};
 use tokio::sync::{Notify, Semaphore, watch};
@@ -60,6 +61,8 @@ pub struct Execution {
     /// When this engine started, `CLOCK_MONOTONIC`, ms.
     pub started_ms: u64,
     effects: Semaphore,
+    /// How often the connection to Docker was lost.
+    outages: AtomicU64,
     leftovers: Notify,
     poisoned: watch::Sender<Option<String>>,
 }
@@ -109,6 +112,7 @@ impl Execution {
             epoch: parts.epoch,
             started_ms: parts.clock.mono_ms(),
             effects: Semaphore::new(parts.effects_at_once),
+            outages: AtomicU64::new(0),
             leftovers: Notify::new(),
             poisoned: watch::Sender::new(None),
         })

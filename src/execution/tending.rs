@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cutover_domain::workload::Teardown;
@@ -42,6 +43,7 @@ impl Execution {
                 hint = hints.recv() => match hint {
                     Some(Hint::Workload(id)) => self.wake(id),
                     Some(Hint::LookAtAll) => self.wake_all(),
+                    Some(Hint::Lost) => drop(self.outages.fetch_add(1, Ordering::Relaxed)),
                     None => hints = self.runtime.clone().hints(self.log),
                 },
                 () = self.leftovers.notified() => self.tidy_up().await,

@@ -146,7 +146,9 @@ fn course() -> Vec<Event> {
         template: Template::default(),
         ..plan(Why::Default, Hardening::Default, None)
     };
-    let planned = |plan| DeploymentPlanned { deployment: DEPLOYMENT, plan }.into();
+    let again =
+        DeploymentPlanned { deployment: DEPLOYMENT, plan: plan(Why::Default, Hardening::Default, None), again: true };
+    let planned = |plan| DeploymentPlanned { deployment: DEPLOYMENT, plan, again: false }.into();
     let mut all: Vec<Event> = vec![
         DeploymentBegun { deployment: DEPLOYMENT, revision: 2 }.into(),
         ReleaseResolved { repo_digest: String::new(), change: None, ..resolved.clone() }.into(),
@@ -154,6 +156,7 @@ fn course() -> Vec<Event> {
         planned(plan(Why::Default, Hardening::Default, Some(http()))),
         planned(plan(Why::Asked, Hardening::Strict, Some(Check::Tcp))),
         planned(bare),
+        again.into(),
         planned(recreate(Why::Volume)),
         planned(recreate(Why::Port)),
         planned(recreate(Why::Blue)),

@@ -125,6 +125,8 @@ pub struct Seen {
     pub renamed: bool,
     /// Whether it may use more or less than its plan says.
     pub resized: bool,
+    /// Whether a run of it ended while Docker was away: without live-restore a daemon takes its containers along.
+    pub lost: bool,
 }
 
 /// What a container does.

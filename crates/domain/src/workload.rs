@@ -128,6 +128,8 @@ pub struct Open {
     pub failed: Option<Arc<Reason>>,
     /// Why what was is being restored: the deployment will end as failed.
     pub restores: Option<Arc<Reason>>,
+    /// How many plans it had: each later one because the host or Docker took the green of the former along.
+    pub plans: u8,
     /// How often the router has refused a swap that is tried again, and when it did so last.
     pub refusals: (u8, Mark),
 }
@@ -373,6 +375,7 @@ impl Open {
             was: None,
             failed: None,
             restores: None,
+            plans: 0,
             refusals: (0, Mark::default()),
         }
     }

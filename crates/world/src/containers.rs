@@ -59,6 +59,8 @@ pub struct Body {
     pub renamed: bool,
     /// Whether a person has changed what it may use.
     pub resized: bool,
+    /// Whether the engine remembers that a run of it ended with the daemon.
+    pub lost: bool,
 }
 
 /// What a person does to one container.
@@ -200,6 +202,7 @@ impl World {
             apart_since: None,
             renamed: false,
             resized: false,
+            lost: false,
         });
         Answer::Created(id)
     }
@@ -443,6 +446,7 @@ impl World {
             }
             for body in self.containers.iter_mut().filter(|body| body.runs()) {
                 body.end(now_ms, Phase::Exited, EXIT_KILL);
+                body.lost = true;
             }
         }
         let revived = |body: &&mut Body| {

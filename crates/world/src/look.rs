@@ -16,9 +16,10 @@ impl World {
         }
     }
 
-    /// The engine that remembered the answers of its probes is gone.
+    /// The engine that remembered the answers of its probes, and what ended with the daemon, is gone.
     pub fn forget_probes(&mut self) {
         for body in &mut self.containers {
+            body.lost = false;
             body.probe = Probe { answer: ProbeAnswer::Unknown, failures: 0 };
         }
     }
@@ -53,6 +54,7 @@ impl World {
             apart_ms: self.counted(body.apart_since.filter(|_| body.runs())),
             renamed: body.renamed,
             resized: body.resized,
+            lost: body.lost,
         }
     }
 

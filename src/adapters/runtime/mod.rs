@@ -192,8 +192,10 @@ pub enum RuntimeError {
 pub enum Hint {
     /// Something happened to a container of this workload.
     Workload(WorkloadId),
-    /// The stream of events was (re)connected, or broke: look at everything.
+    /// The stream of events was (re)connected: look at everything.
     LookAtAll,
+    /// The connection to Docker was lost: it went away, or hangs.
+    Lost,
 }
 
 /// What runs containers. Every call has a deadline of its own; every effect may be repeated.

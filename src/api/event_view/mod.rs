@@ -175,7 +175,7 @@ pub fn fields(event: &Event) -> Fields {
         Event::IntentCancelled(e) => json!({"lists": e.lists.as_ref().map(deployment::lists)}),
         Event::DeploymentBegun(e) => json!({"revision": e.revision}),
         Event::ReleaseResolved(e) => deployment::resolved(e),
-        Event::DeploymentPlanned(e) => json!({"plan": plan::plan(&e.plan)}),
+        Event::DeploymentPlanned(e) => json!({"plan": plan::plan(&e.plan), "again": e.again}),
         Event::StepSucceeded(e) => json!({"index": e.index, "step": plan::step(e.step)}),
         Event::StepFailed(e) => {
             json!({"index": e.index, "step": plan::step(e.step), "reason": deployment::reason(&e.reason)})

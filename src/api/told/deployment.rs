@@ -2,10 +2,10 @@
 
 use cutover_events::delivery::Change;
 use cutover_events::deployment::{
-    BlueDrained, Drift, DriftEnded, DriftSeen, Handling, ImageAwaited, ImageWish, IntentQueued, ReleaseResolved,
-    SwapCommitted, Wish,
+    BlueDrained, DeploymentPlanned, Drift, DriftEnded, DriftSeen, Handling, ImageAwaited, ImageWish, IntentQueued,
+    ReleaseResolved, SwapCommitted, Wish,
 };
-use cutover_events::plan::{Plan, Step, Strategy, Why};
+use cutover_events::plan::{Step, Strategy, Why};
 use cutover_events::{Actor, Cause};
 
 use super::who;
@@ -77,7 +77,9 @@ pub const fn strategy(strategy: Strategy) -> &'static str {
     }
 }
 
-pub(super) fn planned(plan: &Plan) -> String {
+pub(super) fn planned(event: &DeploymentPlanned) -> String {
+    let plan = &event.plan;
+    let again = if event.again { " again, since the host or Docker restarted" } else { "" };
     let steps = count(plan.steps.len() as u64, "step", "steps");
     let standby = if plan.adopts { ", with the standby" } else { "" };
     let why = match plan.why {
@@ -86,7 +88,7 @@ pub(super) fn planned(plan: &Plan) -> String {
         Why::Port => " because of its port of the host",
         Why::Blue => " because of what runs",
     };
-    format!("planned: {}{why}, {steps}{standby}", strategy(plan.strategy))
+    format!("planned{again}: {}{why}, {steps}{standby}", strategy(plan.strategy))
 }
 
 /// A step that was seen done.

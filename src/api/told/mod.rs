@@ -54,7 +54,7 @@ pub fn told(event: &Event, cause: Cause, actor: &Actor) -> Told {
         Event::IntentCancelled(_) => moving(format!("cancelled by {}", who(actor))),
         Event::DeploymentBegun(e) => normal(format!("begun, with spec revision {}", e.revision)),
         Event::ReleaseResolved(e) => normal(resolved(e)),
-        Event::DeploymentPlanned(e) => normal(planned(&e.plan)),
+        Event::DeploymentPlanned(e) => normal(planned(e)),
         Event::StepSucceeded(e) => normal(step(e.step)),
         Event::StepFailed(e) => bad(failed(e.step, &e.reason.text)),
         Event::SwapCommitted(e) => normal(swap(e)),

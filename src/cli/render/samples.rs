@@ -109,7 +109,7 @@ fn beginning() -> Vec<EventLine> {
         event(10, 0, queued(1, image("ghcr.io/acme/shop:v2"))),
         event(11, 5, DeploymentBegun { deployment, revision: 3 }),
         event(12, 95, resolved),
-        event(13, 100, DeploymentPlanned { deployment, plan: plan() }),
+        event(13, 100, DeploymentPlanned { deployment, plan: plan(), again: false }),
         event(14, 300, stepped(0, Step::Create(UNIT))),
         event(15, 500, stepped(1, Step::Start(UNIT))),
         event(16, 1_500, stepped(2, Step::Gate)),

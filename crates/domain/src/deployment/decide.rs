@@ -110,7 +110,8 @@ pub fn decide(state: &Workload, command: Command) -> Result<Vec<Event>, Rejectio
         Command::Accept(release) => accept(state, release),
         Command::Await(deployment, wait_ms) => waits::waits(state, deployment, wait_ms),
         Command::Planned(deployment, plan) if prepares(state, deployment) || plans_again(state, deployment) => {
-            Ok(vec![DeploymentPlanned { deployment, plan: *plan }.into()])
+            let again = state.open.as_ref().is_some_and(|open| open.plan.is_some());
+            Ok(vec![DeploymentPlanned { deployment, plan: *plan, again }.into()])
         }
         Command::Restore(deployment, plan) => restore(state, deployment, *plan),
         Command::QueueAt(..) | Command::Heal(..) | Command::Begin(..) | Command::Resolved(_) | Command::Planned(..) => {

@@ -28,6 +28,10 @@ const STEP_MS: u64 = 120_000;
 /// What an engine that has just started, or stood still, takes to probe once, ms: before it, nobody is condemned.
 const FIRST_PROBES_MS: u64 = 5_000;
 
+/// Plans of one deployment at most: a release that takes the host or Docker down whenever it starts must not do so for
+/// ever. Restarts of either in the minutes of one deployment are rare enough for four of them.
+const MOST_PLANS: u8 = 5;
+
 /// One view on everything that a decision may use.
 #[derive(Clone, Copy)]
 pub(super) struct Look<'a> {
@@ -45,7 +49,7 @@ pub(super) fn drive(look: Look<'_>) -> Next {
     if let Some(why) = &look.open.failed {
         return look.after_failure(&plan, why);
     }
-    if look.lost_its_boot(&plan) {
+    if look.lost_its_host(&plan) {
         return match &look.open.restores {
             Some(why) => look.restore(&plan, why),
             None => look.replan(),
@@ -94,12 +98,18 @@ impl Look<'_> {
         }
     }
 
-    /// Whether the host restarted under a green that was not routed yet: that ended it, not a fault of its own.
-    fn lost_its_boot(self, plan: &Plan) -> bool {
+    /// Whether the host or Docker restarted under a green that was not routed yet: that ended it, not a fault of its own,
+    /// unless it goes so every time.
+    fn lost_its_host(self, plan: &Plan) -> bool {
+        let rebooted = self.open.step_since.boot != self.now.boot;
         let ended = |seen: &Seen| !matches!(seen.phase, Doing::Created | Doing::Running);
         (self.open.before_pivot() || self.open.phase == Phase::Down)
-            && self.open.step_since.boot != self.now.boot
-            && plan.units.iter().any(|unit| self.observed.seen(unit.unit).is_some_and(ended))
+            && self.open.plans < MOST_PLANS
+            && plan
+                .units
+                .iter()
+                .filter_map(|unit| self.observed.seen(unit.unit))
+                .any(|seen| seen.lost || (rebooted && ended(seen)))
     }
 
     /// Performs an effect, unless the last try failed and the time for the next one has not come.

@@ -195,6 +195,7 @@ fn planned(state: &mut Workload, event: &Event, e: &DeploymentPlanned, at: Mark)
 fn plan_again(state: &mut Workload, plan: &Plan, at: Mark) {
     let Some(open) = &mut state.open else { return };
     (open.recorded, open.step_since, open.refusals) = (0, at, (0, Mark::default()));
+    open.plans = open.plans.saturating_add(1);
     let former = open.plan.replace(Arc::new(plan.clone()));
     for plan in former.iter() {
         let units: Vec<_> = plan.units.iter().map(|unit| unit.unit).collect();

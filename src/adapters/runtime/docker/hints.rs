@@ -35,6 +35,9 @@ pub(super) async fn watch(client: Client, clock: Clock, log: LogId, sender: mpsc
             Ended::Dropped => return,
             Ended::Broke { heard, why } => {
                 tracing::info!(%why, "the stream of Docker's events ended: it is opened again");
+                if heard && sender.send(Hint::Lost).await.is_err() {
+                    return;
+                }
                 backoff = if heard { BACKOFF_FIRST } else { (backoff * 2).min(BACKOFF_LAST) };
             }
         }

@@ -121,6 +121,28 @@ fn a_green_that_ended_with_the_host_is_planned_again_under_the_same_id() {
 }
 
 #[test]
+fn a_green_that_ended_with_docker_is_planned_again_but_not_for_ever() {
+    let mut story = Story::live(1);
+    story.wish(2, deploy(), By::Person);
+    let runs = |story: &Story| {
+        let plan = story.state.open.as_ref()?.plan.as_ref()?;
+        let seen = story.seen.seen(plan.units[0].unit)?;
+        (seen.phase == Doing::Running && !seen.lost).then_some(seen.unit)
+    };
+    let mut plans = 0;
+    loop {
+        story.go_until(|story| runs(story).is_some());
+        let Some(green) = runs(&story) else { break };
+        story.ends(green.0[0]);
+        story.at(green).lost = true;
+        plans += 1;
+        assert!(plans < 10, "for ever");
+    }
+    assert_eq!(plans, 5, "then it counts as its own fault");
+    assert_eq!(story.state.active.as_ref().map(|slot| slot.deployment), Some(dep(1)));
+}
+
+#[test]
 fn somebody_removes_green_before_its_steps_are_recorded_and_it_is_made_again() {
     let mut story = Story::live(1);
     story.wish(2, deploy(), By::Person);

@@ -315,5 +315,6 @@ fn container(unit: UnitId, phase: Phase) -> Seen {
         apart_ms: 0,
         renamed: false,
         resized: false,
+        lost: false,
     }
 }

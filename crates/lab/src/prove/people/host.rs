@@ -180,10 +180,13 @@ async fn prove(stand: &Arc<Stand>, daemon: &Daemon) -> Result<Verdict> {
     Ok(verdict)
 }
 
-/// What the log says of differences, starts of the engine, and deployments that failed.
+/// What the log says of differences, starts of the engine, deployments that failed, and those that were planned again.
 fn told(events: &[Value]) -> Vec<String> {
-    let of =
-        |event: &&Value| matches!(event["event"].as_str(), Some("DriftSeen" | "EngineStarted" | "DeploymentFailed"));
+    let of = |event: &&Value| match event["event"].as_str() {
+        Some("DriftSeen" | "EngineStarted" | "DeploymentFailed") => true,
+        Some("DeploymentPlanned") => event["told"].as_str().is_some_and(|told| told.starts_with("planned again")),
+        _ => false,
+    };
     events.iter().filter(of).filter_map(|event| event["told"].as_str().map(str::to_owned)).collect()
 }
 
@@ -204,7 +207,8 @@ async fn back(stand: &Stand) -> Result {
     }
 }
 
-/// The daemon restarts once a container of the deployment was created; the deployment ends.
+/// The daemon restarts, and takes its containers along, once a container of the deployment was created: the same
+/// deployment goes on, and succeeds.
 async fn under_a_deployment(scene: &Crowd<'_>, daemon: &Daemon, at: &str) -> Result {
     let (id, after) = deploy(scene, at).await?;
     daemon.restart().await?;
@@ -240,7 +244,10 @@ async fn end(scene: &Crowd<'_>, id: &str, after: u64) -> Result {
     };
     let end = scene.awaits(after, "end of the deployment", 2 * HEALED, end).await?;
     progress(&format!("{id} ended: {}", end["told"]));
-    Ok(())
+    match end["event"].as_str() {
+        Some("DeploymentSucceeded") => Ok(()),
+        _ => Err(format!("the deployment did not go on: {}", end["told"]).into()),
+    }
 }
 
 /// Everything ends at once, and starts again under another boot id: the daemon first, then proxy and engine.
