@@ -373,6 +373,10 @@ fn ways(files: &[File], index: &str) -> HashMap<Box<str>, Way> {
         };
         ways.entry(other.into()).or_insert(Way::Moved(n));
     }
+    for (n, file) in files.iter().enumerate() {
+        let Some(stem) = file.path.strip_suffix(".html").filter(|_| is_page(file)) else { continue };
+        ways.entry(stem.into()).or_insert(Way::Moved(n));
+    }
     ways
 }
 
@@ -438,7 +442,8 @@ pub(crate) mod tests {
         for (path, wanted) in [
             ("/", "index.html"),
             ("/index.html", "-> /"),
-            ("/index", "nothing"),
+            ("/index", "-> /"),
+            ("/docs/index", "-> /docs/"),
             ("/about", "about.html"),
             ("/about.html", "-> /about"),
             ("/about/", "-> /about"),

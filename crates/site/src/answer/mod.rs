@@ -178,14 +178,13 @@ fn other_method(site: &Site, ask: &Ask<'_>) -> Answer {
 
 fn moved(status: StatusCode, to: &str, ask: &Ask<'_>) -> Answer {
     let base = if to.starts_with('/') { ask.base } else { "" };
-    let query = ask.query.filter(|query| !query.is_empty() && !to.contains('?'));
-    let (to, mark) = to.split_once('#').map_or((to, ""), |(to, _)| (to, &to[to.len()..]));
-    let location = match query {
-        Some(query) => format!("{base}{to}?{}{mark}", ascii(query)),
+    let (to, mark) = to.split_at(to.find('#').unwrap_or(to.len()));
+    let location = match ask.query.filter(|query| !query.is_empty() && !to.contains('?')) {
+        Some(query) => format!("{base}{to}?{query}{mark}"),
         None => format!("{base}{to}{mark}"),
     };
     let mut headers = HeaderMap::new();
-    match HeaderValue::try_from(location) {
+    match HeaderValue::try_from(&*ascii(&location)) {
         Ok(location) => headers.insert(LOCATION, location),
         Err(_) => return missing_page(),
     };
@@ -194,12 +193,12 @@ fn moved(status: StatusCode, to: &str, ask: &Ask<'_>) -> Answer {
     Answer { status, headers, content: Content::Nothing }
 }
 
-/// A query as it was sent, but that of a client that does not escape what is not ASCII.
-fn ascii(query: &str) -> Cow<'_, str> {
-    if query.is_ascii() {
-        return Cow::Borrowed(query);
+/// An address with everything escaped that is not ASCII: not every client and not every line of `_redirects` does that.
+fn ascii(address: &str) -> Cow<'_, str> {
+    if address.is_ascii() {
+        return Cow::Borrowed(address);
     }
-    query.chars().map(|c| if c.is_ascii() { c.to_string() } else { path::encode(&c.to_string()) }).collect()
+    address.chars().map(|c| if c.is_ascii() { c.to_string() } else { path::encode(&c.to_string()) }).collect()
 }
 
 fn missing(site: &Site, path: &str, ask: &Ask<'_>) -> Answer {

@@ -179,7 +179,7 @@ fn the_compressed_file_beside_it_is_sent_to_whom_takes_it() {
 
 #[test]
 fn redirects_files_and_rewrites_come_in_their_order() {
-    let rules = "/about /forced 301!\n/docs/* /manual/:splat 301\n/gone /410.html 410\n/app/* /app 200\n/* /x/:splat";
+    let rules = "/part/* /new#:splat 308\n/kind /a?b=1#c\n/s/ /s 301\n/about /forced 301!\n/docs/* /manual/:splat 301\n/gone /410.html 410\n/app/* /app 200\n/* /x/:splat";
     let files = [("index.html", 1), ("about.html", 1), ("docs/a.html", 1), ("410.html", 1), ("app.html", 1)];
     let site = site(&files, Settings::default(), (rules, ""));
     let told = |url| get(url).told(&site, &[]);
@@ -189,6 +189,10 @@ fn redirects_files_and_rewrites_come_in_their_order() {
     assert_eq!(told("/gone"), "410 410.html");
     assert_eq!(told("/app/users/7"), "200 app.html");
     assert_eq!(told("/other"), "302 -> /x/other");
+    assert_eq!(told("/part/a?q=1"), "308 -> /new?q=1#a");
+    assert_eq!(told("/kind?q=1"), "302 -> /a?b=1#c");
+    assert_eq!(told("/s/"), "301 -> /s");
+    assert_eq!(told("/s"), "302 -> /x/s", "not to itself");
     assert_eq!(told("//evil.test/%2e"), "404");
     assert_eq!(told("//evil.test"), "302 -> /x//evil.test");
 }

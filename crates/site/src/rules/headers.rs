@@ -2,7 +2,7 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 
-use super::pattern::{Captures, Pattern, fill};
+use super::pattern::{Captures, Pattern, fill, taken};
 use super::{MAX_HEADER_RULES, Note, Notes, Weight, lines};
 
 /// Fields that say how an answer is sent: set by hand they would break it.
@@ -111,7 +111,7 @@ impl Change {
             }
             Self::Set(name, Value::Fixed(value)) => (name, value.clone()),
             Self::Set(name, Value::Template(text)) => {
-                (name, HeaderValue::try_from(fill(text, captures, crate::path::encode)).ok()?)
+                (name, HeaderValue::try_from(fill(text, |name| taken(captures, name))).ok()?)
             }
         };
         put(headers, name, value, before);

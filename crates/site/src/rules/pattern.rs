@@ -25,6 +25,9 @@ impl Pattern {
         if !text.starts_with('/') {
             return Err(format!("{text:?} does not begin with /"));
         }
+        if text.contains(['?', '#']) {
+            return Err(format!("{text:?}: what the query must have stands after the path, as name=value"));
+        }
         let decoded = crate::path::decode(text).ok_or_else(|| format!("{text:?} is no path"))?;
         let trimmed = trim(&decoded);
         let mut parts = Vec::new();
@@ -122,8 +125,13 @@ fn trim(path: &str) -> &str {
     path.strip_suffix('/').unwrap_or(path)
 }
 
-/// Puts values in the places of their names in a template.
-pub(super) fn fill(template: &str, captures: &Captures<'_>, write: impl Fn(&str) -> String) -> String {
+/// The value that was taken under a name, as it stands in an address.
+pub(super) fn taken(captures: &Captures<'_>, name: &str) -> Option<String> {
+    captures.iter().find(|(known, _)| *known == name).map(|(_, value)| crate::path::encode(value))
+}
+
+/// Puts values in the places of their names in a template; a name without one stays as it is.
+pub(super) fn fill(template: &str, value_of: impl Fn(&str) -> Option<String>) -> String {
     let mut out = String::with_capacity(template.len());
     let mut rest = template;
     while let Some(at) = rest.find(':') {
@@ -131,9 +139,9 @@ pub(super) fn fill(template: &str, captures: &Captures<'_>, write: impl Fn(&str)
         out.push_str(before);
         let name = &named[1..];
         let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
-        match captures.iter().find(|(known, _)| *known == &name[..end]) {
-            Some((_, value)) => {
-                out.push_str(&write(value));
+        match value_of(&name[..end]) {
+            Some(value) => {
+                out.push_str(&value);
                 rest = &name[end..];
             }
             None => {
@@ -181,14 +189,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_said() {
-        for bad in ["old", "/*/*", "/*/:id", "/a/../b", "/%00"] {
+        for bad in ["old", "/*/*", "/*/:id", "/a/../b", "/%00", "/a?b=c"] {
             assert!(Pattern::parse(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn templates_are_filled_with_what_was_taken() {
-        let filled = |template: &str| fill(template, &vec![("splat", "a b"), ("id", "7")], crate::path::encode);
+        let captures = vec![("splat", "a b"), ("id", "7")];
+        let filled = |template: &str| fill(template, |name| super::taken(&captures, name));
         assert_eq!(filled("https://x.test:8080/:splat?i=:id#:other"), "https://x.test:8080/a%20b?i=7#:other");
         assert_eq!(filled("/:identity/:id"), "/:identity/7");
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use http::StatusCode;
 
-use super::pattern::{Captures, Pattern, fill};
+use super::pattern::{Captures, Pattern, fill, taken};
 use super::{MAX_EXACT, MAX_PATTERNS, Note, Notes, Weight, lines};
 use crate::path;
 
@@ -90,19 +90,26 @@ impl Redirects {
 }
 
 impl Redirect {
-    /// Where it leads, or `None` when it is not for this path and query.
+    /// Where it leads, or `None` when it is not for this path and query, or would lead to the same path again.
     fn leads(&self, path: &str, query: Option<&str>) -> Option<String> {
-        let mut captures = self.from.matches(path)?;
-        if !self.query.is_empty() {
-            self.take_query(query.unwrap_or_default(), &mut captures)?;
+        let captures = self.from.matches(path)?;
+        let asked = self.take_query(query.unwrap_or_default())?;
+        // What stands in a query is written for an address already.
+        let of_query =
+            |name: &str| asked.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let to = fill(&self.to, |name| taken(&captures, name).or_else(|| of_query(name)));
+        if !self.to.starts_with('/') {
+            return Some(to);
         }
-        let to = fill(&self.to, &captures, path::encode);
         // What was taken may begin with slashes: `//host` would lead to another server.
-        let stays = self.to.starts_with('/');
-        Some(if stays { format!("/{}", to.trim_start_matches(['/', '\\'])) } else { to })
+        let to = format!("/{}", to.trim_start_matches(['/', '\\']));
+        let to_itself = self.status.is_redirection() && to == path::encode(path);
+        (!to_itself).then_some(to)
     }
 
-    fn take_query<'p>(&'p self, query: &'p str, captures: &mut Captures<'p>) -> Option<()> {
+    /// What the conditions take out of a query; `None`: one of them is not met.
+    fn take_query<'p>(&'p self, query: &'p str) -> Option<Captures<'p>> {
+        let mut captures = Captures::new();
         for (name, wanted) in &self.query {
             let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
             let (_, value) = pairs.find(|(key, _)| key == name)?;
@@ -112,7 +119,7 @@ impl Redirect {
                 None => return None,
             }
         }
-        Some(())
+        Some(captures)
     }
 }
 
@@ -198,6 +205,7 @@ mod tests {
         assert_eq!(leads(text, "/blog", None), some("302 https://blog.test/"));
         assert_eq!(leads(text, "/u/7/post/a b", None), some("308! /p/a%20b?u=7"));
         assert_eq!(leads(text, "/x", Some("a=1&id=9")), some("301 /y/9"));
+        assert_eq!(leads(text, "/x", Some("id=a%20b")), some("301 /y/a%20b"));
         assert_eq!(leads(text, "/x", None), some("302 /z"));
         assert_eq!(leads(text, "/other", None), some("200 /index.html"));
     }
