@@ -62,6 +62,7 @@ const IMPLEMENTATIONS: &[&str] = &[
 const ONLY_THERE: &[(&str, &[&str])] = &[
     ("sled", &["src/store/"]),
     ("bincode", &["events/src/codec.rs"]),
+    ("mime_guess", &["crates/site/src/kinds.rs"]),
     ("bollard", &["src/adapters/runtime/docker/", "crates/lab/"]),
     ("hickory_proto", &["crates/proxy/src/names/answer.rs"]),
     ("age::x25519", &["src/secrets/"]),
@@ -71,7 +72,7 @@ const ONLY_THERE: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that know no time, chance, file, thread or order of a hash.
-const PURE: &[&str] = &["events/", "crates/domain/", "crates/world/", "crates/compose/src/"];
+const PURE: &[&str] = &["events/", "crates/domain/", "crates/world/", "crates/compose/src/", "crates/site/src/answer/"];
 
 /// What the pure crates never say.
 const IMPURE: &[&str] = &[

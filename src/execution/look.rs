@@ -302,7 +302,7 @@ fn routed_at(table: &Table, container: &Container) -> Option<Ipv4Addr> {
     let (workload, unit) = (container.workload.to_string(), container.unit.to_string());
     let entry = table.entries.iter().find(|entry| entry.workload == workload)?;
     let target = entry.targets.iter().find(|target| target.unit == unit)?;
-    match target.address {
+    match target.place.address()? {
         std::net::IpAddr::V4(address) => Some(address),
         std::net::IpAddr::V6(_) => None,
     }

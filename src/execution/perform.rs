@@ -267,7 +267,7 @@ impl Execution {
         let plan = plan_of(state, to, units);
         let target = |unit: &UnitId| {
             let address = lane.sight.address(*unit)?;
-            Some(wire::Target { unit: unit.to_string(), address: address.into() })
+            Some(wire::Target { unit: unit.to_string(), place: wire::Place::Address(address.into()) })
         };
         let found: Option<Vec<_>> = units.iter().map(target).collect();
         let Some(targets) = found else {
@@ -289,6 +289,7 @@ impl Execution {
             witness: wire::Witness { position: head.position, chain: head.chain.to_string() },
             routes,
             targets,
+            former: Vec::new(),
             probe: plan.filter(|_| !units.is_empty()).and_then(probe),
             names: plan.and_then(|plan| self.names(lane.id, plan)),
             policy: wire::RoutePolicy { drain_ms: plan.map_or(0, |plan| plan.policy.drain_ms), half_close: false },

@@ -135,7 +135,7 @@ impl Bench {
         };
         let id = runtime.create(LOG, &asked).await.expect("a container");
         runtime.start(id).await.expect("a start");
-        Target { unit: unit.to_string(), address: IpAddr::V4(asked.address) }
+        Target { unit: unit.to_string(), place: wire::Place::Address(IpAddr::V4(asked.address)) }
     }
 
     async fn ready(&self) -> Target {
@@ -201,6 +201,7 @@ impl Bench {
                 strip: false,
             }],
             targets: targets.to_vec(),
+            former: Vec::new(),
             probe: Some(wire::Probe {
                 port: self.port,
                 path: Some("/".to_owned()),
@@ -242,7 +243,7 @@ async fn until(what: &str, so: impl AsyncFn() -> bool) {
 }
 
 fn at(address: Ipv4Addr) -> Target {
-    Target { unit: UnitId::from_ulid(Clock::system().ulid()).to_string(), address: address.into() }
+    Target { unit: UnitId::from_ulid(Clock::system().ulid()).to_string(), place: wire::Place::Address(address.into()) }
 }
 
 fn code(outcome: Result<(), RouterError>) -> RefusedCode {
@@ -266,8 +267,8 @@ async fn a_write_is_seen_and_claims_the_table() {
         let [entry] = table.entries.as_slice() else { panic!("{:?}", table.entries) };
         assert_eq!((&entry.workload, &entry.name, entry.generation), (&put.workload, &put.name, 1));
         assert_eq!((&entry.routes, &entry.names), (&put.routes, &put.names));
-        let seen: Vec<_> = entry.targets.iter().map(|target| (&target.unit, target.address)).collect();
-        assert_eq!(seen, targets.iter().map(|target| (&target.unit, target.address)).collect::<Vec<_>>());
+        let seen: Vec<_> = entry.targets.iter().map(|target| (&target.unit, &target.place)).collect();
+        assert_eq!(seen, targets.iter().map(|target| (&target.unit, &target.place)).collect::<Vec<_>>());
     }
 }
 

@@ -9,5 +9,6 @@ mod names;
 mod own;
 mod process;
 mod retry;
+mod sites;
 mod support;
 mod table;

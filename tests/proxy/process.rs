@@ -108,6 +108,7 @@ fn write(table: &Table, origin: &Origin) -> Put {
         witness: Witness::default(),
         routes: vec![route("app.test", "/", origin.address.port())],
         targets: vec![target("u1", origin.address)],
+        former: Vec::new(),
         probe: None,
         names: None,
         policy: RoutePolicy { drain_ms: 1_000, half_close: false },

@@ -11,7 +11,7 @@ use cutover::adapters::router::HttpRouter;
 use cutover::adapters::router::{Router, RouterError};
 use cutover_proxy::config::{AccessLog, Config};
 use cutover_proxy::process::{self, Serving};
-use cutover_proxy::wire::{Fence, Probe, Put, RefusedCode, Route, RoutePolicy, Table, Target, Witness};
+use cutover_proxy::wire::{Fence, Place, Probe, Put, RefusedCode, Route, RoutePolicy, Table, Target, Witness};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -85,6 +85,7 @@ impl Plane {
             witness: Witness { position: generation, chain: "00".into() },
             routes: vec![route("app.test", "/", port)],
             targets: targets.iter().map(|(unit, at)| target(unit, *at)).collect(),
+            former: Vec::new(),
             probe: None,
             names: None,
             policy: RoutePolicy { drain_ms: 10_000, half_close: false },
@@ -154,7 +155,7 @@ pub(crate) fn route(host: &str, path: &str, port: u16) -> Route {
 }
 
 pub(crate) fn target(unit: &str, at: SocketAddr) -> Target {
-    Target { unit: unit.into(), address: at.ip() }
+    Target { unit: unit.into(), place: Place::Address(at.ip()) }
 }
 
 pub(crate) fn probe(port: u16, path: Option<&str>) -> Probe {

@@ -12,13 +12,14 @@ use tokio::net::TcpStream;
 
 use crate::wire::{Probe, PutRefused, RefusedCode, Target};
 
-/// Probes all targets at once: all pass, or the first that does not is named.
+/// Probes all targets that have an address at once: all pass, or the first that does not is named.
 ///
 /// # Errors
 /// [`RefusedCode::Probe`] with the unit and what it did.
 pub async fn all(probe: &Probe, targets: &[Target]) -> Result<(), PutRefused> {
-    let asked = targets.iter().map(|target| async move {
-        let address = SocketAddr::new(target.address, probe.port);
+    let addresses = targets.iter().filter_map(|target| Some((target, target.place.address()?)));
+    let asked = addresses.map(|(target, address)| async move {
+        let address = SocketAddr::new(address, probe.port);
         let limit = Duration::from_millis(probe.timeout_ms);
         let verdict = match tokio::time::timeout(limit, one(probe, address)).await {
             Ok(verdict) => verdict,

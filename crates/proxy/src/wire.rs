@@ -7,7 +7,8 @@
 //! | `PUT /v1/fence` | [`Fence`] | 204, or 409 with [`PutRefused`] |
 //! | `GET /v1/metrics` | | Prometheus text |
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +34,11 @@ pub struct Put {
     pub routes: Vec<Route>,
     /// What serves; empty: requests are held, then 503.
     pub targets: Vec<Target>,
-    /// Asked of each new target inside the switch; a target that fails refuses the whole write.
+    /// Releases from before, the newest first: a file that a release folder does not have is answered from them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<Former>,
+    /// Asked of each new target inside the switch; a target that fails refuses the whole write. A release folder passes
+    /// when its manifest is there and reads, whatever stands here.
     pub probe: Option<Probe>,
     /// What the other workloads of its project find the targets by; `None`: nothing.
     #[serde(default)]
@@ -71,20 +76,85 @@ pub struct Route {
     pub host: String,
     /// Prefix by whole segments, begins with `/`.
     pub path: String,
-    /// Port on the target.
+    /// Port on the target; a release folder has none, 0 then.
     pub port: u16,
     /// Whether the prefix is cut off.
     pub strip: bool,
 }
 
-/// Something that serves.
+/// Something that serves: `{"unit": …, "address": …}` or `{"unit": …, "folder": …}`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "TargetText", into = "TargetText")]
 pub struct Target {
     /// The unit: its identity over writes. The same unit keeps its pool and its count.
     pub unit: String,
-    /// Address; the port is the route's.
-    pub address: std::net::IpAddr,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Where a target is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// At an address; the port is the route's.
+    Address(IpAddr),
+    /// In a release folder, named from the root, which the proxy serves by itself.
+    Folder(PathBuf),
+}
+
+impl Place {
+    /// The address, when it has one.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Address(address) => Some(*address),
+            Self::Folder(_) => None,
+        }
+    }
+}
+
+/// As it is written: exactly one of the two.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TargetText {
+    unit: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    folder: Option<PathBuf>,
+}
+
+impl TryFrom<TargetText> for Target {
+    type Error = &'static str;
+
+    fn try_from(text: TargetText) -> Result<Self, Self::Error> {
+        let place = match (text.address, text.folder) {
+            (Some(address), None) => Place::Address(address),
+            (None, Some(folder)) => Place::Folder(folder),
+            (None, None) | (Some(_), Some(_)) => return Err("a target has either an address or a folder"),
+        };
+        Ok(Self { unit: text.unit, place })
+    }
+}
+
+impl From<Target> for TargetText {
+    fn from(target: Target) -> Self {
+        let (address, folder) = match target.place {
+            Place::Address(address) => (Some(address), None),
+            Place::Folder(folder) => (None, Some(folder)),
+        };
+        Self { unit: target.unit, address, folder }
+    }
+}
+
+/// A release from before whose files are still asked for, by pages that are open in browsers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Former {
+    /// Its folder, named from the root. One that cannot be read is passed over.
+    pub folder: PathBuf,
+    /// How long from this write on, ms; a proxy that was started again counts again.
+    pub for_ms: u64,
 }
 
 /// How a target is probed.
@@ -218,8 +288,9 @@ pub struct Entry {
 pub struct TargetStatus {
     /// The unit.
     pub unit: String,
-    /// Address.
-    pub address: std::net::IpAddr,
+    /// Where it is.
+    #[serde(flatten)]
+    pub place: Place,
     /// Requests whose last body byte has not passed.
     pub in_flight: u64,
     /// Websockets and other upgraded connections.
@@ -243,4 +314,31 @@ pub struct Drain {
     pub cut_upgraded: u32,
     /// Event streams cut at the deadline.
     pub cut_streams: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_an_address_or_a_folder() {
+        let read = |text: &str| serde_json::from_str::<Target>(text);
+        for (text, place) in [
+            (r#"{"unit":"u","address":"10.0.0.2"}"#, Place::Address([10, 0, 0, 2].into())),
+            (r#"{"unit":"u","folder":"/d/sites/w/u"}"#, Place::Folder("/d/sites/w/u".into())),
+        ] {
+            let target = read(text).unwrap();
+            assert_eq!(target, Target { unit: "u".into(), place: place.clone() });
+            assert_eq!(serde_json::to_string(&target).unwrap(), text);
+            let status = TargetStatus { unit: "u".into(), place, in_flight: 1, upgraded: 0 };
+            let shown = serde_json::to_string(&status).unwrap();
+            assert_eq!(shown, text.replace('}', r#","in_flight":1,"upgraded":0}"#));
+            assert_eq!(serde_json::from_str::<TargetStatus>(&shown).unwrap(), status);
+        }
+        for bad in
+            [r#"{"unit":"u"}"#, r#"{"unit":"u","address":"::1","folder":"/x"}"#, r#"{"unit":"u","folder":"/x","a":1}"#]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
 }

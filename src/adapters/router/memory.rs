@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use async_trait::async_trait;
 use cutover_events::{RouterBoot, UnitId, WorkloadId};
 use cutover_proxy::wire::{
-    Drain, Entry, Fence, Gateway, Names, Put, PutRefused, RefusedCode, Table, TargetStatus, Witness,
+    Drain, Entry, Fence, Gateway, Names, Place, Put, PutRefused, RefusedCode, Table, TargetStatus, Witness,
 };
 
 use super::{Router, RouterError};
@@ -117,7 +117,7 @@ fn effect(twin: &mut Twin, request: Request) -> Result<(), RouterError> {
 fn status(twin: &Twin, unit: UnitId) -> TargetStatus {
     let address = twin.details.get(&unit).map_or(Ipv4Addr::UNSPECIFIED, |details| details.create.address);
     let in_flight = u64::from(twin.world.open_to_target(unit));
-    TargetStatus { unit: unit.to_string(), address: IpAddr::V4(address), in_flight, upgraded: 0 }
+    TargetStatus { unit: unit.to_string(), place: Place::Address(IpAddr::V4(address)), in_flight, upgraded: 0 }
 }
 
 fn entry(twin: &Twin, route: &Route) -> Entry {

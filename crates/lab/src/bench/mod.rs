@@ -5,6 +5,7 @@ mod deploy;
 mod idle;
 mod nginx;
 mod proxy;
+mod sites;
 mod webhook;
 mod wrk;
 
@@ -24,6 +25,8 @@ const ROUNDS: usize = 3;
 pub(crate) enum Command {
     /// Processor time per request, against nginx.
     Proxy,
+    /// Processor time per request for files of a site, against nginx, and the swap of 10,000 files.
+    Static,
     /// From an accepted intent to Swapped, against Docker's own create to ready.
     Deploy,
     /// Durable answers to signed deliveries.
@@ -167,6 +170,7 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::Backend { addr } => return backend::serve(addr).await,
         Command::Judge => ("bench".to_owned(), judge()?),
         Command::Proxy => ("bench proxy".into(), on_stand(async |stand| proxy::measure(&stand).await).await?.0),
+        Command::Static => ("bench static".into(), on_stand(async |stand| sites::measure(&stand).await).await?.0),
         Command::Deploy => ("bench deploy".into(), on_stand(async |stand| deploy::measure(&stand).await).await?.0),
         Command::Webhook => ("bench webhook".into(), on_stand(async |stand| webhook::measure(&stand).await).await?.0),
         Command::Idle => ("bench idle".into(), on_stand(async |stand| idle::measure(&stand).await).await?.0),

@@ -1,6 +1,8 @@
-//! nginx as the peer: as people run it before an application, with JSON access log, request id and forwarding headers.
+//! nginx as the peer: as people run it before an application or a folder, with JSON access log, request id and forwarding
+//! headers.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,6 +13,24 @@ use crate::Result;
 use crate::process;
 use crate::stand::Stand;
 
+/// How nginx passes on.
+const PASS: &str = r#"proxy_pass http://origin;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $host;
+      proxy_set_header X-Request-Id $request_id;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Host $host;"#;
+
+/// What nginx serves.
+pub(super) enum Serves<'a> {
+    /// An application.
+    Origin(SocketAddr),
+    /// A folder.
+    Folder(&'a Path),
+}
+
 /// A running nginx; ends when it is dropped.
 pub(super) struct Nginx {
     child: Child,
@@ -19,12 +39,12 @@ pub(super) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it before the origin.
-    pub(super) async fn start(stand: &Stand, origin: SocketAddr) -> Result<Self> {
+    /// Starts it.
+    pub(super) async fn start(stand: &Stand, serves: Serves<'_>) -> Result<Self> {
         let addr = crate::stand::free_port()?;
         let folder = stand.folder().join("nginx");
         std::fs::create_dir_all(&folder)?;
-        let config = config(addr, origin, &folder.display().to_string());
+        let config = config(addr, &serves, &folder.display().to_string());
         let file = stand.write("nginx/nginx.conf", &config)?;
         let child = Command::new("nginx")
             .args(["-p", &folder.display().to_string(), "-c", &file, "-e", "error.log"])
@@ -54,7 +74,14 @@ impl Nginx {
     }
 }
 
-fn config(addr: SocketAddr, origin: SocketAddr, folder: &str) -> String {
+fn config(addr: SocketAddr, serves: &Serves<'_>, folder: &str) -> String {
+    let (upstream, location) = match serves {
+        Serves::Origin(origin) => (
+            format!("upstream origin {{ server {origin}; keepalive 128; keepalive_requests 1000000; }}"),
+            PASS.to_owned(),
+        ),
+        Serves::Folder(root) => (String::new(), format!("root {}; gzip_static on;", root.display())),
+    };
     format!(
         r#"daemon off;
 worker_processes 2;
@@ -70,18 +97,13 @@ http {{
     '"agent":"$http_user_agent"}}';
   access_log {folder}/access.log json;
   keepalive_requests 1000000;
-  upstream origin {{ server {origin}; keepalive 128; keepalive_requests 1000000; }}
+  sendfile on; tcp_nopush on;
+  include /etc/nginx/mime.types;
+  {upstream}
   server {{
     listen {addr} reuseport;
     location / {{
-      proxy_pass http://origin;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $host;
-      proxy_set_header X-Request-Id $request_id;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Host $host;
+      {location}
       add_header X-Request-Id $request_id;
     }}
   }}

@@ -1,14 +1,13 @@
 //! Processor time per request of the proxy, against nginx.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use cutover_proxy::wire;
 use tokio::process::{Child, Command};
 
-use super::nginx::Nginx;
+use super::nginx::{Nginx, Serves};
 use super::{Bound, Measured, ROUNDS, wrk};
 use crate::report::{Verdict, progress};
 use crate::stand::Stand;
@@ -19,7 +18,7 @@ const SECONDS: u32 = 4;
 /// Before the first measurement, seconds: connections are opened, code and pools are warm.
 const WARM_SECONDS: u32 = 2;
 /// Host of the route.
-const HOST: &str = "bench.test";
+pub(super) const HOST: &str = "bench.test";
 
 pub(super) async fn measure(stand: &Stand) -> Result<Verdict> {
     let mut verdict = Verdict::default();
@@ -31,7 +30,7 @@ pub(super) async fn measure(stand: &Stand) -> Result<Verdict> {
         .spawn()?;
     stand.start_proxy().await?;
     route(stand, origin).await?;
-    let nginx = Nginx::start(stand, origin).await?;
+    let nginx = Nginx::start(stand, Serves::Origin(origin)).await?;
     let ours = Side { addr: stand.proxy, pids: stand.proxy_pids()? };
     let peer = Side { addr: nginx.addr, pids: nginx.pids() };
     for side in [&ours, &peer] {
@@ -63,14 +62,17 @@ pub(super) async fn measure(stand: &Stand) -> Result<Verdict> {
     Ok(verdict)
 }
 
-struct Side {
-    addr: SocketAddr,
-    pids: Vec<u32>,
+/// What is measured, or its peer.
+pub(super) struct Side {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// Its processes.
+    pub pids: Vec<u32>,
 }
 
 impl Side {
     /// Microseconds of processor time per request, and requests per second.
-    async fn run(&self, path: &str, connections: u32) -> Result<(f64, f64)> {
+    pub(super) async fn run(&self, path: &str, connections: u32) -> Result<(f64, f64)> {
         let before = process::cpu(&self.pids);
         let run = wrk::run(self.addr, HOST, path, (connections, SECONDS)).await?;
         // The last lines of the access log may still be written.
@@ -87,25 +89,28 @@ async fn end(mut child: Child) {
 
 /// Leads the host to the origin, as the engine would.
 async fn route(stand: &Stand, origin: SocketAddr) -> Result {
+    let target = wire::Target { unit: "bench".into(), place: wire::Place::Address(origin.ip()) };
+    put(stand, 1, origin.port(), target).await
+}
+
+/// Leads the host to one target, as the engine would.
+pub(super) async fn put(stand: &Stand, generation: u64, port: u16, target: wire::Target) -> Result {
     let socket = stand.data().join("proxy").join("admin.sock");
     let table: wire::Table = serde_json::from_str(&crate::http::unix(&socket, "GET", "/v1/table", "").await?)?;
     let put = wire::Put {
         workload: "bench".into(),
         name: "bench/bench".into(),
         log: "bench".into(),
-        generation: 1,
+        generation,
         router_boot: table.router_boot,
         writer_epoch: 1,
         witness: wire::Witness::default(),
-        routes: vec![wire::Route { host: HOST.into(), path: "/".into(), port: origin.port(), strip: false }],
-        targets: vec![wire::Target { unit: "bench".into(), address: origin.ip() }],
+        routes: vec![wire::Route { host: HOST.into(), path: "/".into(), port, strip: false }],
+        targets: vec![target],
+        former: Vec::new(),
         probe: None,
         names: None,
         policy: wire::RoutePolicy { drain_ms: 1000, half_close: false },
     };
-    put_routes(&socket, &put).await
-}
-
-async fn put_routes(socket: &Path, put: &wire::Put) -> Result {
-    crate::http::unix(socket, "PUT", "/v1/routes", &serde_json::to_string(put)?).await.map(drop)
+    crate::http::unix(&socket, "PUT", "/v1/routes", &serde_json::to_string(&put)?).await.map(drop)
 }

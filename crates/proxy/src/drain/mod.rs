@@ -8,12 +8,15 @@ mod claim;
 mod open;
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 pub use claim::{Claim, CutSignal};
 pub use open::Kind;
 use open::OpenSet;
+
+use cutover_site::site::Site;
 
 use crate::config::{NAME_LINGER_MS, SHUN_MS};
 use crate::metrics::TargetFigures;
@@ -26,8 +29,7 @@ use crate::wire;
 pub struct Target {
     /// Its identity over writes.
     pub unit: String,
-    /// Its address; the port is the route's.
-    pub address: IpAddr,
+    place: Place,
     /// Idle connections to it.
     pub pool: Pool,
     /// What went through it.
@@ -41,13 +43,30 @@ pub struct Target {
     given_at: AtomicU64,
 }
 
+/// Where a target is, with what was read there.
+#[derive(Debug)]
+enum Place {
+    Address(IpAddr),
+    Folder(PathBuf, Option<Arc<Site>>),
+}
+
 impl Target {
-    /// A target that nothing is open to.
+    /// A target at an address that nothing is open to; the port is the route's.
     #[must_use]
     pub fn new(unit: &str, address: IpAddr) -> Arc<Self> {
+        Self::at(unit, Place::Address(address))
+    }
+
+    /// A release folder that nothing is being sent from; without what was read there, requests to it fail.
+    #[must_use]
+    pub fn folder(unit: &str, folder: &Path, site: Option<Arc<Site>>) -> Arc<Self> {
+        Self::at(unit, Place::Folder(folder.to_owned(), site))
+    }
+
+    fn at(unit: &str, place: Place) -> Arc<Self> {
         Arc::new(Self {
             unit: unit.to_owned(),
-            address,
+            place,
             pool: Pool::default(),
             figures: TargetFigures::default(),
             in_flight: AtomicU64::new(0),
@@ -58,6 +77,44 @@ impl Target {
             refused_at: AtomicU64::new(0),
             given_at: AtomicU64::new(0),
         })
+    }
+
+    /// Its address, unless it is a release folder.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        match &self.place {
+            Place::Address(address) => Some(*address),
+            Place::Folder(..) => None,
+        }
+    }
+
+    /// What was read in its release folder; `None` for an address, and when it could not be read.
+    #[must_use]
+    pub fn site(&self) -> Option<&Arc<Site>> {
+        match &self.place {
+            Place::Address(_) => None,
+            Place::Folder(_, site) => site.as_ref(),
+        }
+    }
+
+    /// Where it is, as it is written.
+    #[must_use]
+    pub fn place(&self) -> wire::Place {
+        match &self.place {
+            Place::Address(address) => wire::Place::Address(*address),
+            Place::Folder(folder, _) => wire::Place::Folder(folder.clone()),
+        }
+    }
+
+    /// Whether it is that one, as it is written.
+    #[must_use]
+    pub fn is(&self, other: &wire::Target) -> bool {
+        let there = match (&self.place, &other.place) {
+            (Place::Address(own), wire::Place::Address(address)) => own == address,
+            (Place::Folder(own, _), wire::Place::Folder(folder)) => own == folder,
+            (Place::Address(_), wire::Place::Folder(_)) | (Place::Folder(..), wire::Place::Address(_)) => false,
+        };
+        there && self.unit == other.unit
     }
 
     /// What is open to it: requests and upgraded connections.
@@ -129,7 +186,7 @@ impl Target {
     pub fn status(&self) -> wire::TargetStatus {
         wire::TargetStatus {
             unit: self.unit.clone(),
-            address: self.address,
+            place: self.place(),
             in_flight: self.in_flight.load(Ordering::SeqCst),
             upgraded: self.upgraded.load(Ordering::SeqCst),
         }

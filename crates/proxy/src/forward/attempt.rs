@@ -27,15 +27,23 @@ use crate::table::Found;
 /// backlog less.
 const CONNECT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The head of a target's answer and the connection that it came on; the claim is in the record.
+/// Who answers; the claim is in the record.
+pub(super) enum Answered {
+    /// A target: the head of its answer, and the connection that it came on.
+    Target(Response<Incoming>, Link),
+    /// A site, which has taken the place of the target meanwhile, or came while the request was held.
+    Site(Request<Upload>),
+}
+
+/// Asks until there is an answer, or a reason to give up.
 pub(super) async fn until_answered(
     mut request: Request<Upload>,
     signal: &CutSignal,
     record: &mut Record,
-) -> Result<(Response<Incoming>, Link), Page> {
+) -> Result<Answered, Page> {
     let patience = record.forwarder.config.answer_timeout_ms;
     loop {
-        let mut link = connect(signal, record).await?;
+        let Some(mut link) = connect(signal, record).await? else { return Ok(Answered::Site(request)) };
         let spare = copy(&request);
         let sending = link.send(request);
         let sent = match signal {
@@ -47,7 +55,7 @@ pub(super) async fn until_answered(
             CutSignal::Tunnel(_) => Some(sending.await),
         };
         let failed = match sent {
-            Some(Ok(response)) => return Ok((response, link)),
+            Some(Ok(response)) => return Ok(Answered::Target(response, link)),
             Some(Err(failed)) => failed,
             None => return Err(Page::Timeout),
         };
@@ -105,8 +113,8 @@ fn count_retry(record: &mut Record) -> Result<(), Page> {
     if record.retries >= MAX_ATTEMPTS { Err(Page::BadGateway) } else { Ok(()) }
 }
 
-/// An open connection to a target, which the record's claim holds.
-async fn connect(signal: &CutSignal, record: &mut Record) -> Result<Link, Page> {
+/// An open connection to a target, which the record's claim holds; `None`: that target is a site.
+async fn connect(signal: &CutSignal, record: &mut Record) -> Result<Option<Link>, Page> {
     loop {
         let (claim, port) = match at_once(signal, record) {
             Some(claimed) => claimed,
@@ -114,14 +122,15 @@ async fn connect(signal: &CutSignal, record: &mut Record) -> Result<Link, Page> 
         };
         let target = Arc::clone(claim.target());
         record.claim = Some(claim);
+        let Some(address) = target.address() else { return Ok(None) };
         // After a failure only a new connection tells whether the target lives.
         let pooled = if record.retries == 0 { target.pool.take(port) } else { None };
         if let Some(link) = pooled {
-            return Ok(link);
+            return Ok(Some(link));
         }
         // Boxed, as all that is rare: a future is as large as its largest part, and is moved for each request.
-        match Box::pin(Link::open(SocketAddr::new(target.address, port))).await {
-            Ok(link) => return Ok(link),
+        match Box::pin(Link::open(SocketAddr::new(address, port))).await {
+            Ok(link) => return Ok(Some(link)),
             Err(e) => {
                 tracing::debug!(unit = %target.unit, error = %e, "cannot connect");
                 target.shun();
@@ -168,7 +177,7 @@ pub(super) async fn claim(signal: &CutSignal, record: &mut Record) -> Result<(Cl
 }
 
 /// A claim by the table that the request was routed with.
-fn at_once(signal: &CutSignal, record: &Record) -> Option<(Claim, u16)> {
+pub(super) fn at_once(signal: &CutSignal, record: &Record) -> Option<(Claim, u16)> {
     let found = record.found.as_ref().filter(|_| record.retries == 0)?;
     take(found, signal, record).map(|claim| (claim, found.route.port))
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::file::FileBody;
 use super::record::Record;
 use crate::pool::Download;
 
@@ -23,6 +24,7 @@ pub struct Body {
 enum Source {
     Own(Option<Bytes>),
     Target(Download),
+    File(Box<FileBody>),
 }
 
 /// Why a body ends before its end.
@@ -31,6 +33,9 @@ pub enum BodyError {
     /// The target broke off; the client must see it.
     #[error("the target broke off: {0}")]
     Target(#[from] hyper::Error),
+    /// A file of a site is not what it was.
+    #[error("a file of the site cannot be read: {0}")]
+    File(#[from] std::io::Error),
     /// The drain's deadline.
     #[error("cut at the end of the drain")]
     Cut,
@@ -47,6 +52,15 @@ impl Body {
             cut: None,
             failed: None,
         }
+    }
+
+    /// Parts of a file.
+    pub(super) fn file(
+        file: FileBody,
+        record: Box<Record>,
+        cut: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    ) -> Self {
+        Self { source: Source::File(Box::new(file)), record: Some(record), cut, failed: None }
     }
 
     /// Nothing, for an answer whose record goes on elsewhere.
@@ -86,7 +100,7 @@ impl hyper::body::Body for Body {
         if let Some(failed) = self.failed.take() {
             return Poll::Ready(Some(Err(failed)));
         }
-        let download = match &mut self.source {
+        let frame = match &mut self.source {
             Source::Own(text) => {
                 let frame = text.take().map(|text| Ok(Frame::data(text)));
                 if frame.is_none() {
@@ -94,18 +108,19 @@ impl hyper::body::Body for Body {
                 }
                 return Poll::Ready(frame);
             }
-            Source::Target(download) => download,
+            Source::Target(download) => ready!(download.poll_frame(cx)).transpose().map_err(BodyError::from),
+            Source::File(file) => ready!(file.poll_frame(cx)).transpose().map_err(BodyError::from),
         };
-        let frame = match ready!(download.poll_frame(cx)).transpose() {
+        let frame = match frame {
             Ok(frame) => frame,
             Err(failed) => {
                 // An error ends the connection at once; what came before it is to reach the client first.
-                self.failed = Some(failed.into());
+                self.failed = Some(failed);
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
         };
-        let ended = frame.is_none() || download.is_end_stream();
+        let ended = frame.is_none() || self.is_end_stream();
         if let (Some(frame), Some(record)) = (&frame, &mut self.record) {
             record.sent += frame.data_ref().map_or(0, len_of);
         }
@@ -119,6 +134,7 @@ impl hyper::body::Body for Body {
         match &self.source {
             Source::Own(text) => text.is_none(),
             Source::Target(download) => download.is_end_stream(),
+            Source::File(file) => file.is_end_stream(),
         }
     }
 
@@ -126,6 +142,7 @@ impl hyper::body::Body for Body {
         match &self.source {
             Source::Own(text) => SizeHint::with_exact(text.as_ref().map_or(0, len_of)),
             Source::Target(download) => download.size_hint(),
+            Source::File(file) => SizeHint::with_exact(file.left()),
         }
     }
 }

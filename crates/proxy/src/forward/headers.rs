@@ -97,13 +97,23 @@ pub(super) fn for_target(headers: &mut HeaderMap, host: &HeaderValue, client: &C
         headers.insert(X_FORWARDED_PROTO, HTTP);
         headers.insert(FORWARDED, forwarded(host, client));
     }
-    let given = if seen.has(Seen::REQUEST_ID) { headers.get(REQUEST_ID).filter(|id| is_request_id(id)) } else { None };
-    if let Some(given) = given {
-        return given.clone();
+    if seen.has(Seen::REQUEST_ID)
+        && let Some(given) = given_id(headers)
+    {
+        return given;
     }
     let id = super::ids::request_id();
     headers.insert(REQUEST_ID, id.clone());
     id
+}
+
+/// The id of a request that goes nowhere: the client's own, when it is plain, or a new one.
+pub(super) fn id_of(headers: &HeaderMap) -> HeaderValue {
+    given_id(headers).unwrap_or_else(super::ids::request_id)
+}
+
+fn given_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    headers.get(REQUEST_ID).filter(|id| is_request_id(id)).cloned()
 }
 
 /// Makes the fields of a target's answer those that the client gets; returns the seconds of `Keep-Alive: timeout=`.

@@ -2,18 +2,21 @@
 
 mod attempt;
 mod body;
+mod file;
 mod headers;
 mod hooks;
 pub mod ids;
 mod pages;
 mod record;
 mod request;
+mod site;
 mod tunnel;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use cutover_site::memory::{MAX_KEPT, Memory};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, Version};
 use hyper::body::{Body as _, Incoming};
@@ -45,6 +48,8 @@ pub struct Forwarder {
     pub figures: Arc<ProcessFigures>,
     /// The access log.
     pub journal: Journal,
+    /// Small files of sites.
+    files: Memory,
     hooks: HookGate,
     held: Semaphore,
     turn: AtomicUsize,
@@ -64,7 +69,7 @@ impl Forwarder {
     pub fn new(config: Config, switchboard: Arc<Switchboard>, journal: Journal, figures: Arc<ProcessFigures>) -> Self {
         let hooks = HookGate::new(&config);
         let (held, turn, tasks) = (Semaphore::new(MAX_HELD), AtomicUsize::new(0), TaskTracker::new());
-        Self { config, switchboard, figures, journal, hooks, held, turn, tasks }
+        Self { config, switchboard, figures, journal, files: Memory::new(MAX_KEPT), hooks, held, turn, tasks }
     }
 
     fn way(&self, request: &Request<Incoming>) -> Way {
@@ -142,12 +147,25 @@ async fn workload(
 ) -> Response<Body> {
     let form = Form::wanted(request.headers());
     let version = request.version();
+    let (signal, cut) = cut_signal(&record, version);
+    record.found = Some(Arc::clone(&found));
+    if found.entry.may_be_site() {
+        match claim_site(&signal, &mut record).await {
+            Ok(Claimed::Site) => return Box::pin(from_site(request, record, cut)).await,
+            // It is an address, or has become one.
+            Ok(Claimed::Address) => {}
+            Err(page) => {
+                record.request_id = headers::id_of(request.headers());
+                linger(request.into_body(), &record.forwarder.tasks);
+                return own(page, form, record);
+            }
+        }
+    }
     let upgrade = request::upgrade_of(&request);
     let on_upgrade = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
     record.request_id = headers::for_target(request.headers_mut(), &host, &record.client);
     request::rewrite(request.uri_mut(), &found);
     *request.version_mut() = Version::HTTP_11;
-    record.found = Some(found);
     if let (Some(protocol), Some(on_upgrade)) = (upgrade, on_upgrade) {
         return match Box::pin(tunnel::open(request, protocol, on_upgrade, record)).await {
             Ok(response) => response,
@@ -161,11 +179,42 @@ async fn workload(
             return own(page, form, record);
         }
     };
-    let (signal, cut) = cut_signal(&record, version);
     match attempt::until_answered(request, &signal, &mut record).await {
-        Ok((response, link)) => answer(response, link, record, cut),
+        Ok(attempt::Answered::Target(response, link)) => answer(response, link, record, cut),
+        Ok(attempt::Answered::Site(request)) => {
+            let (head, _) = request.into_parts();
+            let (method, uri, headers) = (&head.method, &head.uri, &head.headers);
+            Box::pin(site::answer(site::Asked { method, uri, headers, prefix: site::Prefix::Cut }, record, cut)).await
+        }
         Err(page) => own(page, form, record),
     }
+}
+
+/// What a claim was given on.
+enum Claimed {
+    Site,
+    Address,
+}
+
+/// Claims the target of an entry that is a site, or has none at the moment and may become one. A claim on an address is
+/// given back: the way to it takes its own.
+async fn claim_site(signal: &CutSignal, record: &mut Record) -> Result<Claimed, Page> {
+    let claim = match attempt::at_once(signal, record) {
+        Some((claim, _)) => claim,
+        None => Box::pin(attempt::claim(signal, record)).await?.0,
+    };
+    if claim.target().address().is_some() {
+        return Ok(Claimed::Address);
+    }
+    record.claim = Some(claim);
+    Ok(Claimed::Site)
+}
+
+async fn from_site(request: Request<Incoming>, record: Box<Record>, cut: Cut) -> Response<Body> {
+    let (head, rest) = request.into_parts();
+    linger(rest, &record.forwarder.tasks);
+    let (method, uri, headers) = (&head.method, &head.uri, &head.headers);
+    site::answer(site::Asked { method, uri, headers, prefix: site::Prefix::There }, record, cut).await
 }
 
 fn cut_signal(record: &Record, version: Version) -> (CutSignal, Cut) {

@@ -13,6 +13,10 @@ pub(super) enum Page {
     BadHost,
     /// No workload has this host and path.
     NoRoute,
+    /// A site has no file of this name, and no page for that.
+    NoFile,
+    /// A file of a site cannot be read.
+    Unreadable,
     /// CONNECT.
     NotAllowed,
     /// The body is over the limit.
@@ -31,7 +35,8 @@ impl Page {
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::BadHost | Self::BadBody => StatusCode::BAD_REQUEST,
-            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::NoRoute | Self::NoFile => StatusCode::NOT_FOUND,
+            Self::Unreadable => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BadGateway => StatusCode::BAD_GATEWAY,
@@ -45,6 +50,10 @@ impl Page {
             Self::BadHost => ("Bad request", "A request needs exactly one valid Host."),
             Self::BadBody => ("Bad request", "The body of the request ended early."),
             Self::NoRoute => ("Nothing here", "No site is served at this address."),
+            Self::NoFile => ("Not found", "There is no page at this address."),
+            Self::Unreadable => {
+                ("Cannot be read", "This page is there and cannot be read. Its owner has to publish it again.")
+            }
             Self::NotAllowed => ("Not allowed", "This method is not served."),
             Self::TooLarge => ("Too large", "The body of the request is larger than this server takes."),
             Self::BadGateway => ("No answer", "The application did not answer. Please try again in a moment."),

@@ -49,7 +49,9 @@ async fn ask(request: Request<Upload>, record: &mut Record) -> Result<Response<I
     let (claim, port) = attempt::claim(&signal, record).await?;
     let target = Arc::clone(claim.target());
     record.claim = Some(claim);
-    let opened = dial_upgradeable(SocketAddr::new(target.address, port)).await;
+    // A site, which has taken the place of the target meanwhile, has nothing to say on a connection of its own.
+    let address = target.address().ok_or(Page::BadGateway)?;
+    let opened = dial_upgradeable(SocketAddr::new(address, port)).await;
     let (mut sender, connection) = opened.map_err(|_| {
         target.shun();
         Page::BadGateway

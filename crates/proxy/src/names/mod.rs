@@ -193,7 +193,7 @@ impl NameServer {
             let table = self.switchboard.load();
             let given = choose(table.names.find(gateway, name)?, turn);
             given.iter().for_each(|target| target.give_out());
-            found = Some(given.iter().map(|target| target.address).collect());
+            found = Some(given.iter().filter_map(|target| target.address()).collect());
             if !given.iter().any(|target| target.is_draining()) {
                 break;
             }
@@ -228,6 +228,7 @@ mod tests {
             names: None,
             targets: targets.iter().map(|at| Target::new(at, at.parse().unwrap())).collect(),
             draining: Vec::new(),
+            former: Vec::new(),
             policy: wire::RoutePolicy { drain_ms: 0, half_close: false },
             figures: Arc::default(),
         }

@@ -1,6 +1,7 @@
 //! The route table: what is stored, how it is read by every request, and who may change it.
 
 mod names;
+mod releases;
 mod routing;
 mod rules;
 mod store;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use names::NameIndex;
+pub use releases::Former;
 pub use routing::{Found, RouteIndex, without_port};
 pub use store::{StoreError, Stored, StoredEntry};
 pub use write::Switchboard;
@@ -52,6 +54,8 @@ pub struct Entry {
     pub targets: Vec<Arc<Target>>,
     /// Former targets whose drain is not over, or was over since the last write.
     pub draining: Vec<Arc<Target>>,
+    /// Releases from before that are still asked for files, the newest first.
+    pub former: Vec<Former>,
     /// Times.
     pub policy: wire::RoutePolicy,
     /// Counts over all writes.
@@ -71,6 +75,12 @@ impl Entry {
             targets: self.targets.iter().map(|target| target.status()).collect(),
             draining: self.draining.iter().map(|target| target.drain_status()).collect(),
         }
+    }
+
+    /// Whether requests may find a release folder here: it has one, or nothing yet.
+    #[must_use]
+    pub fn may_be_site(&self) -> bool {
+        self.targets.first().is_none_or(|target| target.address().is_none())
     }
 
     /// The least loaded target, one that refused a moment ago only when there is no other; `None` without targets.

@@ -74,6 +74,7 @@ mod tests {
             names: Some(Names { gateway: gateway.into(), prefix: 24, names }),
             targets: Vec::new(),
             draining: Vec::new(),
+            former: Vec::new(),
             policy: RoutePolicy { drain_ms: 0, half_close: false },
             figures: Arc::default(),
         })

@@ -129,6 +129,7 @@ mod tests {
             names: None,
             targets: Vec::new(),
             draining: Vec::new(),
+            former: Vec::new(),
             policy: RoutePolicy { drain_ms: 0, half_close: false },
             figures: Arc::default(),
         })

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 
 use super::Snapshot;
-use crate::wire::{Fence, Names, Put, PutRefused, RefusedCode, Route};
+use crate::wire::{Fence, Names, Place, Put, PutRefused, RefusedCode, Route, Target};
 
 /// Routes or targets of one write; a workload with more is a mistake.
 const MAX_PARTS: usize = 256;
+/// Releases from before of one workload: those of a day with a release every three hours. Each costs the memory of its
+/// manifest, and a request for what no release has is looked for in all of them.
+const MAX_FORMER: usize = 8;
 /// Bytes of one label of a name; that of DNS.
 const MAX_LABEL: usize = 63;
 /// Names of one workload; it has one, and room for those of its processes.
@@ -89,6 +92,10 @@ pub(super) fn check_content(table: &Snapshot, put: &Put) -> Result<(), PutRefuse
         if let Some(wrong) = wrong_route(route) {
             return invalid(wrong);
         }
+        let is_address = |target: &Target| target.place.address().is_some();
+        if route.port == 0 && put.targets.iter().any(is_address) {
+            return invalid(format!("{}{} needs a port", route.host, route.path));
+        }
         if !own.insert(claim_of(route)) {
             return invalid(format!("{}{} is named twice", route.host, route.path));
         }
@@ -96,6 +103,9 @@ pub(super) fn check_content(table: &Snapshot, put: &Put) -> Result<(), PutRefuse
     let units: BTreeSet<_> = put.targets.iter().map(|target| target.unit.as_str()).collect();
     if units.len() != put.targets.len() || units.contains("") {
         return invalid("each target needs a unit of its own".to_owned());
+    }
+    if let Some(wrong) = wrong_folders(put) {
+        return invalid(wrong);
     }
     if put.probe.as_ref().is_some_and(|probe| probe.path.as_ref().is_some_and(|path| !path.starts_with('/'))) {
         return invalid("a probe's path begins with /".to_owned());
@@ -151,8 +161,23 @@ fn wrong_route(route: &Route) -> Option<String> {
         return Some(format!("{:?} is no host: lower case, without port, `*.` only at its beginning", route.host));
     }
     let printable = route.path.bytes().all(|b| b.is_ascii_graphic() && b != b'?' && b != b'#');
-    if !route.path.starts_with('/') || !printable {
-        return Some(format!("{:?} is no path prefix: it begins with / and has no ? or #", route.path));
+    let wrong = || format!("{:?} is no path prefix: it begins with / and has no ? or #", route.path);
+    (!route.path.starts_with('/') || !printable).then(wrong)
+}
+
+/// A release folder serves alone, and folders are named from the root.
+fn wrong_folders(put: &Put) -> Option<String> {
+    let of_targets = put.targets.iter().filter_map(|target| match &target.place {
+        Place::Folder(folder) => Some(folder),
+        Place::Address(_) => None,
+    });
+    if of_targets.clone().next().is_some() && put.targets.len() > 1 {
+        return Some("a release folder serves alone: it has no other target beside it".to_owned());
     }
-    (route.port == 0).then(|| format!("{}{} needs a port", route.host, route.path))
+    if put.former.len() > MAX_FORMER {
+        return Some(format!("more than {MAX_FORMER} releases from before"));
+    }
+    let mut folders = of_targets.chain(put.former.iter().map(|former| &former.folder));
+    let wrong = folders.find(|folder| !folder.is_absolute())?;
+    Some(format!("{} is no release folder: it is named from the root", wrong.display()))
 }

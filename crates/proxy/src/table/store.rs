@@ -45,6 +45,9 @@ pub struct StoredEntry {
     pub names: Option<wire::Names>,
     /// What serves.
     pub targets: Vec<wire::Target>,
+    /// Releases from before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<wire::Former>,
     /// Times.
     pub policy: wire::RoutePolicy,
 }
@@ -86,8 +89,9 @@ impl Stored {
             targets: entry
                 .targets
                 .iter()
-                .map(|target| wire::Target { unit: target.unit.clone(), address: target.address })
+                .map(|target| wire::Target { unit: target.unit.clone(), place: target.place() })
                 .collect(),
+            former: entry.former.iter().map(|former| former.asked.clone()).collect(),
             policy: entry.policy.clone(),
         });
         Self {
@@ -149,7 +153,10 @@ mod tests {
     use super::*;
 
     fn sample() -> Stored {
-        let targets = vec![wire::Target { unit: "u1".into(), address: "10.0.0.2".parse().unwrap() }];
+        let targets = vec![
+            wire::Target { unit: "u1".into(), place: wire::Place::Address([10, 0, 0, 2].into()) },
+            wire::Target { unit: "u2".into(), place: wire::Place::Folder("/d/sites/w/u2".into()) },
+        ];
         let policy = wire::RoutePolicy { drain_ms: 5, half_close: true };
         let entry = StoredEntry {
             workload: "w".into(),
@@ -158,21 +165,24 @@ mod tests {
             routes: Vec::new(),
             names: Some(wire::Names { gateway: [10, 0, 0, 1].into(), prefix: 24, names: vec!["w".into()] }),
             targets,
+            former: vec![wire::Former { folder: "/d/sites/w/u1".into(), for_ms: 7 }],
             policy,
         };
         Stored { log: Some("log_1".into()), writer_epoch: 9, witness: None, entries: vec![entry] }
     }
 
     #[test]
-    fn a_table_from_before_names_is_read() {
+    fn a_table_from_before_names_and_folders_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("table.json");
         let body =
             br#"{"log":"l","writer_epoch":1,"witness":null,"entries":[{"workload":"w","name":"p/w","generation":3,
-            "routes":[],"targets":[],"policy":{"drain_ms":5,"half_close":false}}]}"#;
+            "routes":[],"targets":[{"unit":"u","address":"10.0.0.2"}],"policy":{"drain_ms":5,"half_close":false}}]}"#;
         let head = format!("{FORMAT} {:016x}\n", checksum(body));
         fs::write(&path, [head.as_bytes(), body].concat()).unwrap();
-        assert_eq!(Stored::read(&path).unwrap().entries[0].names, None);
+        let read = Stored::read(&path).unwrap();
+        assert_eq!((&read.entries[0].names, &read.entries[0].former), (&None, &Vec::new()));
+        assert_eq!(read.entries[0].targets[0].place, wire::Place::Address([10, 0, 0, 2].into()));
     }
 
     #[test]

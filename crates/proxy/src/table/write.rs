@@ -5,14 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use cutover_site::site::Site;
 use tokio::sync::{Mutex, watch};
 use tokio_util::task::TaskTracker;
 
+use super::releases::{self, Opened};
 use super::rules::{self, Credentials, check_content, check_writer};
 use super::store::{StoreError, Stored, StoredEntry};
 use super::{Entry, NameIndex, RouteIndex, Snapshot};
@@ -95,10 +97,11 @@ impl Switchboard {
         if let Some(asked) = &put.probe {
             probe::all(asked, &self.new_targets(put)).await?;
         }
+        let opened = self.open_folders(put).await?;
         let _writing = self.writing.lock().await;
         self.check(put)?;
         let before = self.current.load_full();
-        let (entry, former) = replace(before.entries.get(&put.workload), put);
+        let (entry, former) = replace(before.entries.get(&put.workload), put, &opened);
         let witness = newest(before.witness.as_ref(), &put.witness);
         let writer = Credentials::from(put);
         self.commit(&before, &writer, Some(witness), entry).await?;
@@ -133,8 +136,19 @@ impl Switchboard {
     fn new_targets(&self, put: &Put) -> Vec<wire::Target> {
         let table = self.load();
         let serving = table.entries.get(&put.workload).map_or(&[][..], |entry| &entry.targets);
-        let is_new = |target: &&wire::Target| !serving.iter().any(|known| same(known, target));
+        let is_new = |target: &&wire::Target| !serving.iter().any(|known| known.is(target));
         put.targets.iter().filter(is_new).cloned().collect()
+    }
+
+    /// Reads the release folders of a write that are not in the table yet.
+    async fn open_folders(&self, put: &Put) -> Result<Opened, PutRefused> {
+        let has_folder = put.targets.iter().any(|target| target.place.address().is_none());
+        if !has_folder && put.former.is_empty() {
+            return Ok(Opened::new());
+        }
+        let (known, put) = (releases::known(self.load().entries.get(&put.workload)), put.clone());
+        let opened = self.tasks.spawn_blocking(move || releases::open(&put, known)).await;
+        opened.unwrap_or_else(|e| rules::refuse(RefusedCode::Probe, format!("the release was not read: {e}")))
     }
 
     async fn commit(
@@ -181,15 +195,19 @@ fn revive(kept: StoredEntry) -> Entry {
         generation: kept.generation,
         routes: kept.routes,
         names: kept.names,
-        targets: kept.targets.iter().map(|target| Target::new(&target.unit, target.address)).collect(),
+        targets: kept.targets.iter().map(|target| made(target, releases::read)).collect(),
         draining: Vec::new(),
+        former: releases::revived(&kept.former),
         policy: kept.policy,
         figures: Arc::default(),
     }
 }
 
-fn same(known: &Target, asked: &wire::Target) -> bool {
-    known.unit == asked.unit && known.address == asked.address
+fn made(asked: &wire::Target, site: impl FnOnce(&Path) -> Option<Arc<Site>>) -> Arc<Target> {
+    match &asked.place {
+        wire::Place::Address(address) => Target::new(&asked.unit, *address),
+        wire::Place::Folder(folder) => Target::folder(&asked.unit, folder, site(folder)),
+    }
 }
 
 fn newest(known: Option<&wire::Witness>, given: &wire::Witness) -> wire::Witness {
@@ -197,14 +215,18 @@ fn newest(known: Option<&wire::Witness>, given: &wire::Witness) -> wire::Witness
 }
 
 /// The new entry, and the targets that it no longer has.
-fn replace(before: Option<&Arc<Entry>>, put: &Put) -> (Entry, Vec<Arc<Target>>) {
+fn replace(before: Option<&Arc<Entry>>, put: &Put, opened: &Opened) -> (Entry, Vec<Arc<Target>>) {
     let serving = before.map_or(&[][..], |entry| &entry.targets);
     let targets: Vec<_> = put
         .targets
         .iter()
-        .map(|asked| match serving.iter().find(|known| same(known, asked)) {
-            Some(known) => Arc::clone(known),
-            None => Target::new(&asked.unit, asked.address),
+        // A folder that could not be read at the start is read anew.
+        .map(|asked| {
+            match serving.iter().find(|known| known.is(asked) && (known.address().is_some() || known.site().is_some()))
+            {
+                Some(known) => Arc::clone(known),
+                None => made(asked, |folder| opened.get(folder).cloned()),
+            }
         })
         .collect();
     let stays = |former: &Arc<Target>| targets.iter().any(|target| Arc::ptr_eq(target, former));
@@ -220,6 +242,7 @@ fn replace(before: Option<&Arc<Entry>>, put: &Put) -> (Entry, Vec<Arc<Target>>) 
         names: put.names.clone(),
         targets,
         draining,
+        former: releases::former(&put.former, opened),
         policy: put.policy.clone(),
         figures,
     };
@@ -234,6 +257,7 @@ fn fenced(before: Option<&Arc<Entry>>, fence: &Fence) -> Entry {
         routes: Vec::new(),
         names: None,
         targets: Vec::new(),
+        former: Vec::new(),
         policy: wire::RoutePolicy { drain_ms: 0, half_close: false },
     };
     match before {
@@ -246,6 +270,7 @@ fn fenced(before: Option<&Arc<Entry>>, fence: &Fence) -> Entry {
             names: entry.names.clone(),
             targets: entry.targets.clone(),
             draining: entry.draining.clone(),
+            former: entry.former.clone(),
             policy: entry.policy.clone(),
             figures: Arc::clone(&entry.figures),
         },
