@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod builder;
+#[cfg(test)]
 mod compose;
 #[cfg(test)]
 #[path = "../support/docker.rs"]

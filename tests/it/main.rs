@@ -8,9 +8,9 @@ mod api_http;
 mod api_live;
 mod cli_commands;
 mod cli_waiting;
-mod contexts;
 mod compose_cases;
 mod compose_import;
+mod contexts;
 #[cfg(not(feature = "crash-points"))]
 mod crash_points;
 mod engine;
