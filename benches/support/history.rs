@@ -40,7 +40,9 @@ pub(crate) fn deployment(writer: u64, number: u64) -> Vec<Append> {
     let done = |index: u16| -> Event {
         StepSucceeded { deployment: id, index, step: plan.steps[usize::from(index)].step }.into()
     };
-    let (from, to, generation) = (blue.into_iter().collect::<Vec<_>>(), vec![green], number + 1);
+    // The first one has the first generation; each later one finds that the router was told of what went before it.
+    let generation = if number == 0 { 1 } else { 2 * number };
+    let (from, to) = (blue.into_iter().collect::<Vec<_>>(), vec![green]);
     let resolved = ReleaseResolved {
         deployment: id,
         release,

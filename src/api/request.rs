@@ -81,6 +81,10 @@ async fn read_whole(request: Request) -> Result<Request, Problem> {
         }
         read.extend_from_slice(&data);
     }
+    // An array would be read as the values of an object, in the order of its fields: `[]` would be a whole wish.
+    if read.trim_ascii_start().first() == Some(&b'[') {
+        return Err(bad_request("the body is an array; expected an object"));
+    }
     Ok(Request::from_parts(parts, read.into()))
 }
 

@@ -106,6 +106,7 @@ fn bodies_are_judged() {
         let mut broken = request(Method::POST, deploy, Some(json!({})));
         *broken.body_mut() = Full::new(Bytes::from_static(b"{\"image\":"));
         problem(unix(&served, broken).await, 400, "bad_request").await;
+        problem(unix(&served, post(json!([]))).await, 400, "bad_request").await;
         let large = json!({"workloads": [], "x": "y".repeat(40 << 20)});
         problem(unix(&served, request(Method::POST, "/api/v1/apply", Some(large))).await, 413, "too_large").await;
         let empty = unix(&served, request(Method::POST, deploy, None)).await;

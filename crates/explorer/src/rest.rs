@@ -57,9 +57,12 @@ impl Scene {
     fn tidy(&self, active: &[UnitId]) -> Result<(), Lie> {
         let mut observed = self.world.observed(WORKLOAD, HEAD);
         observed.frozen = self.course.frozen;
-        // A green that failed stays routed, and so is not removed, until a repair may move the route again.
+        let left = handling(&self.work, &observed) != Handling::Repair;
+        let noted = |unit: &UnitId| left && self.work.drifts.iter().any(|(known, _)| known == unit);
+        // A green that failed stays routed, and so is not removed, until what is active can be routed again: a repair of
+        // it has to wait for a thaw, or for the person who was only told of it.
         let routed = |unit: &UnitId| self.world.targets(WORKLOAD).contains(*unit);
-        if observed.frozen && self.work.removal.iter().any(routed) {
+        if (observed.frozen || active.iter().any(noted)) && self.work.removal.iter().any(routed) {
             return Ok(());
         }
         if !rests(&self.work, &observed) {
@@ -69,8 +72,6 @@ impl Scene {
         if let Some(breach) = at_rest(&self.work, &observed).first().filter(|_| !unknown) {
             return Err(breach.to_string());
         }
-        let left = handling(&self.work, &observed) != Handling::Repair;
-        let noted = |unit: &UnitId| left && self.work.drifts.iter().any(|(known, _)| known == unit);
         let ready = |unit: &UnitId| self.world.unit(*unit).is_some_and(|body| body.ready()) || noted(unit);
         if active.iter().all(ready) { Ok(()) } else { Err("an active container is not ready at rest".into()) }
     }
