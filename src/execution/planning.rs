@@ -1,6 +1,7 @@
 //! What a plan needs from outside: the release, the spec, the network and addresses.
 
-use std::net::Ipv4Addr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 
 use cutover_domain::deployment::{Aim, Command, aim};
 use cutover_domain::observed::Class;
@@ -13,6 +14,7 @@ use cutover_events::engine::NetworkMade;
 use cutover_events::plan::{Plan, Template};
 use cutover_events::workload::{SourceKind, Spec};
 use cutover_events::{Cause, Event, UnitId, WorkloadId};
+use cutover_proxy::wire::{Place, TargetStatus};
 
 use super::Execution;
 use super::lane::Lane;
@@ -41,7 +43,7 @@ impl Execution {
         };
         let network = self.network(&registered.project).await?;
         let ask = ask(registered.full_name(), release, spec, &network);
-        let mut ids = Minted { execution: self, range: range(&network)?, units: Vec::new(), exhausted: false };
+        let mut ids = Minted::on(self, lane, range(&network)?);
         let made = plan(state, ask, &lane.sight.observed, &mut ids);
         self.checked(open, made, ids)
     }
@@ -77,7 +79,7 @@ impl Execution {
             after: Vec::new(),
         };
         let none = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
-        let mut ids = Minted { execution: self, range: none, units: Vec::new(), exhausted: false };
+        let mut ids = Minted::on(self, lane, none);
         Command::Planned(open.id(), Box::new(plan(state, ask, &lane.sight.observed, &mut ids)))
     }
 
@@ -86,7 +88,7 @@ impl Execution {
         let Some(open) = &state.open else { return Err(moved_on()) };
         let project = self.commands.live().registry().workloads.get(&lane.id).map(|known| known.project.clone());
         let network = self.network(&project.unwrap_or_default()).await?;
-        let mut ids = Minted { execution: self, range: range(&network)?, units: Vec::new(), exhausted: false };
+        let mut ids = Minted::on(self, lane, range(&network)?);
         let mut made = restore(state, &self.full_name(lane.id), &mut ids).ok_or_else(moved_on)?;
         // Somebody may have removed the network that the former containers were on.
         made.template.network.clone_from(&network.id);
@@ -159,8 +161,22 @@ fn range(network: &Network) -> Result<(Ipv4Addr, Ipv4Addr), Failed> {
 struct Minted<'a> {
     execution: &'a Execution,
     range: (Ipv4Addr, Ipv4Addr),
+    /// Addresses that the proxy leads to. What was there may be gone: nothing else comes there while it does.
+    routed: BTreeSet<Ipv4Addr>,
     units: Vec<UnitId>,
     exhausted: bool,
+}
+
+impl<'a> Minted<'a> {
+    fn on(execution: &'a Execution, lane: &Lane, range: (Ipv4Addr, Ipv4Addr)) -> Self {
+        let entries = lane.sight.table.iter().flat_map(|table| &table.entries);
+        let address = |target: &TargetStatus| match target.place {
+            Place::Address(IpAddr::V4(address)) => Some(address),
+            Place::Address(IpAddr::V6(_)) | Place::Folder(_) => None,
+        };
+        let routed = entries.flat_map(|entry| &entry.targets).filter_map(address).collect();
+        Self { execution, range, routed, units: Vec::new(), exhausted: false }
+    }
 }
 
 impl Ids for Minted<'_> {
@@ -173,7 +189,7 @@ impl Ids for Minted<'_> {
     fn address(&mut self) -> Ipv4Addr {
         let Some(unit) = self.units.last().copied() else { return Ipv4Addr::UNSPECIFIED };
         let (range, now) = (self.range, self.execution.clock.stamp());
-        let taken = self.execution.commands.live().with_addresses(|book| book.take(range, unit, now));
+        let taken = self.execution.commands.live().with_addresses(|book| book.take(range, (unit, now), &self.routed));
         self.exhausted |= taken.is_none();
         taken.unwrap_or(Ipv4Addr::UNSPECIFIED)
     }

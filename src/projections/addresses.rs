@@ -1,7 +1,7 @@
 //! Which addresses of our networks are in use, and which rest: an address that a container had goes to another one
 //! only after a while, so that a stale connection cannot reach the wrong application.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use cutover_events::{Event, Stamp, UnitId};
@@ -41,15 +41,22 @@ impl Addresses {
     }
 
     /// An address between `first` and `last` that is free and has rested; the one that rested longest when none has.
-    /// It is reserved for `unit` until the plan that names it is in the log.
-    pub fn take(&mut self, (first, last): (Ipv4Addr, Ipv4Addr), unit: UnitId, now: Stamp) -> Option<Ipv4Addr> {
+    /// Never one of `routed`, where the proxy leads to, whether anything is there or not. It is reserved for `unit` until
+    /// the plan that names it is in the log.
+    pub fn take(
+        &mut self,
+        (first, last): (Ipv4Addr, Ipv4Addr),
+        (unit, now): (UnitId, Stamp),
+        routed: &BTreeSet<Ipv4Addr>,
+    ) -> Option<Ipv4Addr> {
         let (low, high) = (u32::from(first), u32::from(last));
         let from = self.last.get(&first).map_or(low, |last| u32::from(*last) + 1);
         let mut around = (from..=high).chain(low..from.min(high + 1)).map(Ipv4Addr::from);
         let rested = |at: &Stamp| at.boot != now.boot || now.mono_ms.saturating_sub(at.mono_ms) >= REST_MS;
-        let free = around.find(|a| !self.taken.contains_key(a) && self.resting.get(a).is_none_or(rested));
+        let open = |a: &Ipv4Addr| !self.taken.contains_key(a) && !routed.contains(a);
+        let free = around.find(|a| open(a) && self.resting.get(a).is_none_or(rested));
         let oldest = || {
-            let here = self.resting.iter().filter(|(a, _)| (first..=last).contains(*a));
+            let here = self.resting.iter().filter(|(a, _)| (first..=last).contains(*a) && !routed.contains(*a));
             here.min_by_key(|(_, at)| at.wall_ms).map(|(a, _)| *a)
         };
         let address = free.or_else(oldest)?;
@@ -77,15 +84,17 @@ mod tests {
         let range = (Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 4));
         let now = Stamp { mono_ms: 1000, ..Stamp::default() };
         let unit = |n: u8| UnitId([n; 16]);
-        let first = book.take(range, unit(1), now).unwrap();
+        let none = BTreeSet::new();
+        let first = book.take(range, (unit(1), now), &none).unwrap();
         book.fold(&[Event::from(UnitRemoved { unit: unit(1) })], now);
-        assert_ne!(book.take(range, unit(2), now), Some(first));
-        assert_ne!(book.take(range, unit(3), now), Some(first));
+        assert_ne!(book.take(range, (unit(2), now), &none), Some(first));
+        assert_ne!(book.take(range, (unit(3), now), &none), Some(first));
+        assert_eq!(book.take(range, (unit(4), now), &BTreeSet::from([first])), None, "the proxy leads there");
         assert_eq!(
-            book.take(range, unit(4), now),
+            book.take(range, (unit(4), now), &none),
             Some(first),
             "the one that rested longest, when nothing else is left"
         );
-        assert_eq!(book.take(range, unit(5), now), None);
+        assert_eq!(book.take(range, (unit(5), now), &none), None);
     }
 }

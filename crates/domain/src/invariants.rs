@@ -150,8 +150,12 @@ pub fn at_rest(state: &Workload, observed: &Observed) -> Vec<Breach> {
                 routed.iter().filter(|unit| !router.targets.contains(unit) && !left_alone(state, observed, **unit)),
                 "the route leads to all active units that it should",
             );
+            // A route to what is gone stays while nothing can take its place: a write that leads nowhere could land
+            // after a person has brought back what is active. Nothing else gets the address meanwhile.
+            let left = !active.is_empty() && active.iter().all(|unit| left_alone(state, observed, *unit));
+            let gone = |unit: &UnitId| left && observed.seen(*unit).is_none();
             found.each(
-                router.targets.iter().filter(|unit| !routed.contains(unit)),
+                router.targets.iter().filter(|unit| !routed.contains(unit) && !gone(unit)),
                 "the route leads to active units only",
             );
             // What is left as it is may not be fit to be routed to.

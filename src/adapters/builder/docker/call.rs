@@ -24,6 +24,8 @@ use crate::clock::Clock;
 const MAX_MESSAGE: usize = 16 << 20;
 /// How long a build that was ended may take to end.
 const ENDING: Duration = Duration::from_secs(20);
+/// How often a classic build is made when the image of a step is taken away under it, a count: a prune comes once.
+const CLASSIC_TRIES: u32 = 5;
 /// Between two looks whether the container of a step is gone.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -99,7 +101,24 @@ impl DockerBuilder {
     }
 
     /// By the classic builder.
+    /// The images of its steps have no name while it goes on: a prune, or the end of another build, may take one away
+    /// under it. Then it is made again.
     pub(super) async fn build_by_classic(
+        &self,
+        build: &Build,
+        progress: &mpsc::Sender<Progress>,
+        stop: &CancellationToken,
+    ) -> Result<String, BuildError> {
+        let mut tries = 1;
+        loop {
+            match self.try_by_classic(build, progress, stop).await {
+                Err(BuildError::Step { why, .. }) if tries < CLASSIC_TRIES && lost_an_image(&why) => tries += 1,
+                other => return other,
+            }
+        }
+    }
+
+    async fn try_by_classic(
         &self,
         build: &Build,
         progress: &mpsc::Sender<Progress>,
@@ -294,4 +313,9 @@ async fn chunk(body: &mut Incoming) -> Result<Option<Bytes>, BuildError> {
         }
     }
     Ok(None)
+}
+
+/// Whether Docker does not find an image that it has just made.
+fn lost_an_image(why: &str) -> bool {
+    why.contains("unable to find image \"sha256:") || why.contains("No such image: sha256:")
 }
