@@ -38,13 +38,7 @@ struct Engine {
 }
 
 fn spec(bake_ms: u64) -> Spec {
-    let source = ImageSource {
-        reference: "app:1".into(),
-        pull: Default::default(),
-        platform: String::new(),
-        credentials: String::new(),
-        deploy_strategy: String::new(),
-    };
+    let source = ImageSource { reference: "app:1".into(), ..ImageSource::default() };
     let policy = Policy { liveness_ms: 0, drain_ms: 100, bake_ms, standby_ms: LONG_MS, ..Policy::default() };
     Spec {
         source: Source::Image(source),

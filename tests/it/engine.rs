@@ -45,13 +45,7 @@ fn spec(reference: &str, replicas: u16) -> Spec {
         ..Policy::default()
     };
     Spec {
-        source: Source::Image(ImageSource {
-            reference: reference.into(),
-            pull: Default::default(),
-            platform: String::new(),
-            credentials: String::new(),
-            deploy_strategy: String::new(),
-        }),
+        source: Source::Image(ImageSource { reference: reference.into(), ..ImageSource::default() }),
         routes: vec![Route {
             host: "app.test".into(),
             path: "/".into(),

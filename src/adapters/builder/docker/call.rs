@@ -100,9 +100,8 @@ impl DockerBuilder {
         }
     }
 
-    /// By the classic builder.
-    /// The images of its steps have no name while it goes on: a prune, or the end of another build, may take one away
-    /// under it. Then it is made again.
+    /// By the classic builder. The images of its steps have no name while it goes on: a prune, or the end of another
+    /// build, may take one away under it. Then it is made again.
     pub(super) async fn build_by_classic(
         &self,
         build: &Build,
