@@ -122,7 +122,7 @@ pub struct DeploymentView {
     /// Why it failed or is parked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<ReasonView>,
-    /// Whether the route had moved and was brought back.
+    /// Whether the route had moved and was brought back; false too where it moved and nothing could take over.
     pub routed_back: bool,
     /// The deployment that took its place.
     #[serde(skip_serializing_if = "Option::is_none", default)]
