@@ -124,7 +124,21 @@ pub struct Template {
     pub hardening: Hardening,
     /// Port that readiness of a routed workload without a health check is tried on, for the workload itself.
     pub port: Option<u16>,
+    /// Releases from before whose files are answered where the new one has none; the newest first.
+    pub former: Vec<Former>,
 }
+
+/// A release folder from before that pages which are open in browsers still ask for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Former {
+    /// Its image: [`SITE`] and where it lies.
+    pub image: String,
+    /// Until when by the wall clock, ms since 1970.
+    pub until_ms: u64,
+}
+
+/// What the image of a release folder begins with; then `WORKLOAD/RELEASE`, the folder below `sites/`.
+pub const SITE: &str = "site:";
 
 /// One container that a plan creates.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -190,6 +204,12 @@ pub enum Undo {
 }
 
 impl Template {
+    /// Whether it is a release folder, which the proxy serves by itself.
+    #[must_use]
+    pub fn serves_files(&self) -> bool {
+        self.image.starts_with(SITE)
+    }
+
     /// Whether two started containers of it would take something from one another, and what.
     #[must_use]
     pub fn exclusive(&self) -> Option<Why> {
@@ -199,6 +219,13 @@ impl Template {
 }
 
 impl Plan {
+    /// Whether blue goes before green starts. A release folder takes nothing from another one: it comes beside it, whatever
+    /// the strategy is called.
+    #[must_use]
+    pub fn takes_turns(&self) -> bool {
+        self.strategy == Strategy::Recreate && !self.template.serves_files()
+    }
+
     /// Whether this plan has a step.
     #[must_use]
     pub fn has(&self, step: Step) -> bool {

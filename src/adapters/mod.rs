@@ -7,4 +7,5 @@ pub mod probe;
 pub mod router;
 pub mod runtime;
 pub mod source;
+pub mod units;
 pub mod world;

@@ -11,7 +11,7 @@ use cutover_domain::workload::{Open, Workload};
 use cutover_events::deployment::Cut;
 use cutover_events::plan::Plan;
 use cutover_events::{DeploymentId, UnitId};
-use cutover_proxy::wire::{Entry, Table};
+use cutover_proxy::wire::{Entry, Place, Table};
 use tokio::task::JoinSet;
 
 use super::Execution;
@@ -54,8 +54,11 @@ pub(super) struct Resolved {
 }
 
 impl Sight {
-    pub(super) fn address(&self, unit: UnitId) -> Option<Ipv4Addr> {
-        self.containers.iter().find(|container| container.unit == unit)?.address
+    /// Where the proxy reaches a unit, while it runs.
+    pub(super) fn place(&self, unit: UnitId) -> Option<Place> {
+        let container = self.containers.iter().find(|container| container.unit == unit)?;
+        let folder = || container.folder.clone().map(Place::Folder);
+        container.address.map(|address| Place::Address(address.into())).or_else(folder)
     }
 
     /// How long until a probe is due, ms.

@@ -9,7 +9,7 @@ use cutover_domain::deployment;
 use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
 use cutover_domain::workload::Workload;
 use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
-use cutover_events::plan::Plan;
+use cutover_events::plan::{Former, Plan};
 use cutover_events::workload::{Check, Mount, MountFrom, Pull};
 use cutover_events::{DeploymentId, UnitId, WorkloadId};
 use cutover_proxy::wire;
@@ -265,16 +265,13 @@ impl Execution {
         let Some(table) = &lane.sight.table else { return Ok(()) };
         let units = deployment::targets(state, to);
         let plan = plan_of(state, to, units);
-        let target = |unit: &UnitId| {
-            let address = lane.sight.address(*unit)?;
-            Some(wire::Target { unit: unit.to_string(), place: wire::Place::Address(address.into()) })
-        };
+        let target = |unit: &UnitId| Some(wire::Target { unit: unit.to_string(), place: lane.sight.place(*unit)? });
         let found: Option<Vec<_>> = units.iter().map(target).collect();
         let Some(targets) = found else {
             return Err(Failed {
                 class: Class::ProbeRefused,
                 kind: ReasonKind::Vanished,
-                text: "a target has no address: it does not run".into(),
+                text: "a target is nowhere: it does not run".into(),
             });
         };
         let routes = if to == Targets::Nothing { Vec::new() } else { plan.map(routes).unwrap_or_default() };
@@ -289,12 +286,22 @@ impl Execution {
             witness: wire::Witness { position: head.position, chain: head.chain.to_string() },
             routes,
             targets,
-            former: Vec::new(),
+            former: plan.filter(|_| !units.is_empty()).map(|plan| self.former(plan)).unwrap_or_default(),
             probe: plan.filter(|_| !units.is_empty()).and_then(probe),
             names: plan.and_then(|plan| self.names(lane.id, plan)),
             policy: wire::RoutePolicy { drain_ms: plan.map_or(0, |plan| plan.policy.drain_ms), half_close: false },
         };
         Ok(self.router.put(&put).await?)
+    }
+
+    /// The release folders from before whose files are still answered.
+    fn former(&self, plan: &Plan) -> Vec<wire::Former> {
+        let now_ms = self.clock.stamp().wall_ms;
+        let one = |former: &Former| {
+            let for_ms = former.until_ms.checked_sub(now_ms)?;
+            Some(wire::Former { folder: self.runtime.folder(&former.image)?, for_ms })
+        };
+        plan.template.former.iter().filter_map(one).collect()
     }
 
     async fn fence(&self, lane: &Lane, generation: u64) -> Result<(), Failed> {

@@ -5,14 +5,13 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use cutover_domain::deployment::{Aim, Command, aim};
 use cutover_domain::observed::Class;
-use cutover_domain::plan::{Ask, Ids, lint, plan, restore};
-use cutover_domain::registry::alone;
-use cutover_domain::strategy::{chosen, effective};
-use cutover_domain::workload::{Open, Release, Workload};
+use cutover_domain::plan::{Ask, Ids, ask, former, lint, networked, plan, restore};
+use cutover_domain::strategy::chosen;
+use cutover_domain::workload::{Open, Workload};
 use cutover_events::deployment::ReasonKind;
 use cutover_events::engine::NetworkMade;
 use cutover_events::plan::{Plan, Template};
-use cutover_events::workload::{SourceKind, Spec};
+use cutover_events::workload::SourceKind;
 use cutover_events::{Cause, Event, UnitId, WorkloadId};
 use cutover_proxy::wire::{Place, TargetStatus};
 
@@ -22,6 +21,9 @@ use super::perform::Failed;
 use crate::adapters::runtime::{Network, assignable};
 use crate::commands::{By, Error};
 use crate::crash;
+
+/// The range of what is on no network: it has no address.
+const NOWHERE: (Ipv4Addr, Ipv4Addr) = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
 
 impl Execution {
     /// The command that plans the open deployment, or first names the release that it makes current.
@@ -41,9 +43,17 @@ impl Execution {
         else {
             return Err(Failed::for_good(ReasonKind::NoPlan, "the spec revision of the release is not in the log"));
         };
-        let network = self.network(&registered.project).await?;
-        let ask = ask(registered.full_name(), release, spec, &network);
-        let mut ids = Minted::on(self, lane, range(&network)?);
+        let (network, range) = match networked(spec) {
+            true => {
+                let network = self.network(&registered.project).await?;
+                (network.id.clone(), range(&network)?)
+            }
+            false => (String::new(), NOWHERE),
+        };
+        let running = state.active.as_ref().map(|slot| &*slot.plan);
+        let former = former(running, (spec, &release.image), self.clock.stamp().wall_ms);
+        let ask = ask((registered.full_name(), release), spec, &network, former);
+        let mut ids = Minted::on(self, lane, range);
         let made = plan(state, ask, &lane.sight.observed, &mut ids);
         self.checked(open, made, ids)
     }
@@ -78,8 +88,7 @@ impl Execution {
             processes: Vec::new(),
             after: Vec::new(),
         };
-        let none = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
-        let mut ids = Minted::on(self, lane, none);
+        let mut ids = Minted::on(self, lane, NOWHERE);
         Command::Planned(open.id(), Box::new(plan(state, ask, &lane.sight.observed, &mut ids)))
     }
 
@@ -122,37 +131,6 @@ fn moved_on() -> Failed {
     Failed { class: Class::Transient, kind: ReasonKind::NoPlan, text: "the deployment has ended meanwhile".into() }
 }
 
-fn ask(full_name: String, release: &Release, spec: &Spec, network: &Network) -> Ask {
-    let project = full_name.split_once('/').map_or("", |(project, _)| project).to_owned();
-    let port = spec.routes.first().map(|route| route.port);
-    // Docker may answer for it only where never two containers of it run.
-    let name = full_name.rsplit('/').next().filter(|_| alone(spec));
-    let alias = name.unwrap_or_default().to_owned();
-    Ask {
-        release: Some(release.id),
-        choice: effective(spec),
-        full_name,
-        template: Template {
-            image: release.image.to_string(),
-            network: network.id.clone(),
-            env: spec.env.clone(),
-            command: spec.command.clone(),
-            mounts: spec.mounted().cloned().collect(),
-            ports: spec.ports.clone(),
-            alias,
-            limits: spec.limits,
-            hardening: spec.hardening,
-            port,
-        },
-        routes: spec.routes.clone(),
-        health: spec.health.clone(),
-        policy: spec.policy,
-        replicas: spec.replicas,
-        processes: spec.processes.clone(),
-        after: spec.after.iter().map(|name| format!("{project}/{name}")).collect(),
-    }
-}
-
 fn range(network: &Network) -> Result<(Ipv4Addr, Ipv4Addr), Failed> {
     assignable(&network.subnet)
         .ok_or_else(|| Failed::for_good(ReasonKind::NoPlan, format!("the subnet {} cannot be used", network.subnet)))
@@ -187,7 +165,9 @@ impl Ids for Minted<'_> {
     }
 
     fn address(&mut self) -> Ipv4Addr {
-        let Some(unit) = self.units.last().copied() else { return Ipv4Addr::UNSPECIFIED };
+        let Some(unit) = self.units.last().copied().filter(|_| self.range != NOWHERE) else {
+            return Ipv4Addr::UNSPECIFIED;
+        };
         let (range, now) = (self.range, self.execution.clock.stamp());
         let taken = self.execution.commands.live().with_addresses(|book| book.take(range, (unit, now), &self.routed));
         self.exhausted |= taken.is_none();

@@ -169,6 +169,7 @@ mod tests {
             age_ms: 1,
             health: ImageHealth::None,
             address: Some([127, 0, 0, 1].into()),
+            folder: None,
             mounts: Vec::new(),
             ports: Vec::new(),
         }

@@ -6,7 +6,6 @@ use std::fmt;
 
 use cutover_events::UnitId;
 use cutover_events::deployment::{Drift, Handling};
-use cutover_events::plan::Strategy;
 
 use crate::deployment::{handling, serves};
 use crate::observed::{Observed, Phase as Doing, Seen};
@@ -101,7 +100,7 @@ pub fn seen(state: &Workload, observed: &Observed) -> Vec<Breach> {
 /// Containers that run beside those of a plan which takes everything else away first, or beside what must be alone.
 fn beside(state: &Workload, observed: &Observed) -> Vec<UnitId> {
     let open = state.open.as_ref().and_then(|open| open.plan.as_ref());
-    let open = open.filter(|plan| plan.strategy == Strategy::Recreate);
+    let open = open.filter(|plan| plan.takes_turns());
     let active = state.active.as_ref().map(|slot| &slot.plan).filter(|plan| plan.template.exclusive().is_some());
     let Some(plan) = open.or(active) else { return Vec::new() };
     let runs = |seen: &&Seen| matches!(seen.phase, Doing::Running | Doing::Restarting);

@@ -1,6 +1,7 @@
 //! The twin of Docker: the same contract, over a [`World`](crate::adapters::world::World).
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,6 +122,7 @@ fn container(twin: &Twin, body: &Body) -> Option<(LogId, Container)> {
         up_ms: if body.runs() { twin.world.now_ms().saturating_sub(body.since_ms) } else { 0 },
         health: body.health,
         address: Some(create.address).filter(|address| !address.is_unspecified() && body.apart_since.is_none()),
+        folder: None,
         mounts: mounted(create),
         ports: {
             let mut ports = create.ports.clone();
@@ -199,6 +201,10 @@ impl Runtime for MemoryRuntime {
         let twin = self.twin.lock();
         check(&twin)?;
         Ok(twin.here.values().any(|here| here.id == image))
+    }
+
+    fn folder(&self, _image: &str) -> Option<PathBuf> {
+        None
     }
 
     async fn tag(&self, image: &str, release: ReleaseId) -> Result<(), RuntimeError> {

@@ -5,6 +5,7 @@ mod memory;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +72,8 @@ pub struct Container {
     pub health: ImageHealth,
     /// Its address on our network.
     pub address: Option<Ipv4Addr>,
+    /// The release folder that it is, for a unit that the proxy serves by itself.
+    pub folder: Option<PathBuf>,
     /// Volumes and folders that are mounted, in the order of their targets; anonymous volumes are not.
     pub mounts: Vec<Mounted>,
     /// Ports of the host that lead to it, in order.
@@ -215,6 +218,9 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Whether this local image id is here.
     async fn has_image(&self, image: &str) -> Result<bool, RuntimeError>;
+
+    /// Where an image lies whose units the proxy serves by itself; `None` for those of containers.
+    fn folder(&self, image: &str) -> Option<PathBuf>;
 
     /// Keeps an image from a plain prune: tags it `cutover/<release>`.
     async fn tag(&self, image: &str, release: ReleaseId) -> Result<(), RuntimeError>;

@@ -13,6 +13,7 @@ use cutover::adapters::probe::{MemoryProber, NetProber, Prober};
 use cutover::adapters::runtime::{
     Container, CreateContainer, MemoryRuntime, Network, Runtime, RuntimeError, Witness, assignable,
 };
+use cutover::adapters::units::{ReleaseFolders, Units};
 use cutover::adapters::world::{Fault, OnStart, Program, Shared, Twin};
 use cutover::clock::Clock;
 use cutover_domain::observed::DockerId;
@@ -41,6 +42,8 @@ pub(crate) struct Harness {
     failing_image: String,
     /// The twin's world; `None` for Docker.
     pub(crate) twin: Option<Shared>,
+    /// The data folder, for what is kept in one.
+    pub(crate) data: Option<tempfile::TempDir>,
     next_address: std::sync::atomic::AtomicU32,
 }
 
@@ -82,6 +85,20 @@ pub(crate) async fn begin_memory(test: &str) -> Harness {
     harness(HarnessParts { runtime, prober, log, reference, failing, image, twin: Some(twin) }).await
 }
 
+/// Release folders beside an empty world.
+pub(crate) async fn begin_folders(test: &str) -> Harness {
+    let mut harness = begin_memory(test).await;
+    let data = tempfile::tempdir().expect("a folder");
+    let release = data.path().join("sites/wl_contract/rel_contract");
+    std::fs::create_dir_all(&release).expect("a release folder");
+    std::fs::write(release.join("manifest.json"), "{}").expect("a manifest");
+    let folders = ReleaseFolders::open(data.path(), Clock::system()).expect("notes");
+    harness.runtime = Arc::new(Units::over(harness.runtime, vec![Arc::new(folders)]));
+    harness.image = "site:wl_contract/rel_contract".to_owned();
+    harness.data = Some(data);
+    harness
+}
+
 struct HarnessParts {
     runtime: Arc<dyn Runtime>,
     prober: Arc<dyn Prober>,
@@ -97,7 +114,7 @@ async fn harness(parts: HarnessParts) -> Harness {
     let network = runtime.ensure_network(log, "contract").await.expect("a network");
     let (first, _) = assignable(&network.subnet).expect("a range");
     let next_address = u32::from(first).into();
-    Harness { runtime, prober, log, network, reference, image, failing_image: failing, twin, next_address }
+    Harness { runtime, prober, log, network, reference, image, failing_image: failing, twin, data: None, next_address }
 }
 
 /// Runs a sentence, and removes what it made whether it holds or not.

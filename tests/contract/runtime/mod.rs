@@ -2,6 +2,7 @@
 
 mod create;
 mod docker_only;
+mod folders;
 mod harness;
 mod registry;
 mod steps;
@@ -60,6 +61,21 @@ contract! {
     volumes::mounts_and_ports_are_seen,
     volumes::a_volume_is_made_once_and_outlives_its_containers,
     volumes::a_volume_of_somebody_else_is_used_and_kept,
+}
+
+/// What release folders have in common with containers.
+mod release_folders {
+    contract!(@one create::the_same_create_again_finds_the_first, begin_folders);
+    contract!(@one create::many_creates_at_once_make_one_container, begin_folders);
+    contract!(@one create::foreign_containers_are_never_listed, begin_folders);
+    contract!(@one create::a_list_is_complete, begin_folders);
+    contract!(@one steps::a_start_may_be_repeated, begin_folders);
+    contract!(@one steps::stop_and_remove_may_be_repeated, begin_folders);
+    contract!(@one steps::a_late_request_misses_the_successor, begin_folders);
+    contract!(@one steps::the_restart_policy_is_seen, begin_folders);
+    contract!(@one folders::a_unit_is_where_its_release_lies_while_it_runs, begin_folders);
+    contract!(@one folders::what_is_known_of_a_unit_outlives_the_engine, begin_folders);
+    contract!(@one folders::a_unit_without_its_release_has_ended, begin_folders);
 }
 
 /// The one container of a unit in a complete listing.

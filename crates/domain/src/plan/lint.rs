@@ -36,9 +36,9 @@ pub fn lint(plan: &Plan) -> Vec<Violation> {
     must(awaits.is_some() != plan.after.is_empty(), "it comes after others and does not await them".into());
     if !plan.steps.is_empty() {
         let (swap, clear) = (at(Step::Swap), at(Step::Clear));
-        let settled = plan.strategy == Strategy::Recreate || swap < at(Step::Settle);
+        let settled = plan.takes_turns() || swap < at(Step::Settle);
         must(swap.is_some() && settled, "the swap is not followed by its settling".into());
-        let clears = (plan.strategy == Strategy::Recreate) == clear.is_some();
+        let clears = plan.takes_turns() == clear.is_some();
         must(clears, "the way is cleared where nothing is recreated, or is not where it is".into());
         let early = |unit: &UnitPlan| at(Step::Start(unit.unit)) < clear;
         must(clear.is_none() || !plan.units.iter().any(early), "a container starts before the way is clear".into());
@@ -69,7 +69,7 @@ fn parts(plan: &Plan, must: &mut impl FnMut(bool, String)) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::net::Ipv4Addr;
 
     use cutover_events::plan::{PlannedStep, ProcessPlan, Template, Why};
@@ -81,7 +81,8 @@ mod tests {
     /// What is told, and what brings it about.
     type Fault = (&'static str, fn(&mut Plan));
 
-    fn good() -> Plan {
+    /// A plan of two containers that breaks nothing.
+    pub(in crate::plan) fn good() -> Plan {
         let unit = |n: u8| UnitPlan {
             unit: UnitId([n; 16]),
             name: format!("cutover-shop-web-{}", UnitId([n; 16]).suffix()),

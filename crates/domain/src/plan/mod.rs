@@ -1,7 +1,9 @@
 //! Makes plans, and checks them.
 
 mod blue_green;
+mod folder;
 mod lint;
+mod lower;
 mod recreate;
 
 use std::net::Ipv4Addr;
@@ -12,6 +14,7 @@ use cutover_events::workload::{Health, Policy, Process, Route};
 use cutover_events::{ReleaseId, UnitId};
 
 pub use lint::{Violation, lint};
+pub use lower::{ask, former, networked};
 pub use recreate::restore;
 
 use crate::observed::{Observed, Phase, Restart};
@@ -59,6 +62,7 @@ pub trait Ids {
 #[must_use]
 pub fn plan(state: &Workload, ask: Ask, observed: &Observed, ids: &mut dyn Ids) -> Plan {
     match strategy(state, &ask) {
+        choice if ask.template.serves_files() => folder::plan(state, ask, observed, (choice, ids)),
         (Strategy::BlueGreen, why) => blue_green::plan(state, ask, observed, (why, ids)),
         (Strategy::Recreate, why) => recreate::plan(state, ask, observed, (why, ids)),
     }

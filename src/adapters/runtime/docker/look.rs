@@ -103,6 +103,7 @@ impl DockerRuntime {
             started_at,
             health: health(&state),
             address,
+            folder: None,
             mounts,
             ports,
         })

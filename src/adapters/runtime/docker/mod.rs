@@ -108,6 +108,10 @@ impl Runtime for DockerRuntime {
         Ok(self.local_image(image).await?.is_some())
     }
 
+    fn folder(&self, _image: &str) -> Option<PathBuf> {
+        None
+    }
+
     async fn tag(&self, image: &str, release: ReleaseId) -> Result<(), RuntimeError> {
         self.tag_image(image, release).await
     }

@@ -1,0 +1,222 @@
+//! Release folders as units: what the proxy serves by itself. The folder is the image, made once for a release; a unit of
+//! it is a note that says whether it is started, so a rollback has nothing to copy.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cutover_domain::observed::{DockerId, ImageHealth, Phase, Restart};
+use cutover_events::plan::SITE;
+use cutover_events::workload::Limits;
+use cutover_events::{LogId, WorkloadId};
+
+use super::Kind;
+use super::notes::{Note, Notes};
+use crate::adapters::runtime::{Container, CreateContainer, RuntimeError};
+use crate::clock::Clock;
+
+/// Where the notes lie, below `sites/`.
+const NOTES: &str = ".units";
+/// What tells that a release folder is whole.
+const MANIFEST: &str = "manifest.json";
+/// Exit code of a unit that was stopped, as of a program that was asked to end (128 + SIGTERM).
+const STOPPED: i32 = 143;
+/// Exit code of a unit whose folder is gone or damaged.
+const FOLDER_GONE: i32 = 1;
+
+/// The release folders of a data folder, and the units of them.
+#[derive(Clone, Debug)]
+pub struct ReleaseFolders {
+    root: PathBuf,
+    notes: Arc<Mutex<Notes>>,
+    clock: Clock,
+}
+
+impl ReleaseFolders {
+    /// Those below `sites/` of a data folder.
+    ///
+    /// # Errors
+    /// The notes cannot be read.
+    pub fn open(data: &Path, clock: Clock) -> io::Result<Self> {
+        let root = data.join("sites");
+        let notes = Arc::new(Mutex::new(Notes::open(&root.join(NOTES))?));
+        Ok(Self { root, notes, clock })
+    }
+
+    fn is_whole(&self, image: &str) -> bool {
+        folder_of(&self.root, image).is_some_and(|folder| folder.join(MANIFEST).is_file())
+    }
+
+    fn seen(&self, note: &Note) -> Container {
+        let whole = self.is_whole(&note.image);
+        let phase = if whole { note.phase } else { Phase::Exited };
+        let runs = phase == Phase::Running;
+        // It runs since ever: nothing of it can come up later, and nothing restarts it.
+        let lasted = if runs { u64::MAX } else { 0 };
+        Container {
+            id: note.id,
+            name: note.name.clone(),
+            full_name: note.full_name.clone(),
+            unit: note.unit,
+            workload: note.workload,
+            release: note.release,
+            deployment: note.deployment,
+            witness: Some(note.witness),
+            phase,
+            paused: false,
+            connected: true,
+            limits: Limits::default(),
+            restart: note.restart,
+            restarts: 0,
+            exit_code: match (phase, whole) {
+                (Phase::Exited, true) => STOPPED,
+                (Phase::Exited, false) => FOLDER_GONE,
+                _ => 0,
+            },
+            oom_killed: false,
+            started_at: if note.runs == 0 { String::new() } else { format!("run {}", note.runs) },
+            up_ms: lasted,
+            age_ms: lasted,
+            health: ImageHealth::None,
+            address: None,
+            folder: folder_of(&self.root, &note.image).filter(|_| runs),
+            mounts: Vec::new(),
+            ports: Vec::new(),
+        }
+    }
+
+    /// Looks at, or changes, the notes beside the runtime's threads: the disk is waited for.
+    async fn with<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&Self, &mut Notes) -> T + Send + 'static,
+    ) -> Result<T, RuntimeError> {
+        let folders = self.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let notes = folders.notes.clone();
+            let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+            what(&folders, &mut notes)
+        });
+        done.await.map_err(|_| RuntimeError::Unavailable("the engine ends".to_owned()))
+    }
+
+    /// Changes the note of a unit; false when the unit is gone.
+    async fn change(&self, id: DockerId, change: fn(&mut Note)) -> Result<bool, RuntimeError> {
+        self.with(move |_, notes| {
+            let Some(known) = notes.get(id) else { return Ok(false) };
+            let mut changed = known.clone();
+            change(&mut changed);
+            if changed != *known {
+                notes.put(changed).map_err(unwritable)?;
+            }
+            Ok(true)
+        })
+        .await?
+    }
+
+    async fn must_change(&self, id: DockerId, change: fn(&mut Note)) -> Result<(), RuntimeError> {
+        match self.change(id, change).await? {
+            true => Ok(()),
+            false => Err(gone()),
+        }
+    }
+}
+
+#[async_trait]
+impl Kind for ReleaseFolders {
+    fn makes(&self, image: &str) -> bool {
+        image.starts_with(SITE)
+    }
+
+    fn holds(&self, id: DockerId) -> bool {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).get(id).is_some()
+    }
+
+    async fn list(&self, log: LogId, workload: Option<WorkloadId>) -> Result<Vec<Container>, RuntimeError> {
+        self.with(move |folders, notes| {
+            let asked = |note: &&Note| note.log == log && workload.is_none_or(|workload| workload == note.workload);
+            notes.all().filter(asked).map(|note| folders.seen(note)).collect()
+        })
+        .await
+    }
+
+    async fn inspect(&self, id: DockerId) -> Result<Option<Container>, RuntimeError> {
+        self.with(move |folders, notes| notes.get(id).map(|note| folders.seen(note))).await
+    }
+
+    async fn has_image(&self, image: &str) -> Result<bool, RuntimeError> {
+        let image = image.to_owned();
+        self.with(move |folders, _| folders.is_whole(&image)).await
+    }
+
+    fn folder(&self, image: &str) -> Option<PathBuf> {
+        folder_of(&self.root, image)
+    }
+
+    async fn create(&self, log: LogId, unit: &CreateContainer) -> Result<DockerId, RuntimeError> {
+        let (unit, random) = (unit.clone(), self.clock.secret::<32>());
+        self.with(move |folders, notes| {
+            if let Some(known) = notes.all().find(|note| note.unit == unit.unit) {
+                let same = known.log == log && known.name == unit.name && known.image == unit.image;
+                return if same { Ok(known.id) } else { Err(RuntimeError::NameTaken(unit.name)) };
+            }
+            if !folders.is_whole(&unit.image) {
+                return Err(RuntimeError::ImageMissing(format!("the release folder {} is not here", unit.image)));
+            }
+            let id = DockerId(random.map_err(unwritable)?);
+            notes.put(Note::of(log, id, &unit)).map_err(unwritable)?;
+            Ok(id)
+        })
+        .await?
+    }
+
+    async fn start(&self, id: DockerId) -> Result<(), RuntimeError> {
+        self.must_change(id, |note| {
+            if note.phase != Phase::Running {
+                note.phase = Phase::Running;
+                note.runs += 1;
+            }
+        })
+        .await
+    }
+
+    async fn set_restart(&self, id: DockerId, restart: Restart) -> Result<(), RuntimeError> {
+        self.must_change(
+            id,
+            match restart {
+                Restart::Always => |note| note.restart = Restart::Always,
+                Restart::No => |note| note.restart = Restart::No,
+            },
+        )
+        .await
+    }
+
+    async fn stop(&self, id: DockerId, _grace: Duration) -> Result<(), RuntimeError> {
+        self.change(id, |note| note.phase = Phase::Exited).await.map(drop)
+    }
+
+    async fn remove(&self, id: DockerId) -> Result<(), RuntimeError> {
+        self.with(move |_, notes| notes.remove(id).map_err(unwritable)).await?
+    }
+
+    async fn output(&self, id: DockerId, _bytes: usize) -> Result<String, RuntimeError> {
+        if self.holds(id) { Ok(String::new()) } else { Err(gone()) }
+    }
+}
+
+/// The release folder of an image; `None` when it is no image of a site.
+fn folder_of(root: &Path, image: &str) -> Option<PathBuf> {
+    let (workload, release) = image.strip_prefix(SITE)?.split_once('/')?;
+    let plain = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    (plain(workload) && plain(release)).then(|| root.join(workload).join(release))
+}
+
+fn gone() -> RuntimeError {
+    RuntimeError::NotFound("no such release folder".to_owned())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as a function for map_err")]
+fn unwritable(error: io::Error) -> RuntimeError {
+    RuntimeError::Unavailable(format!("the notes of release folders cannot be written: {error}"))
+}

@@ -1,0 +1,195 @@
+//! Notes: what is known of a unit that no daemon keeps for us, a small file for each, replaced whole.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use cutover_domain::observed::{DockerId, Phase, Restart};
+use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId};
+use serde::{Deserialize, Serialize};
+
+use crate::adapters::runtime::{CreateContainer, Witness};
+use crate::store::files::{make_folder, replace_durably, sync_folder};
+
+/// How a note is called: after its unit.
+const ENDING: &str = ".json";
+
+/// A unit as noted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Note {
+    pub(super) id: DockerId,
+    pub(super) log: LogId,
+    pub(super) name: String,
+    pub(super) full_name: String,
+    pub(super) unit: UnitId,
+    pub(super) workload: WorkloadId,
+    pub(super) release: ReleaseId,
+    pub(super) deployment: DeploymentId,
+    pub(super) witness: Witness,
+    pub(super) image: String,
+    pub(super) phase: Phase,
+    pub(super) restart: Restart,
+    pub(super) runs: u32,
+}
+
+/// As it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    id: String,
+    log: String,
+    name: String,
+    full_name: String,
+    unit: String,
+    workload: String,
+    release: String,
+    deployment: String,
+    position: u64,
+    chain: String,
+    image: String,
+    phase: PhaseText,
+    restarts_always: bool,
+    runs: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PhaseText {
+    Created,
+    Running,
+    Ended,
+}
+
+impl Note {
+    /// A unit that was just made.
+    pub(super) fn of(log: LogId, id: DockerId, made: &CreateContainer) -> Self {
+        Self {
+            id,
+            log,
+            name: made.name.clone(),
+            full_name: made.full_name.clone(),
+            unit: made.unit,
+            workload: made.workload,
+            release: made.release,
+            deployment: made.deployment,
+            witness: made.witness,
+            image: made.image.clone(),
+            phase: Phase::Created,
+            restart: Restart::No,
+            runs: 0,
+        }
+    }
+
+    fn text(&self) -> Text {
+        Text {
+            id: hex::encode(self.id.0),
+            log: self.log.to_string(),
+            name: self.name.clone(),
+            full_name: self.full_name.clone(),
+            unit: self.unit.to_string(),
+            workload: self.workload.to_string(),
+            release: self.release.to_string(),
+            deployment: self.deployment.to_string(),
+            position: self.witness.position,
+            chain: self.witness.chain.to_string(),
+            image: self.image.clone(),
+            phase: match self.phase {
+                Phase::Created => PhaseText::Created,
+                Phase::Running => PhaseText::Running,
+                Phase::Exited | Phase::Restarting | Phase::Removing => PhaseText::Ended,
+            },
+            restarts_always: self.restart == Restart::Always,
+            runs: self.runs,
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let text: Text = serde_json::from_slice(bytes).ok()?;
+        let mut id = [0; 32];
+        hex::decode_to_slice(&text.id, &mut id).ok()?;
+        Some(Self {
+            id: DockerId(id),
+            log: text.log.parse().ok()?,
+            name: text.name,
+            full_name: text.full_name,
+            unit: text.unit.parse().ok()?,
+            workload: text.workload.parse().ok()?,
+            release: text.release.parse().ok()?,
+            deployment: text.deployment.parse().ok()?,
+            witness: Witness { position: text.position, chain: text.chain.parse::<Digest>().ok()? },
+            image: text.image,
+            phase: match text.phase {
+                PhaseText::Created => Phase::Created,
+                PhaseText::Running => Phase::Running,
+                PhaseText::Ended => Phase::Exited,
+            },
+            restart: if text.restarts_always { Restart::Always } else { Restart::No },
+            runs: text.runs,
+        })
+    }
+}
+
+/// The notes of a folder, in memory and on disk.
+#[derive(Debug)]
+pub(super) struct Notes {
+    folder: PathBuf,
+    all: BTreeMap<DockerId, Note>,
+}
+
+impl Notes {
+    /// Reads the notes of a folder, which is made when it is missing. A half-written one goes: it was not acknowledged.
+    ///
+    /// # Errors
+    /// Those of the file system, and a note that cannot be read: it is named.
+    pub(super) fn open(folder: &Path) -> io::Result<Self> {
+        make_folder(folder)?;
+        let mut all = BTreeMap::new();
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|ending| ending != &ENDING[1..]) {
+                absent(std::fs::remove_file(&path))?;
+                continue;
+            }
+            let unreadable = || io::Error::new(ErrorKind::InvalidData, format!("{} is no note", path.display()));
+            let note = Note::read(&std::fs::read(&path)?).ok_or_else(unreadable)?;
+            all.insert(note.id, note);
+        }
+        Ok(Self { folder: folder.to_owned(), all })
+    }
+
+    pub(super) fn get(&self, id: DockerId) -> Option<&Note> {
+        self.all.get(&id)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Note> {
+        self.all.values()
+    }
+
+    /// Durable on return.
+    pub(super) fn put(&mut self, note: Note) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(&note.text()).map_err(io::Error::other)?;
+        replace_durably(&self.path(note.unit), &text)?;
+        self.all.insert(note.id, note);
+        Ok(())
+    }
+
+    /// Gone for good on return; harmless when it is not there.
+    pub(super) fn remove(&mut self, id: DockerId) -> io::Result<()> {
+        let Some(note) = self.all.get(&id) else { return Ok(()) };
+        absent(std::fs::remove_file(self.path(note.unit)))?;
+        sync_folder(&self.folder)?;
+        self.all.remove(&id);
+        Ok(())
+    }
+
+    fn path(&self, unit: UnitId) -> PathBuf {
+        self.folder.join(format!("{unit}{ENDING}"))
+    }
+}
+
+fn absent(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
