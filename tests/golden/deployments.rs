@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use cutover_events::delivery::ChangeKind;
 use cutover_events::deployment::*;
-use cutover_events::plan::{Plan, PlannedStep, ProcessPlan, Step, Strategy, Template, Undo, UnitPlan, Why};
+use cutover_events::plan::{Former, Plan, PlannedStep, ProcessPlan, Step, Strategy, Template, Undo, UnitPlan, Why};
 use cutover_events::workload::{Check, Hardening, Policy};
 use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
 
@@ -99,6 +99,7 @@ fn plan(why: Why, hardening: Hardening, check: Option<Check>) -> Plan {
             limits: limits(),
             hardening,
             port: Some(8080),
+            former: vec![Former { image: "site:wl_1/rel_1".into(), until_ms: 7 }],
         },
         routes: vec![route()],
         health: check.map(health),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cutover::adapters::source::context::ContextLimits;
 use cutover::adapters::source::git::{Credential, Git, GitConfig, GitError, Reach, Remote};
-use cutover::adapters::source::{MemorySources, Origin, Source, SourceError, Sources, SourcesConfig};
+use cutover::adapters::source::{Content, MemorySources, Origin, Source, SourceError, Sources, SourcesConfig, Wanted};
 use tokio_util::sync::CancellationToken;
 
 use crate::git_support::{Repository, http};
@@ -27,8 +27,11 @@ fn written(folder: &Path) {
 }
 
 async fn digest(source: &dyn Source, origin: &Origin) -> String {
-    let context = source.context(origin, "Dockerfile", &CancellationToken::new()).await;
-    context.unwrap_or_else(|error| panic!("{origin:?}: {error}")).digest().to_string()
+    let content = source.gather(origin, Wanted::Context("Dockerfile"), &CancellationToken::new()).await;
+    match content.unwrap_or_else(|error| panic!("{origin:?}: {error}")) {
+        Content::Context(context) => context.digest().to_string(),
+        Content::Files(files) => panic!("{files:?} are no context"),
+    }
 }
 
 #[tokio::test]
@@ -60,10 +63,18 @@ async fn the_same_files_are_the_same_context() {
         assert_eq!(&source.resolve(&remote, &"main".parse().unwrap()).await.unwrap(), commit);
         let nowhere = source.resolve(&remote, &"nowhere".parse().unwrap()).await;
         assert!(matches!(nowhere, Err(GitError::NoReference { .. })));
+        for origin in [&git, &Origin::Folder(at("folder/web"))] {
+            let files = source.gather(origin, Wanted::Files, &CancellationToken::new()).await.unwrap();
+            let Content::Files(files) = files else { panic!("{files:?}") };
+            assert_eq!(fs::read_to_string(files.folder().join("index")).unwrap(), "hello");
+        }
         let stopped = CancellationToken::new();
         stopped.cancel();
-        assert!(matches!(source.context(&git, "Dockerfile", &stopped).await, Err(SourceError::Cancelled)));
-        let none = source.context(&git, "Other", &CancellationToken::new()).await.unwrap_err();
+        assert!(matches!(
+            source.gather(&git, Wanted::Context("Dockerfile"), &stopped).await,
+            Err(SourceError::Cancelled)
+        ));
+        let none = source.gather(&git, Wanted::Context("Other"), &CancellationToken::new()).await.unwrap_err();
         assert!(none.to_string().starts_with("there is no Other in the context"), "{none}");
     }
     twin.cut_off(remote.address.as_str());

@@ -4,6 +4,7 @@ use cutover_events::Digest;
 use sha2::Digest as _;
 
 use super::Build;
+use crate::adapters::source::context::Context;
 
 /// What the key begins with; another form of it is another number.
 const FORM: &[u8] = b"cutover build 1\0";
@@ -11,15 +12,15 @@ const FORM: &[u8] = b"cutover build 1\0";
 /// The same for builds that would make the same image, as far as that can be known before they are made: what base images
 /// have become meanwhile is not in it, nor what a step fetches. `fresh` asks for that.
 #[must_use]
-pub fn key(build: &Build) -> Digest {
+pub fn key(build: &Build, context: &Context) -> Digest {
     let mut hash = sha2::Sha256::new();
     hash.update(FORM);
-    hash.update(build.context.digest().0);
+    hash.update(context.digest().0);
     let mut text = |part: &str| {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     };
-    text(&build.context.dockerfile().text());
+    text(&context.dockerfile().text());
     text(&build.target);
     text(&build.platform);
     text(&build.args.len().to_string());
@@ -46,6 +47,9 @@ mod tests {
 
     use super::super::{BuildSecret, BuilderKind};
     use super::*;
+    use cutover_site::manifest::Settings;
+
+    use crate::adapters::source::Content;
     use crate::adapters::source::context::{ContextLimits, Packing, pack};
 
     fn build(content: &str) -> Build {
@@ -61,7 +65,8 @@ mod tests {
             log: LogId([0; 16]),
             workload: WorkloadId([0; 16]),
             deployment: DeploymentId([0; 16]),
-            context: pack(folder.path(), &packing).unwrap(),
+            content: Content::Context(pack(folder.path(), &packing).unwrap()),
+            settings: Settings::default(),
             target: String::new(),
             args: BTreeMap::new(),
             secrets: Vec::new(),
@@ -71,6 +76,10 @@ mod tests {
             kind: BuilderKind::Auto,
             deadline: Duration::ZERO,
         }
+    }
+
+    fn key_of(build: &Build) -> Digest {
+        key(build, build.context().unwrap())
     }
 
     fn pair(name: &str, value: &str) -> BTreeMap<String, String> {
@@ -90,7 +99,7 @@ mod tests {
             kind: BuilderKind::Classic,
             ..one()
         };
-        assert_eq!(key(&one()), key(&same));
+        assert_eq!(key_of(&one()), key_of(&same));
         let others = [
             one(),
             build("FROM other"),
@@ -101,10 +110,10 @@ mod tests {
             Build { secrets: vec![secret(b"x", "1")], ..one() },
             Build { secrets: vec![secret(b"x", "2")], ..one() },
         ];
-        let keys: std::collections::BTreeSet<_> = others.iter().map(key).collect();
+        let keys: std::collections::BTreeSet<_> = others.iter().map(key_of).collect();
         assert_eq!(keys.len(), others.len());
         let hidden = Build { secrets: vec![secret(b"other", "1")], ..one() };
-        assert_eq!(key(&hidden), key(&others[6]), "the value itself is nowhere");
+        assert_eq!(key_of(&hidden), key_of(&others[6]), "the value itself is nowhere");
         assert!(!format!("{hidden:?}").contains("value"));
     }
 }

@@ -58,7 +58,8 @@ impl Builder for MemoryBuilder {
         progress: &mpsc::Sender<Progress>,
         stop: &CancellationToken,
     ) -> Result<Built, BuildError> {
-        let key = key(build);
+        let context = build.context()?;
+        let key = key(build, context);
         if build.kind == BuilderKind::Classic && !build.secrets.is_empty() {
             return Err(BuildError::NoSecrets);
         }
@@ -76,7 +77,7 @@ impl Builder for MemoryBuilder {
         let mut made = self.made.lock();
         let seed = format!("{key} {} {}", build.deployment, made.len());
         let id = format!("sha256:{}", Digest::of(seed.as_bytes()));
-        let size = build.context.bytes();
+        let size = context.bytes();
         let image = BuiltImage { id: id.clone(), workload: build.workload, deployment: build.deployment, size };
         made.push(Made { image, log: build.log, key });
         Ok(Built { image: id, key, reused: false })
@@ -106,12 +107,13 @@ impl Builder for MemoryBuilder {
 /// The instructions of the Dockerfile, up to the end of the stage that is built.
 async fn steps_of(build: &Build) -> Result<Vec<String>, BuildError> {
     let unreadable = |error: std::io::Error| BuildError::Context(error.to_string());
-    let archive = build.context.stream().try_collect::<Vec<_>>().await.map_err(unreadable)?.concat();
+    let context = build.context()?;
+    let archive = context.stream().try_collect::<Vec<_>>().await.map_err(unreadable)?.concat();
     let mut archive = tar::Archive::new(archive.as_slice());
     let mut text = String::new();
     for entry in archive.entries().map_err(unreadable)? {
         let mut entry = entry.map_err(unreadable)?;
-        if *entry.path_bytes() == *build.context.dockerfile().bytes() {
+        if *entry.path_bytes() == *context.dockerfile().bytes() {
             entry.read_to_string(&mut text).map_err(unreadable)?;
         }
     }

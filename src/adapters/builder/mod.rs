@@ -1,9 +1,11 @@
 //! The port to what builds images, and what is pure about it: when a build need not be made again, and which images go.
 
 mod docker;
+mod either;
 mod key;
 mod memory;
 mod progress;
+mod site;
 mod spare;
 
 use std::collections::BTreeMap;
@@ -12,16 +14,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover_events::{DeploymentId, Digest, LogId, WorkloadId};
+use cutover_site::manifest::Settings;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 pub use docker::DockerBuilder;
+pub use either::Builders;
 pub use key::key;
 pub use memory::MemoryBuilder;
 pub use progress::Progress;
 pub use spare::{Keep, spare};
 
+use crate::adapters::source::Content;
 use crate::adapters::source::context::Context;
 
 /// How long a build may take: a large one on a small machine takes half an hour.
@@ -88,8 +93,10 @@ pub struct Build {
     pub workload: WorkloadId,
     /// By which deployment: it is in the image's tag.
     pub deployment: DeploymentId,
-    /// The files, and the Dockerfile in them.
-    pub context: Context,
+    /// What it is made of: a context with its Dockerfile becomes an image, files become a release folder.
+    pub content: Content,
+    /// How a release folder is served.
+    pub settings: Settings,
     /// The stage; empty for the last one.
     pub target: String,
     /// Build arguments. They are in the history of the image: no place for secrets.
@@ -106,6 +113,16 @@ pub struct Build {
     pub kind: BuilderKind,
     /// How long it may take.
     pub deadline: Duration,
+}
+
+impl Build {
+    /// The context of what becomes an image of Docker.
+    fn context(&self) -> Result<&Context, BuildError> {
+        match &self.content {
+            Content::Context(context) => Ok(context),
+            Content::Files(_) => Err(BuildError::Refused("files without a Dockerfile are no image".to_owned())),
+        }
+    }
 }
 
 /// An image, made or found.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::context::{Context, ContextError, ContextLimits, Name, Packing, pack, unpack};
 use super::git::{Commit, Git, GitError, Reference, Remote, folder_of};
 use super::scratch::{Scratch, make_empty};
-use super::{Origin, Source, SourceError};
+use super::{Content, Files, Origin, Source, SourceError, Wanted};
 
 /// Where sources are worked on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,20 +55,33 @@ impl Sources {
         Ok(blocking(move || pack(&folder, &packing)).await?)
     }
 
-    async fn gathered(&self, origin: &Origin, file: &str, stop: &CancellationToken) -> Result<Context, SourceError> {
+    async fn gathered(
+        &self,
+        origin: &Origin,
+        wanted: Wanted<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Content, SourceError> {
+        let files = self.files(origin).await?;
+        match wanted {
+            Wanted::Files => Ok(Content::Files(files)),
+            Wanted::Context(file) => Ok(Content::Context(self.packed(files.folder().to_owned(), file, stop).await?)),
+        }
+    }
+
+    /// The folder of an origin, unpacked or fetched where it is not there.
+    async fn files(&self, origin: &Origin) -> Result<Files, SourceError> {
         match origin {
-            Origin::Folder(folder) => self.packed(folder.clone(), file, stop).await,
+            Origin::Folder(folder) => Ok(Files::here(folder.clone())),
             Origin::Archive(archive) => {
                 let scratch = Arc::new(self.scratch()?);
                 let (archive, into, limits) = (archive.clone(), Arc::clone(&scratch), self.config.limits);
                 blocking(move || unpack(opened(&archive)?, into.path(), limits)).await?;
-                self.packed(scratch.path().to_owned(), file, stop).await
+                Ok(Files { folder: scratch.path().to_owned(), _scratch: Some(scratch) })
             }
             Origin::Git { remote, commit, folder } => {
-                let scratch = self.scratch()?;
+                let scratch = Arc::new(self.scratch()?);
                 self.git.fetch(remote, commit, scratch.path()).await?;
-                let folder = folder_of(scratch.path(), commit, folder)?;
-                self.packed(folder, file, stop).await
+                Ok(Files { folder: folder_of(scratch.path(), commit, folder)?, _scratch: Some(scratch) })
             }
         }
     }
@@ -76,11 +89,16 @@ impl Sources {
 
 #[async_trait]
 impl Source for Sources {
-    async fn context(&self, origin: &Origin, file: &str, stop: &CancellationToken) -> Result<Context, SourceError> {
+    async fn gather(
+        &self,
+        origin: &Origin,
+        wanted: Wanted<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Content, SourceError> {
         tokio::select! {
             biased;
             () = stop.cancelled() => Err(SourceError::Cancelled),
-            context = self.gathered(origin, file, stop) => context,
+            content = self.gathered(origin, wanted, stop) => content,
         }
     }
 

@@ -2,24 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::context::{Context, ContextLimits, Name, Packing, pack};
+use super::context::{ContextLimits, Name, Packing, pack};
 use super::git::{Commit, GitError, Reference, Remote};
-use super::{Origin, Source, SourceError};
+use super::scratch::Scratch;
+use super::{Content, Files, Origin, Source, SourceError, Wanted};
 
-/// Files by name.
-type Files = BTreeMap<String, String>;
+/// Contents by name.
+type Texts = BTreeMap<String, String>;
 
 /// Sources in memory. Contexts of folders are packed where they are, so they are the same as those of the real thing.
 #[derive(Debug)]
 pub struct MemorySources {
     scratch: PathBuf,
-    commits: Mutex<BTreeMap<(String, Commit), Files>>,
+    commits: Mutex<BTreeMap<(String, Commit), Texts>>,
     references: Mutex<BTreeMap<(String, String), Commit>>,
     away: Mutex<BTreeSet<String>>,
 }
@@ -49,48 +51,52 @@ impl MemorySources {
         if away { Err(GitError::Unreachable { remote, why: "it is cut off".to_owned() }) } else { Ok(()) }
     }
 
-    fn files(&self, remote: &Remote, commit: &Commit) -> Result<Files, GitError> {
+    fn files(&self, remote: &Remote, commit: &Commit) -> Result<Texts, GitError> {
         self.reach(remote)?;
         let files = self.commits.lock().get(&(remote.address.to_string(), commit.clone())).cloned();
         files.ok_or_else(|| GitError::NoReference { remote: remote.address.to_string(), reference: commit.to_string() })
     }
 
-    fn packed(&self, folder: &Path, file: &str, stop: &CancellationToken) -> Result<Context, SourceError> {
+    fn given(&self, files: Files, wanted: Wanted<'_>, stop: &CancellationToken) -> Result<Content, SourceError> {
+        let Wanted::Context(file) = wanted else { return Ok(Content::Files(files)) };
         let limits = ContextLimits::default();
         let packing = Packing { file: file.to_owned(), scratch: self.scratch.clone(), limits, stop: stop.clone() };
-        Ok(pack(folder, &packing)?)
+        Ok(Content::Context(pack(files.folder(), &packing)?))
     }
 
-    fn checked_out(&self, files: &Files, commit: &Commit) -> io::Result<PathBuf> {
-        let folder = self.scratch.join(commit.as_str());
+    fn checked_out(&self, files: &Texts) -> io::Result<Scratch> {
+        std::fs::create_dir_all(&self.scratch)?;
+        let scratch = Scratch::make(&self.scratch)?;
         for (name, content) in files {
-            let path = folder.join(name);
+            let path = scratch.path().join(name);
             path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
             std::fs::write(path, content)?;
         }
-        Ok(folder)
+        Ok(scratch)
     }
 }
 
 #[async_trait]
 impl Source for MemorySources {
-    async fn context(&self, origin: &Origin, file: &str, stop: &CancellationToken) -> Result<Context, SourceError> {
+    async fn gather(
+        &self,
+        origin: &Origin,
+        wanted: Wanted<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Content, SourceError> {
         if stop.is_cancelled() {
             return Err(SourceError::Cancelled);
         }
         match origin {
-            Origin::Folder(folder) => self.packed(folder, file, stop),
+            Origin::Folder(folder) => self.given(Files::here(folder.clone()), wanted, stop),
             Origin::Archive(archive) => {
                 Err(GitError::Failed(format!("{} is not unpacked here", archive.display())).into())
             }
             Origin::Git { remote, commit, folder } => {
-                let files = self.files(remote, commit)?;
-                let failed = |error: io::Error| GitError::Failed(error.to_string());
-                let checkout = self.checked_out(&files, commit).map_err(failed)?;
-                let context = super::git::folder_of(&checkout, commit, folder).map_err(SourceError::from);
-                let context = context.and_then(|folder| self.packed(&folder, file, stop));
-                std::fs::remove_dir_all(&checkout).map_err(failed)?;
-                context
+                let texts = self.files(remote, commit)?;
+                let checkout = self.checked_out(&texts).map_err(|error| GitError::Failed(error.to_string()))?;
+                let folder = super::git::folder_of(checkout.path(), commit, folder)?;
+                self.given(Files { folder, _scratch: Some(Arc::new(checkout)) }, wanted, stop)
             }
         }
     }

@@ -6,7 +6,8 @@ pub mod git;
 mod memory;
 mod scratch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ pub use memory::MemorySources;
 
 use context::{Context, ContextError, Name};
 use git::{Commit, GitError, Reference, Remote};
+use scratch::Scratch;
 
 /// Where a build context comes from.
 #[derive(Clone, Debug)]
@@ -35,6 +37,45 @@ pub enum Origin {
     },
 }
 
+/// What is made of the files of a source.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted<'a> {
+    /// A build context with this Dockerfile.
+    Context(&'a str),
+    /// The files as they are.
+    Files,
+}
+
+/// What a source gives.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// For a build.
+    Context(Context),
+    /// For a release folder.
+    Files(Files),
+}
+
+/// A folder to be copied from; what was fetched for it is gone with the last handle.
+#[derive(Clone, Debug)]
+pub struct Files {
+    folder: PathBuf,
+    _scratch: Option<Arc<Scratch>>,
+}
+
+impl Files {
+    /// A folder of this machine, which may change while it is read.
+    #[must_use]
+    pub fn here(folder: PathBuf) -> Self {
+        Self { folder, _scratch: None }
+    }
+
+    /// Where they are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
 /// Why a source gives nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -52,8 +93,13 @@ pub enum SourceError {
 /// Where contexts come from, and what git knows of them.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
-    /// The context with this Dockerfile. What is fetched for it is gone when this returns, however it does.
-    async fn context(&self, origin: &Origin, file: &str, stop: &CancellationToken) -> Result<Context, SourceError>;
+    /// What is wanted of the files of an origin. What is fetched for it is gone with what is given, or when this fails.
+    async fn gather(
+        &self,
+        origin: &Origin,
+        wanted: Wanted<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Content, SourceError>;
 
     /// The commit that a reference names now.
     async fn resolve(&self, remote: &Remote, reference: &Reference) -> Result<Commit, GitError>;

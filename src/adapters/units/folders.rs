@@ -45,6 +45,12 @@ impl ReleaseFolders {
         Ok(Self { root, notes, clock })
     }
 
+    /// Whether a unit is of this image.
+    #[must_use]
+    pub fn uses(&self, image: &str) -> bool {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).all().any(|note| note.image == image)
+    }
+
     fn is_whole(&self, image: &str) -> bool {
         folder_of(&self.root, image).is_some_and(|folder| folder.join(MANIFEST).is_file())
     }

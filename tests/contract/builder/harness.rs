@@ -9,6 +9,7 @@ use cutover::adapters::builder::{
     Build, BuildError, Builder, BuilderKind, Built, DEADLINE, DockerBuilder, MemoryBuilder, Progress, WAITING,
 };
 use cutover::adapters::runtime::DockerConfig;
+use cutover::adapters::source::Content;
 use cutover::adapters::source::context::{Context, ContextLimits, Packing, pack};
 use cutover_events::{DeploymentId, LogId, WorkloadId};
 use tempfile::TempDir;
@@ -108,7 +109,8 @@ impl Stand {
             log: self.log,
             workload: WorkloadId([1; 16]),
             deployment: DeploymentId(deployment),
-            context: self.context(&format!("FROM scratch AS base\nCOPY unique shel[l] /\n{steps}")),
+            content: Content::Context(self.context(&format!("FROM scratch AS base\nCOPY unique shel[l] /\n{steps}"))),
+            settings: Default::default(),
             target: String::new(),
             args: Default::default(),
             secrets: Vec::new(),

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use cutover::adapters::builder::{Build, BuildError, BuilderKind, Keep, tidy};
 
+use cutover::adapters::source::Content;
+
 use super::harness::Stand;
 use crate::docker;
 
@@ -70,7 +72,7 @@ pub(crate) async fn a_failing_step_is_told_with_its_last_lines(stand: &Stand) {
 }
 
 pub(crate) async fn a_dockerfile_that_is_none_is_refused(stand: &Stand) {
-    let build = Build { context: stand.context("# nothing\n"), ..stand.build(1, "") };
+    let build = Build { content: Content::Context(stand.context("# nothing\n")), ..stand.build(1, "") };
     let (refused, _) = stand.made(&build).await;
     assert!(matches!(refused, Err(BuildError::Refused(_))), "{refused:?}");
 }

@@ -176,13 +176,14 @@ impl DockerBuilder {
     }
 
     async fn send(&self, build: &Build, more: &[(&str, &str)]) -> Result<Answer, BuildError> {
+        let context = build.context()?;
         let labels = json!({
             labels::LOG: build.log.to_string(),
             labels::WORKLOAD: build.workload.to_string(),
-            labels::KEY: key(build).to_string(),
+            labels::KEY: key(build, context).to_string(),
         });
         let (labels, args) = (labels.to_string(), json!(build.args).to_string());
-        let (file, tag) = (build.context.dockerfile().text(), tag_of(build.log, build.deployment));
+        let (file, tag) = (context.dockerfile().text(), tag_of(build.log, build.deployment));
         let mut query = vec![
             ("dockerfile", file.as_str()),
             ("t", &tag),
@@ -200,7 +201,7 @@ impl DockerBuilder {
         if build.fresh {
             query.extend([("pull", "1"), ("nocache", "1")]);
         }
-        let frames = build.context.stream().map_ok(Frame::data);
+        let frames = context.stream().map_ok(Frame::data);
         let body: Sent = StreamBody::new(frames).boxed_unsync();
         let logins = logins(build);
         self.daemon

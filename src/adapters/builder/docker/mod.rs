@@ -77,7 +77,7 @@ impl Builder for DockerBuilder {
         progress: &mpsc::Sender<Progress>,
         stop: &CancellationToken,
     ) -> Result<Built, BuildError> {
-        let key = key(build);
+        let key = key(build, build.context()?);
         let by_buildkit = self.by_buildkit(build).await?;
         if !build.fresh
             && let Some(image) = self.made_before(build.log, key).await?

@@ -1,0 +1,104 @@
+//! One builder for all that is made of files: images by Docker, release folders by us.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cutover_events::LogId;
+use cutover_events::plan::SITE;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::site::Releases;
+use super::{Build, BuildError, Builder, Built, BuiltImage, CacheUse, Progress};
+use crate::adapters::source::Content;
+use crate::adapters::units::ReleaseFolders;
+
+/// The one step of a release folder.
+const STEP: u32 = 1;
+
+/// Docker's builder, and release folders beside it.
+pub struct Builders {
+    docker: Arc<dyn Builder>,
+    releases: Releases,
+    units: Arc<ReleaseFolders>,
+}
+
+impl std::fmt::Debug for Builders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builders").field("releases", &self.releases).finish_non_exhaustive()
+    }
+}
+
+impl Builders {
+    /// Images by `docker`, release folders in a data folder; a folder that one of the units is stays.
+    #[must_use]
+    pub fn over(docker: Arc<dyn Builder>, data: &Path, units: Arc<ReleaseFolders>) -> Self {
+        Self { docker, releases: Releases::of(data), units }
+    }
+
+    /// What lies on the disk is copied beside the runtime's threads. A copy is not ended half-way: it ends by itself, and
+    /// what nobody asks for any more is swept like every other image that is to spare.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Releases) -> Result<T, BuildError> + Send + 'static,
+    ) -> Result<T, BuildError> {
+        let releases = self.releases.clone();
+        let done = tokio::task::spawn_blocking(move || work(&releases)).await;
+        done.unwrap_or_else(|_| Err(BuildError::Unavailable("the engine ends".to_owned())))
+    }
+}
+
+#[async_trait]
+impl Builder for Builders {
+    async fn build(
+        &self,
+        build: &Build,
+        progress: &mpsc::Sender<Progress>,
+        stop: &CancellationToken,
+    ) -> Result<Built, BuildError> {
+        let Content::Files(files) = &build.content else { return self.docker.build(build, progress, stop).await };
+        let (of, files, settings) = ((build.workload, build.deployment), files.clone(), build.settings.clone());
+        // Nobody may be listening to what is told: the release is made all the same.
+        let told = |said| async move { progress.send(said).await.ok() };
+        told(Progress::Begun { step: STEP, text: "copies its files".to_owned() }).await;
+        let made = tokio::select! {
+            made = self.on_disk(move |releases| releases.make(of, files.folder(), &settings)) => made?,
+            () = stop.cancelled() => return Err(BuildError::Cancelled),
+        };
+        for text in made.notes {
+            told(Progress::Line { step: STEP, text }).await;
+        }
+        told(Progress::Ended { step: STEP }).await;
+        if made.reused {
+            told(Progress::Reused { image: made.image.clone() }).await;
+        }
+        Ok(Built { image: made.image, key: made.content, reused: made.reused })
+    }
+
+    async fn images(&self, log: LogId) -> Result<Vec<BuiltImage>, BuildError> {
+        let mut all = self.docker.images(log).await?;
+        all.extend(self.on_disk(Releases::all).await?);
+        Ok(all)
+    }
+
+    async fn remove(&self, log: LogId, image: &BuiltImage) -> Result<bool, BuildError> {
+        if !image.id.starts_with(SITE) {
+            return self.docker.remove(log, image).await;
+        }
+        if self.units.uses(&image.id) {
+            return Ok(false);
+        }
+        let image = image.clone();
+        self.on_disk(move |releases| releases.remove(&image)).await.map(|()| true)
+    }
+
+    async fn cache(&self) -> Result<CacheUse, BuildError> {
+        self.docker.cache().await
+    }
+
+    async fn prune_cache(&self, unused: Duration) -> Result<u64, BuildError> {
+        self.docker.prune_cache(unused).await
+    }
+}
