@@ -4,6 +4,7 @@ pub mod context;
 mod gather;
 pub mod git;
 mod memory;
+mod place;
 mod scratch;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use gather::{Sources, SourcesConfig};
 pub use memory::MemorySources;
+pub use place::Found;
 
 use context::{Context, ContextError, Name};
 use git::{Commit, GitError, Reference, Remote};
