@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover_domain::engine::Engine;
+use cutover_domain::recipe::recipe;
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
 use cutover_events::engine::{EngineStarted, Held, HeldCause};
 use cutover_events::{Actor, Cause, DeploymentId, Event, InstanceId, Key, RouterBoot, StreamId, WorkloadId};
@@ -193,8 +194,8 @@ fn runs(state: &cutover_domain::workload::Workload) -> bool {
     state.active.is_some() || state.stopped.as_ref().is_some_and(|stopped| stopped.release.is_some())
 }
 
-/// What a revision wishes: its image when the image line is new, otherwise what runs with the new settings; nothing,
-/// when the reference waits for its first change.
+/// What a revision wishes: its image when the image line is new, or what it is built from; otherwise what runs with the new
+/// settings; nothing, when the reference waits for its first change.
 #[must_use]
 pub fn wish_of(
     registry: &cutover_domain::registry::Registry,
@@ -202,8 +203,14 @@ pub fn wish_of(
     state: &cutover_domain::workload::Workload,
 ) -> Option<Wish> {
     let revisions = &registry.workloads.get(&id)?.revisions;
-    let image = revisions.last()?.source.image()?;
     let before = revisions.len().checked_sub(2).and_then(|at| revisions.get(at)).map(|spec| &spec.source);
+    let built = recipe(&revisions.last()?.source);
+    if built.is_some() {
+        let same = before.and_then(recipe) == built && runs(state);
+        let image = if same { ImageWish::Current } else { ImageWish::Built { fresh: false } };
+        return Some(Wish::Deploy(image));
+    }
+    let image = revisions.last()?.source.image()?;
     let before = before.and_then(|source| source.image());
     let same_line = before.is_some_and(|old| old.reference == image.reference && old.pull == image.pull);
     if same_line && runs(state) {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::Change;
-use crate::id::{DeploymentId, ReleaseId, UnitId, WorkloadId};
+use crate::id::{DeploymentId, Digest, ReleaseId, UnitId, WorkloadId};
 use crate::plan::{Plan, Step};
 
 /// A durable, queued wish. Its id is the id of the deployment that comes of it.
@@ -51,6 +51,22 @@ impl Wish {
     pub fn ends_service(&self) -> bool {
         matches!(self, Self::Teardown | Self::Stop { .. })
     }
+
+    /// The image that has to be found out, pulled or built before there is a release; `None`: it takes one that there is,
+    /// or none.
+    #[must_use]
+    pub const fn seeks(&self) -> Option<&ImageWish> {
+        match self {
+            Self::Deploy(image @ (ImageWish::Reference { .. } | ImageWish::Built { .. })) => Some(image),
+            Self::Deploy(ImageWish::Current)
+            | Self::Rollback(_)
+            | Self::Restart
+            | Self::Heal
+            | Self::Teardown
+            | Self::Stop { .. }
+            | Self::Start => None,
+        }
+    }
 }
 
 /// Which image a deployment takes.
@@ -65,6 +81,11 @@ pub enum ImageWish {
     },
     /// What runs now, with the settings of the newest revision.
     Current,
+    /// What the source of the spec makes, of the commit of the change where there is one.
+    Built {
+        /// Whether everything is made anew, base images too, although nothing has changed.
+        fresh: bool,
+    },
 }
 
 /// The end of a wish by a newer one; only before the point of no return.
@@ -131,6 +152,21 @@ pub struct ReleaseResolved {
     pub repo_digest: String,
     /// The change that it came from.
     pub change: Option<Change>,
+    /// What it was built from, for an image that was.
+    pub built: Option<BuiltFrom>,
+}
+
+/// What an image was built from.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct BuiltFrom {
+    /// The commit; empty for files that were not fetched from git.
+    pub commit: String,
+    /// Of names and bytes of all files: the same files have the same one, wherever they come from.
+    pub content: Digest,
+    /// Keyed hash of the build arguments.
+    pub args: [u8; 16],
+    /// Whether nothing was built, because an earlier build of the same files and arguments is here.
+    pub reused: bool,
 }
 
 /// Every step is decided.
@@ -346,6 +382,8 @@ pub enum ReasonKind {
     NoPlan,
     /// This image has failed before, or was rolled back from: only a person deploys it.
     Rejected,
+    /// There is no image, because what it is to be built from is not there, or a step of its build failed.
+    BuildFailed,
 }
 
 /// A unit of the removal list was seen gone.

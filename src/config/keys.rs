@@ -60,7 +60,7 @@ pub(super) fn of_section(name: &str) -> Option<&'static [&'static str]> {
         "proxy" => &["listen", "trusted", "access_log"],
         "hooks" => &["host"],
         "docker" => &["socket"],
-        "limits" => &["effects", "keep_bodies", "keep_output", "bind"],
+        "limits" => &["effects", "keep_bodies", "keep_output", "bind", "sources", "builds"],
         "log" => &["format", "level"],
         _ => return None,
     })
@@ -68,6 +68,8 @@ pub(super) fn of_section(name: &str) -> Option<&'static [&'static str]> {
 
 /// Effects on Docker at a time: beyond it only the daemon's queue grows.
 const MAX_EFFECTS: i64 = 64;
+/// Builds at a time: more of them than cores only wait for one another.
+const MAX_BUILDS: i64 = 16;
 /// Bytes of a path that sockets are made below: Linux takes 107 for a socket, and ours have up to 17 more.
 const MAX_DATA_DIR_BYTES: usize = 90;
 const HOUR_MS: u64 = 60 * 60 * 1000;
@@ -183,6 +185,26 @@ pub(super) const KEYS: &[Key] = &[
         },
     },
     Key {
+        path: "limits.sources",
+        doc: "Folders (absolute) of the host below which workloads may be built from folders and archives, as in\n\
+              [\"/srv/src\"]. Empty: none, because what is read there ends up in images. Git needs no entry.",
+        value: Value::List {
+            set: set_sources,
+            get: |c| c.limits.sources.iter().map(|folder| folder.display().to_string()).collect(),
+        },
+    },
+    Key {
+        path: "limits.builds",
+        doc: "Builds of images that run at the same time (1 to 16), apart from everything else: deployments of images,\n\
+              repairs and rollbacks never wait for one.",
+        value: Value::Number {
+            low: 1,
+            high: MAX_BUILDS,
+            set: |c, number| c.limits.builds = u16::try_from(number).unwrap_or(1),
+            get: |c| c.limits.builds.into(),
+        },
+    },
+    Key {
         path: "log.format",
         doc: "\"text\" for people, or \"json\": one object a line.",
         value: Value::Text {
@@ -241,9 +263,18 @@ fn set_listen(config: &mut Config, texts: &[&str]) -> Result<(), String> {
 
 /// An empty text stands for an empty list: a variable of the environment has no other way to say it.
 fn set_bind(config: &mut Config, texts: &[&str]) -> Result<(), String> {
-    let given = texts.iter().filter(|text| !text.is_empty());
-    config.limits.bind = given.map(|text| check::folder(text).map(PathBuf::from)).collect::<Result<_, _>>()?;
+    config.limits.bind = folders(texts)?;
     Ok(())
+}
+
+fn set_sources(config: &mut Config, texts: &[&str]) -> Result<(), String> {
+    config.limits.sources = folders(texts)?;
+    Ok(())
+}
+
+fn folders(texts: &[&str]) -> Result<Vec<PathBuf>, String> {
+    let given = texts.iter().filter(|text| !text.is_empty());
+    given.map(|text| check::folder(text).map(PathBuf::from)).collect()
 }
 
 fn set_access_log(config: &mut Config, text: &str) -> Result<(), String> {

@@ -73,6 +73,10 @@ pub struct Limits {
     pub keep_output_ms: u64,
     /// Folders of the host, absolute, below which workloads may mount folders.
     pub bind: Vec<PathBuf>,
+    /// Folders of the host, absolute, below which sources may be read from.
+    pub sources: Vec<PathBuf>,
+    /// Builds of images that run at the same time.
+    pub builds: u16,
 }
 
 /// The log of the process.
@@ -103,6 +107,8 @@ const ROOT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::I
 const USER_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 /// On two cores more effects on Docker only wait for one another (facts: docker §3).
 const EFFECTS: u16 = 4;
+/// A build uses every core that it gets: a third one at the same time would only make all of them late.
+const BUILDS: u16 = 2;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// Long enough to look at last month's delivery.
 const KEEP_BODIES_MS: u64 = 30 * DAY_MS;
@@ -123,6 +129,8 @@ impl Default for Config {
                 keep_bodies_ms: KEEP_BODIES_MS,
                 keep_output_ms: KEEP_OUTPUT_MS,
                 bind: Vec::new(),
+                sources: Vec::new(),
+                builds: BUILDS,
             },
             log: Log { format: LogFormat::Text, level: "info".to_owned() },
         }

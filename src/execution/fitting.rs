@@ -20,18 +20,40 @@ pub enum Unfit {
 }
 
 impl Execution {
-    /// The folders may be mounted and the ports are free, now.
+    /// What is asked of the host can be had, now.
     ///
     /// # Errors
     /// The first that is not so.
-    pub async fn fits(&self, mounts: Vec<Mount>, ports: Vec<PublishedPort>) -> Result<(), Unfit> {
+    pub async fn fits(&self, asked: Asked) -> Result<(), Unfit> {
         let host = self.host.clone();
-        let looked = tokio::task::spawn_blocking(move || judge(&*host, &mounts, &ports)).await;
+        let looked = tokio::task::spawn_blocking(move || judge(&*host, &asked)).await;
         looked.unwrap_or_else(|error| Err(Unfit::Unknown(error.to_string())))
     }
 }
 
-fn judge(host: &dyn Host, mounts: &[Mount], ports: &[PublishedPort]) -> Result<(), Unfit> {
+/// What a workload asks of the host.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Asked {
+    /// Folders to be mounted, among what is mounted.
+    pub mounts: Vec<Mount>,
+    /// Ports to be free.
+    pub ports: Vec<PublishedPort>,
+    /// The folder or the archive that it is built from.
+    pub source: Option<String>,
+}
+
+impl Asked {
+    /// Whether it asks for nothing.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn judge(host: &dyn Host, Asked { mounts, ports, source }: &Asked) -> Result<(), Unfit> {
+    if let Some(path) = source {
+        host.source(Path::new(path)).map_err(|why| Unfit::Content(why.to_string()))?;
+    }
     for Mount { from, .. } in mounts {
         if let MountFrom::Folder(path) = from {
             host.folder(Path::new(path)).map_err(|why| Unfit::Content(why.to_string()))?;
@@ -62,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_is_in_the_way_is_told_by_class() {
-        let host = MemoryHost::new(Bounds { allowed: vec!["/srv".into()], kept: Vec::new() });
+        let host = MemoryHost::new(Bounds { allowed: vec!["/srv".into()], ..Bounds::default() });
         host.lead(Path::new("/srv"), Path::new("/srv"));
         host.lead(Path::new("/srv/a"), Path::new("/srv/a"));
         let mount =
@@ -71,13 +93,22 @@ mod tests {
             |host| PublishedPort { address: [127, 0, 0, 1].into(), host, container: 1, transport: Transport::Tcp };
         host.take(port(80), Taken::By("nginx (pid 7)".into()));
         host.take(port(81), Taken::NoSuchAddress);
-        assert_eq!(judge(&host, &[mount("/srv/a")], &[port(82)]), Ok(()));
+        let judge = |mounts: &[Mount], ports: &[PublishedPort], source: Option<&str>| {
+            let asked = Asked { mounts: mounts.to_vec(), ports: ports.to_vec(), source: source.map(str::to_owned) };
+            judge(&host, &asked)
+        };
+        assert_eq!(judge(&[mount("/srv/a")], &[port(82)], None), Ok(()));
         assert!(
-            matches!(judge(&host, &[mount("/etc")], &[]), Err(Unfit::Content(text)) if text.contains("[limits] bind"))
+            matches!(judge(&[mount("/etc")], &[], None), Err(Unfit::Content(text)) if text.contains("[limits] bind"))
         );
         assert!(
-            matches!(judge(&host, &[], &[port(82), port(80)]), Err(Unfit::Conflict(text)) if text.contains("pid 7"))
+            matches!(judge(&[], &[port(82), port(80)], None), Err(Unfit::Conflict(text)) if text.contains("pid 7"))
         );
-        assert!(matches!(judge(&host, &[], &[port(81)]), Err(Unfit::Content(text)) if text.contains("127.0.0.1")));
+        assert!(matches!(judge(&[], &[port(81)], None), Err(Unfit::Content(text)) if text.contains("127.0.0.1")));
+        let refused = judge(&[], &[], Some("/srv/a"));
+        assert!(
+            matches!(refused, Err(Unfit::Content(text)) if text.contains("[limits] sources")),
+            "mounted is not read"
+        );
     }
 }

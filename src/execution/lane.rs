@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cutover_domain::deployment::{Command, Decision, Next, next};
 use cutover_domain::observed::{Class, Effect, Now, Trouble};
-use cutover_events::deployment::{DriftSeen, Handling, IntentQueued, ReasonKind, ReleaseResolved, Wish};
+use cutover_events::deployment::{DriftSeen, Handling, IntentQueued, ReasonKind, Wish};
 use cutover_events::{Cause, DeploymentId, Event, WorkloadId};
 use tokio_util::sync::CancellationToken;
 
@@ -124,6 +124,7 @@ impl Execution {
         }
         let now = Now { boot: self.clock.boot(), mono_ms, engine_start_ms: lane.looking.since_ms };
         self.look(lane, &state).await?;
+        self.take_up(lane, &state);
         let asked = next(&state, &lane.sight.observed, &now);
         match asked {
             Next::Append(events) => {
@@ -165,13 +166,16 @@ impl Execution {
 
     /// Performs an effect and remembers what did not simply happen.
     async fn effect(self: &Arc<Self>, lane: &mut Lane, state: &cutover_domain::workload::Workload, effect: Effect) {
+        if let Effect::Resolve(id) = effect {
+            return self.seek(lane, state, id);
+        }
         match self.perform(lane, state, effect).await {
             Ok(()) => lane.sight.observed.answers.over(effect),
             Err(failed) => self.trouble(lane, effect, failed),
         }
     }
 
-    fn trouble(&self, lane: &mut Lane, effect: Effect, failed: Failed) {
+    pub(super) fn trouble(&self, lane: &mut Lane, effect: Effect, failed: Failed) {
         tracing::info!(workload = %self.full_name(lane.id), ?effect, why = failed.text, "an effect did not happen");
         lane.sight.observed.answers.failed(Trouble {
             effect,
@@ -196,7 +200,7 @@ impl Execution {
                 Command::Begin(deployment, revision)
             }
             Decision::Resolved => match lane.sight.resolved.clone() {
-                Some(resolved) => Command::Resolved(self.resolved(state, resolved)),
+                Some(resolved) => Command::Resolved(resolved.recorded(state)),
                 None => return Ok(Step::Again),
             },
             Decision::Await => {
@@ -244,19 +248,6 @@ impl Execution {
             revision: registry.workloads.get(&workload).map_or(0, |registered| registered.revision()),
             person: false,
             change: None,
-        }
-    }
-
-    fn resolved(&self, state: &cutover_domain::workload::Workload, resolved: super::look::Resolved) -> ReleaseResolved {
-        let open = state.open.as_ref();
-        ReleaseResolved {
-            deployment: resolved.deployment,
-            release: cutover_events::ReleaseId(resolved.deployment.0),
-            revision: open.map_or(0, |open| open.revision),
-            reference: resolved.reference,
-            image: resolved.image.id,
-            repo_digest: resolved.image.repo_digest,
-            change: open.and_then(|open| open.intent.change.clone()),
         }
     }
 }

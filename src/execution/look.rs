@@ -8,16 +8,17 @@ use cutover_domain::deployment::probed;
 use cutover_domain::observed::{Answers, Behind, DockerId, Effect, Observed, Phase, Probe, RouterSeen, Seen};
 use cutover_domain::plan::container_name;
 use cutover_domain::workload::{Open, Workload};
+use cutover_events::UnitId;
 use cutover_events::deployment::Cut;
 use cutover_events::plan::Plan;
-use cutover_events::{DeploymentId, UnitId};
 use cutover_proxy::wire::{Entry, Place, Table};
 use tokio::task::JoinSet;
 
 use super::Execution;
 use super::lane::Lane;
 use super::probing::Probes;
-use crate::adapters::runtime::{Container, Image};
+use super::seeking::{Resolved, Search};
+use crate::adapters::runtime::Container;
 use crate::projections::{ContainerRow, RouteRow, World};
 
 /// What a lane remembers between looks.
@@ -27,6 +28,7 @@ pub(super) struct Sight {
     pub(super) containers: Vec<Container>,
     pub(super) table: Option<Table>,
     pub(super) resolved: Option<Resolved>,
+    pub(super) search: Search,
     pub(super) probes: Probes,
     pub(super) removals: JoinSet<(UnitId, Effect, Result<(), super::perform::Failed>)>,
     /// Removals that have ended and were not taken in yet.
@@ -45,14 +47,6 @@ pub(super) struct Sight {
     outages: u64,
 }
 
-/// What a reference was found to mean.
-#[derive(Clone, Debug)]
-pub(super) struct Resolved {
-    pub(super) deployment: DeploymentId,
-    pub(super) reference: String,
-    pub(super) image: Image,
-}
-
 impl Sight {
     /// Where the proxy reaches a unit, while it runs.
     pub(super) fn place(&self, unit: UnitId) -> Option<Place> {
@@ -66,7 +60,7 @@ impl Sight {
         self.probes.next_due(now_ms)
     }
 
-    /// Returns when a probe or a removal has ended; never, when none is under way.
+    /// Returns when a probe, a removal or the search for an image has ended; never, when none is under way.
     pub(super) async fn something_ended(&mut self) {
         let removal = async {
             match self.removals.join_next().await {
@@ -77,6 +71,7 @@ impl Sight {
         let ended = tokio::select! {
             ended = removal => ended,
             () = self.probes.ended() => None,
+            () = self.search.ended() => None,
         };
         if let Some(Ok((unit, effect, result))) = ended {
             self.observed.answers.under_way.retain(|other| *other != unit);
@@ -202,8 +197,8 @@ impl Sight {
         self.apart_since.retain(|id, _| here(id));
         self.runs.retain(|id, _| here(id));
         self.lost.retain(here);
-        let Answers { resolved, captured, .. } = &mut self.observed.answers;
-        *resolved = self.resolved.as_ref().map(|resolved| resolved.deployment);
+        self.search.keep_for(seeks);
+        let Answers { captured, .. } = &mut self.observed.answers;
         captured.retain(|unit| containers.iter().any(|container| container.unit == *unit));
     }
 

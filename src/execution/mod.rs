@@ -1,8 +1,10 @@
 //! The imperative shell: one lane per workload, which looks, asks the domain what comes next, and does it.
 //!
 //! Nothing is decided here. [`lane`] is the loop, [`look`] the observation, [`perform`] the effects, [`planning`] what a
-//! plan needs from outside, [`tending`] what concerns more than one workload.
+//! plan needs from outside, [`seeking`] and [`building`] how images come about beside the lane, [`tending`] what concerns
+//! more than one workload.
 
+mod building;
 mod examine;
 mod fitting;
 mod lane;
@@ -10,10 +12,11 @@ mod look;
 mod perform;
 mod planning;
 mod probing;
+mod seeking;
 mod tending;
 
 pub use examine::{Examined, Verdict};
-pub use fitting::Unfit;
+pub use fitting::{Asked, Unfit};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,13 +27,15 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::adapters::builder::Builder;
 use crate::adapters::host::Host;
 use crate::adapters::probe::Prober;
 use crate::adapters::router::Router;
 use crate::adapters::runtime::Runtime;
+use crate::adapters::source::Source;
 use crate::clock::Clock;
 use crate::commands::Commands;
-use crate::logs::Outputs;
+use crate::logs::{BuildLogs, Outputs};
 use crate::projections::World;
 use crate::secrets::Secrets;
 
@@ -46,6 +51,12 @@ pub struct Execution {
     pub router: Arc<dyn Router>,
     /// Readiness.
     pub prober: Arc<dyn Prober>,
+    /// Where the files of sources come from.
+    pub source: Arc<dyn Source>,
+    /// What makes images of them.
+    pub builder: Arc<dyn Builder>,
+    /// What builds print.
+    pub build_logs: BuildLogs,
     /// Sealed values.
     pub secrets: Arc<Secrets>,
     /// Last output of containers that failed.
@@ -61,6 +72,10 @@ pub struct Execution {
     /// When this engine started, `CLOCK_MONOTONIC`, ms.
     pub started_ms: u64,
     effects: Semaphore,
+    /// Images that are looked for at the same time. Apart from effects: a pull may take minutes.
+    pulls: Semaphore,
+    /// Builds that run at the same time, first come, first served.
+    builds: Semaphore,
     /// How often the connection to Docker was lost.
     outages: AtomicU64,
     leftovers: Notify,
@@ -79,6 +94,12 @@ pub struct Parts {
     pub router: Arc<dyn Router>,
     /// Readiness.
     pub prober: Arc<dyn Prober>,
+    /// Where the files of sources come from.
+    pub source: Arc<dyn Source>,
+    /// What makes images of them.
+    pub builder: Arc<dyn Builder>,
+    /// What builds print.
+    pub build_logs: BuildLogs,
     /// Sealed values.
     pub secrets: Arc<Secrets>,
     /// Last output of containers that failed.
@@ -91,6 +112,8 @@ pub struct Parts {
     pub epoch: u64,
     /// Effects on Docker that run side by side: more than cores only adds latency (facts: docker §3).
     pub effects_at_once: usize,
+    /// Builds that run side by side.
+    pub builds_at_once: usize,
 }
 
 impl Execution {
@@ -105,6 +128,9 @@ impl Execution {
             host: parts.host,
             router: parts.router,
             prober: parts.prober,
+            source: parts.source,
+            builder: parts.builder,
+            build_logs: parts.build_logs,
             secrets: parts.secrets,
             outputs: parts.outputs,
             world: parts.world,
@@ -112,6 +138,8 @@ impl Execution {
             epoch: parts.epoch,
             started_ms: parts.clock.mono_ms(),
             effects: Semaphore::new(parts.effects_at_once),
+            pulls: Semaphore::new(parts.effects_at_once),
+            builds: Semaphore::new(parts.builds_at_once),
             outages: AtomicU64::new(0),
             leftovers: Notify::new(),
             poisoned: watch::Sender::new(None),

@@ -8,15 +8,15 @@ use std::time::Duration;
 use cutover_domain::deployment;
 use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
 use cutover_domain::workload::Workload;
-use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
+use cutover_events::deployment::ReasonKind;
 use cutover_events::plan::{Former, Plan};
 use cutover_events::workload::{Check, Mount, MountFrom, Pull};
-use cutover_events::{DeploymentId, UnitId, WorkloadId};
+use cutover_events::{UnitId, WorkloadId};
 use cutover_proxy::wire;
 
 use super::Execution;
 use super::lane::Lane;
-use super::look::{Resolved, own_name};
+use super::look::own_name;
 use crate::adapters::host::FolderRefused;
 use crate::adapters::router::RouterError;
 use crate::adapters::runtime::{CreateContainer, RuntimeError, Witness, gateway, host_resolvers};
@@ -82,7 +82,6 @@ impl Execution {
             self.effects.acquire().await.map_err(|_| Failed::for_good(ReasonKind::Unavailable, "the engine ends"))?;
         let point = crash::before(|| crash::effect(&effect));
         let done = match effect {
-            Effect::Resolve(id) => self.resolve(lane, state, id).await,
             Effect::Create(unit) => self.create(lane, state, unit).await,
             Effect::Start(_, id) => Ok(self.runtime.start(id).await?),
             Effect::SetRestart(_, id, restart) => Ok(self.runtime.set_restart(id, restart).await?),
@@ -95,7 +94,7 @@ impl Execution {
             Effect::Capture(unit, id) => self.capture(lane, unit, id).await,
             Effect::Put { to, generation } => self.put(lane, state, (to, generation)).await,
             Effect::Fence { generation } => self.fence(lane, generation).await,
-            Effect::Remove(..) | Effect::Plan(_) => Ok(()),
+            Effect::Remove(..) | Effect::Plan(_) | Effect::Resolve(_) => Ok(()),
         };
         point.after();
         done
@@ -106,22 +105,6 @@ impl Execution {
         let container = lane.sight.containers.iter().find(|container| container.id == id);
         let (Some(container), Some(plan)) = (container, state.plan_with(unit)) else { return Ok(()) };
         Ok(self.runtime.rename(id, &own_name(plan, container)).await?)
-    }
-
-    async fn resolve(&self, lane: &mut Lane, state: &Workload, id: DeploymentId) -> Result<(), Failed> {
-        let Some(intent) = state.seeks().filter(|intent| intent.deployment == id) else { return Ok(()) };
-        let Wish::Deploy(ImageWish::Reference { reference, ask_registry }) = &intent.wish else { return Ok(()) };
-        let registry = self.commands.live().registry();
-        let newest = registry.workloads.get(&lane.id).map_or(0, |registered| registered.revision());
-        let revision = state.open.as_ref().map_or(newest, |open| open.revision);
-        let spec = registry.spec(lane.id, revision);
-        let image = spec.and_then(|spec| spec.source.image());
-        let (pull, platform) = image.map_or((Pull::Missing, ""), |image| (image.pull, image.platform.as_str()));
-        let pull = if *ask_registry && pull == Pull::Missing { Pull::Always } else { pull };
-        let image = self.runtime.resolve(reference, pull, platform).await?;
-        self.runtime.tag(&image.id, cutover_events::ReleaseId(id.0)).await?;
-        lane.sight.resolved = Some(Resolved { deployment: id, reference: reference.clone(), image });
-        Ok(())
     }
 
     async fn create(&self, lane: &Lane, state: &Workload, unit: UnitId) -> Result<(), Failed> {

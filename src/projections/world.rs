@@ -2,13 +2,33 @@
 
 use std::collections::BTreeMap;
 
-use cutover_events::{UnitId, WorkloadId};
+use cutover_events::{DeploymentId, UnitId, WorkloadId};
 use parking_lot::RwLock;
 
 /// What was seen last.
 #[derive(Debug, Default)]
 pub struct World {
     rows: RwLock<BTreeMap<WorkloadId, Rows>>,
+    /// What builds are doing, by the deployments that they are for.
+    builds: RwLock<BTreeMap<WorkloadId, (DeploymentId, String)>>,
+}
+
+/// A build is shown for as long as this lives.
+#[derive(Debug)]
+pub struct Building<'a> {
+    world: &'a World,
+    workload: WorkloadId,
+    deployment: DeploymentId,
+}
+
+impl Drop for Building<'_> {
+    fn drop(&mut self) {
+        let mut builds = self.world.builds.write();
+        // Another one of the same workload may have begun.
+        if builds.get(&self.workload).is_some_and(|(deployment, _)| *deployment == self.deployment) {
+            builds.remove(&self.workload);
+        }
+    }
 }
 
 /// Containers and route of one workload.
@@ -58,5 +78,28 @@ impl World {
     #[must_use]
     pub fn of(&self, workload: WorkloadId) -> Rows {
         self.rows.read().get(&workload).cloned().unwrap_or_default()
+    }
+
+    /// The build for a deployment is shown from here on.
+    #[must_use = "it is shown for as long as this lives"]
+    pub fn building(&self, workload: WorkloadId, deployment: DeploymentId) -> Building<'_> {
+        self.builds.write().insert(workload, (deployment, String::new()));
+        Building { world: self, workload, deployment }
+    }
+
+    /// What the build for a deployment does now, one line; nothing, when another one is shown meanwhile.
+    pub fn builds(&self, workload: WorkloadId, deployment: DeploymentId, doing: &str) {
+        if let Some((of, text)) = self.builds.write().get_mut(&workload)
+            && *of == deployment
+        {
+            doing.clone_into(text);
+        }
+    }
+
+    /// What the build for a deployment does now; `None` when none goes on.
+    #[must_use]
+    pub fn build_of(&self, workload: WorkloadId, deployment: DeploymentId) -> Option<String> {
+        let builds = self.builds.read();
+        builds.get(&workload).filter(|(of, text)| *of == deployment && !text.is_empty()).map(|(_, text)| text.clone())
     }
 }

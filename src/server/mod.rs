@@ -6,6 +6,7 @@
 mod abilities;
 pub mod hooks;
 mod proxy;
+mod sources;
 
 pub use abilities::ABILITIES;
 
@@ -17,10 +18,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::adapters::builder::{Builder, Builders, DockerBuilder};
 use crate::adapters::host::{Bounds, RealHost};
 use crate::adapters::probe::NetProber;
 use crate::adapters::router::{HttpRouter, Router};
 use crate::adapters::runtime::{DockerConfig, DockerRuntime, Runtime};
+use crate::adapters::units::{ReleaseFolders, Units};
 use crate::api::live::LiveBackend;
 use crate::api::{ApiState, Readiness, serve};
 use crate::clock::Clock;
@@ -32,7 +35,7 @@ use crate::intake::decide::Decider;
 use crate::intake::hints::Hints;
 use crate::intake::listener::{self, Intake};
 use crate::intake::open::OpenDeliveries;
-use crate::logs::Outputs;
+use crate::logs::{BuildLogs, LogBounds, Outputs};
 use crate::projections::{Live, World, Written};
 use crate::schedule::Housekeeping;
 use crate::secrets::Secrets;
@@ -186,7 +189,12 @@ async fn assemble(
     drop(readiness.send_replace(Readiness::Starting("looking at Docker and the proxy")));
     proxy::ensure(config, (tasks, stop)).await;
     let docker = DockerConfig { socket: config.docker.socket.clone() };
-    let runtime: Arc<dyn Runtime> = Arc::new(DockerRuntime::new(&docker, clock));
+    let folders = ReleaseFolders::open(dir, clock).map_err(|error| io("the folder of sites", error))?;
+    let folders = Arc::new(folders);
+    let containers: Arc<dyn Runtime> = Arc::new(DockerRuntime::new(&docker, clock));
+    let runtime: Arc<dyn Runtime> = Arc::new(Units::over(containers, vec![folders.clone()]));
+    let builder: Arc<dyn Builder> = Arc::new(DockerBuilder::new(config.docker.socket.clone()));
+    let builder = Arc::new(Builders::over(builder, dir, folders));
     let router: Arc<dyn Router> = Arc::new(HttpRouter::new(dir.join("proxy/admin.sock")));
     let ended = |error: &dyn std::fmt::Display| ServeError::Ended(error.to_string());
     let seen = recovery::look(&*runtime, &*router, &commands).await;
@@ -197,18 +205,26 @@ async fn assemble(
     let outputs = Outputs::open(dir.join("output")).map_err(|error| io("the folder of outputs", error))?;
     let (secrets, outputs, world) = (Arc::new(secrets), Arc::new(outputs), Arc::new(World::default()));
     let kept = vec![config.docker.socket.clone(), dir.clone()];
+    let bounds = Bounds { allowed: config.limits.bind.clone(), sources: config.limits.sources.clone(), kept };
+    let sources = sources::open(dir, commands.log().log_id()).map_err(|error| io("the folders of sources", error))?;
+    let build_logs = BuildLogs::open(dir.join("builds"), LogBounds::default());
+    let build_logs = build_logs.map_err(|error| io("the folder of build logs", error))?;
     let execution = Execution::new(Parts {
         commands: commands.clone(),
-        host: Arc::new(RealHost::new(Bounds { allowed: config.limits.bind.clone(), kept })),
+        host: Arc::new(RealHost::new(bounds)),
         runtime: runtime.clone(),
         router: router.clone(),
         prober: Arc::new(NetProber),
+        source: Arc::new(sources),
+        builder,
+        build_logs: build_logs.clone(),
         secrets: secrets.clone(),
         outputs: outputs.clone(),
         world: world.clone(),
         clock,
         epoch,
         effects_at_once: usize::from(config.limits.effects),
+        builds_at_once: usize::from(config.limits.builds),
     });
     let (head, head_seen) = watch::channel(commands.log().head().position);
     tasks.spawn(follow(commands.log().subscribe(), head, stop.clone()));
@@ -217,6 +233,7 @@ async fn assemble(
         clock,
         secrets: secrets.clone(),
         outputs: outputs.clone(),
+        build_logs: build_logs.clone(),
         world,
         execution: execution.clone(),
         hooks_url: config.hooks.host.as_ref().map(|host| format!("http://{host}")).unwrap_or_default(),

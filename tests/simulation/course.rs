@@ -54,7 +54,8 @@ impl Sim {
         }
         match self.random.below(100) {
             0..=59 => self.some_step(),
-            60..=71 => self.some_removal(),
+            60..=65 => self.some_removal(),
+            66..=71 => self.some_resolution(),
             72..=75 if !self.world.pending().is_empty() => {
                 let index = self.random.index(self.world.pending().len());
                 self.land(index);
@@ -102,6 +103,14 @@ impl Sim {
         if !self.engine.removals.is_empty() {
             let index = self.random.index(self.engine.removals.len());
             self.take_away(index);
+        }
+    }
+
+    fn some_resolution(&mut self) {
+        let resolving = self.resolving();
+        if !resolving.is_empty() {
+            let lane = self.random.pick(&resolving);
+            self.resolves(lane);
         }
     }
 
@@ -157,6 +166,9 @@ impl Sim {
         let mono = self.mono();
         if !self.engine.removals.is_empty() {
             return self.take_away(0);
+        }
+        if let Some(lane) = self.resolving().first() {
+            return self.resolves(*lane);
         }
         match (0..self.shops.len()).find(|lane| self.engine.lanes[*lane].wake_ms <= mono) {
             Some(lane) => {

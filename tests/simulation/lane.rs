@@ -171,6 +171,7 @@ impl Sim {
             image: program.to_string(),
             repo_digest: String::new(),
             change: None,
+            built: None,
         })
     }
 

@@ -3,7 +3,7 @@
 use cutover::crash;
 use cutover_domain::deployment::targets;
 use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
-use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
+use cutover_events::deployment::{ImageWish, ReasonKind};
 use cutover_events::{DeploymentId, UnitId};
 use cutover_world::{AWAY, Answer, Failed, Refusal, Request, Units};
 
@@ -18,7 +18,11 @@ impl Sim {
         }
         let done = match effect {
             Effect::Plan(_) => Ok(()),
-            Effect::Resolve(id) => self.resolve(lane, id),
+            Effect::Resolve(id) => {
+                // It goes on beside the lane: see `resolves`.
+                self.engine.lanes[lane].answers.resolving = Some(id);
+                return;
+            }
             Effect::Capture(unit, _) => {
                 self.engine.lanes[lane].answers.captured.push(unit);
                 Ok(())
@@ -48,20 +52,41 @@ impl Sim {
         }
     }
 
+    /// An image that is sought beside a lane is here, or it is known why not. Whoever is not sought any more was cancelled.
+    pub(crate) fn resolves(&mut self, lane: usize) {
+        let Some(id) = self.engine.lanes[lane].answers.resolving.take() else { return };
+        match self.resolve(lane, id) {
+            Ok(()) => self.engine.lanes[lane].answers.over(Effect::Resolve(id)),
+            Err(failed) => self.trouble(lane, Effect::Resolve(id), failed),
+        }
+        self.engine.lanes[lane].wake_ms = 0;
+    }
+
+    /// The lanes beside which an image is sought.
+    pub(crate) fn resolving(&self) -> Vec<usize> {
+        let sought = |lane: &usize| self.engine.lanes[*lane].answers.resolving.is_some();
+        (0..self.engine.lanes.len()).filter(sought).collect()
+    }
+
     fn resolve(&mut self, lane: usize, id: DeploymentId) -> Result<(), Failed> {
         let intent = self.engine.lanes[lane].state.seeks().filter(|intent| intent.deployment == id);
-        let Some(Wish::Deploy(ImageWish::Reference { reference, .. })) = intent.map(|intent| &intent.wish) else {
-            return Ok(());
-        };
-        let program = reference.trim_start_matches("image:").parse::<usize>();
+        let sought = intent.and_then(|intent| intent.wish.seeks()).cloned();
         if self.swarm.strikes(Fault::Resolve, &mut self.random) {
             let for_good = self.random.chance(300);
             return Err(if for_good { (Class::Permanent, ReasonKind::ImageMissing) } else { AWAY });
         }
-        let program = program.map_err(|_| (Class::Permanent, ReasonKind::ImageMissing))?;
-        if self.programs.get(program).is_none_or(|program| program.pushed_ms > self.world.now_ms()) {
-            return Err((Class::NotYet, ReasonKind::ImageMissing));
-        }
+        let program = match sought {
+            Some(ImageWish::Reference { reference, .. }) => {
+                let program = reference.trim_start_matches("image:").parse::<usize>();
+                let program = program.map_err(|_| (Class::Permanent, ReasonKind::ImageMissing))?;
+                if self.programs.get(program).is_none_or(|program| program.pushed_ms > self.world.now_ms()) {
+                    return Err((Class::NotYet, ReasonKind::ImageMissing));
+                }
+                program
+            }
+            Some(ImageWish::Built { .. }) => self.built[&id],
+            Some(ImageWish::Current) | None => return Ok(()),
+        };
         self.engine.lanes[lane].resolved = Some((id, program));
         Ok(())
     }

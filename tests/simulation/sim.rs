@@ -52,6 +52,8 @@ pub(crate) struct Sim {
     pub(crate) journal: Journal,
     pub(crate) shops: Vec<Shop>,
     pub(crate) programs: Vec<Program>,
+    /// Which program the source made at the time of a wish that builds it.
+    pub(crate) built: BTreeMap<DeploymentId, usize>,
     /// Which program a unit runs.
     pub(crate) runs: BTreeMap<UnitId, Runs>,
     pub(crate) swarm: Swarm,
@@ -134,6 +136,7 @@ impl Sim {
             journal: Journal::default(),
             shops: specs.iter().enumerate().map(shop).collect(),
             programs: Vec::new(),
+            built: BTreeMap::new(),
             runs: BTreeMap::new(),
             swarm: Swarm::default(),
             drill: Drill::default(),

@@ -127,7 +127,7 @@ impl Watch {
     fn resolved(&self, lane: usize, e: &ReleaseResolved, state: &Workload) -> Result<(), String> {
         let intent = &self.accepted[&e.deployment].intent;
         let known = state.rejected.iter().any(|rejected| *rejected.image == *e.image);
-        let automatic = !intent.person && matches!(intent.wish, Wish::Deploy(ImageWish::Reference { .. }));
+        let automatic = !intent.person && intent.wish.seeks().is_some();
         if known && automatic {
             Err(format!("w{lane}: {} brings back what was rejected", e.deployment))
         } else {
@@ -209,7 +209,7 @@ impl Watch {
         let stopped = state.stopped.as_ref().and_then(|stopped| stopped.release);
         let former = self.stories[lane].active.or(self.stories[lane].was.take()).or(state.down).or(stopped);
         let right = match &self.accepted[&id].intent.wish {
-            Wish::Deploy(ImageWish::Reference { .. }) => active == Some(ReleaseId(id.0)),
+            Wish::Deploy(ImageWish::Reference { .. } | ImageWish::Built { .. }) => active == Some(ReleaseId(id.0)),
             Wish::Deploy(ImageWish::Current) => active == Some(ReleaseId(id.0)) || active == former,
             Wish::Rollback(Some(release)) => active == Some(*release),
             Wish::Rollback(None) => active.is_some_and(|id| state.release(id).is_some_and(|release| release.proven)),

@@ -25,7 +25,9 @@ impl Sim {
         let wish = match self.random.below(100) {
             0..=46 => {
                 let program = Program::drawn(&mut self.random);
-                self.deploy_of(program)
+                let named = self.deploy_of(program);
+                let built = self.random.chance(300);
+                if built { Wish::Deploy(ImageWish::Built { fresh: false }) } else { named }
             }
             47..=50 if !self.programs.is_empty() => self.deploy_again(),
             51..=52 => Wish::Stop { by: "somebody".into() },
@@ -76,6 +78,9 @@ impl Sim {
     /// Accepts a wish, or refuses it; gives its id.
     pub(crate) fn wish(&mut self, lane: usize, wish: Wish, by: By) -> Option<DeploymentId> {
         let deployment = DeploymentId(Minted(&mut self.minted).bytes());
+        if matches!(wish, Wish::Deploy(ImageWish::Built { .. })) {
+            self.built.insert(deployment, self.programs.len().saturating_sub(1));
+        }
         let intent = IntentQueued {
             deployment,
             workload: self.shops[lane].id,

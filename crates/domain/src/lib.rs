@@ -15,6 +15,7 @@ pub mod observed;
 pub mod order;
 pub mod plan;
 pub mod protocol;
+pub mod recipe;
 pub mod reference;
 pub mod registry;
 pub mod rejected;

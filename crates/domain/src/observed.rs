@@ -78,6 +78,8 @@ pub struct Behind {
 pub struct Answers {
     /// Whether the reference of this deployment was resolved.
     pub resolved: Option<DeploymentId>,
+    /// Whether it is being found out, pulled or built right now, beside the lane: it is not asked for again meanwhile.
+    pub resolving: Option<DeploymentId>,
     /// The newest effect that did not simply happen, but for those that find out what a reference means.
     pub trouble: Option<Trouble>,
     /// Why the newest try to find out what a reference means gave nothing. Kept apart: a wish may wait for its image
@@ -216,7 +218,7 @@ pub struct RouterSeen {
 pub enum Effect {
     /// Makes the plan of this deployment: its network and addresses.
     Plan(DeploymentId),
-    /// Finds out what this deployment's reference means, and has the image here.
+    /// Finds out what this deployment's reference means, and has the image here, pulled or built: beside the lane.
     Resolve(DeploymentId),
     /// Creates the container of a planned unit.
     Create(UnitId),
@@ -314,8 +316,9 @@ impl Answers {
         *kept = kept.take().filter(|trouble| trouble.effect != effect);
     }
 
-    /// Forgets what belongs to another reference than the one that is being resolved.
+    /// Forgets what belongs to another image than the one that is sought now.
     pub fn keep_for(&mut self, seeks: Option<DeploymentId>) {
+        self.resolving = self.resolving.filter(|id| Some(*id) == seeks);
         let ours = |trouble: &Trouble| Some(trouble.effect) == seeks.map(Effect::Resolve);
         self.unresolved = self.unresolved.take().filter(ours);
     }

@@ -75,7 +75,7 @@ pub(crate) fn is_automatic(intent: &IntentQueued) -> bool {
 }
 
 fn asks_for_image(intent: &IntentQueued) -> bool {
-    matches!(intent.wish, Wish::Deploy(ImageWish::Reference { .. }))
+    intent.wish.seeks().is_some()
 }
 
 /// A deployment has failed: what its release itself did wrong is held against its image. Not what Docker, a registry or
@@ -92,7 +92,7 @@ pub(crate) fn failed(state: &mut Workload, open: &Open, kind: ReasonKind) {
 pub(crate) fn succeeded(state: &mut Workload, open: &Open, former: Option<ReleaseId>) {
     let Some(now) = state.active.as_ref().and_then(|slot| state.release(slot.release)).cloned() else { return };
     match &open.intent.wish {
-        Wish::Deploy(ImageWish::Reference { .. }) => {
+        Wish::Deploy(ImageWish::Reference { .. } | ImageWish::Built { .. }) => {
             let known = state.releases.iter().any(|release| release.id != now.id && release.image == now.image);
             let known = known || state.rejected.iter().any(|rejected| rejected.image == now.image);
             if !state.rejected.is_empty() {

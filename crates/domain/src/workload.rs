@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cutover_events::deployment::{Drift, IntentQueued, Lists, Reason, SlotRef, Wish};
+use cutover_events::deployment::{BuiltFrom, Drift, IntentQueued, Lists, Reason, SlotRef, Wish};
 use cutover_events::plan::Plan;
 use cutover_events::{DeploymentId, ReleaseId, UnitId};
 
@@ -214,6 +214,8 @@ pub struct Release {
     pub repo_digest: Arc<str>,
     /// The commit that it came from, empty without one.
     pub sha: Arc<str>,
+    /// What it was built from, for an image that was.
+    pub built: Option<Arc<BuiltFrom>>,
     /// Whether it has been active: only such a release can be rolled back to.
     pub proven: bool,
 }
@@ -267,7 +269,7 @@ impl Workload {
         }
     }
 
-    /// The deployment whose reference may be resolved now: the one that holds the lane, or the one that waits for its
+    /// The deployment whose image may be found out, pulled or built now: the one that holds the lane, or the one that waits for its
     /// image.
     #[must_use]
     pub fn seeks(&self) -> Option<&Arc<IntentQueued>> {

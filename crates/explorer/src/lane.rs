@@ -108,7 +108,7 @@ impl Scene {
 
     fn resolved(&self) -> Option<ReleaseResolved> {
         let open = self.work.open.as_ref()?;
-        let Wish::Deploy(ImageWish::Reference { reference, .. }) = &open.intent.wish else { return None };
+        let ImageWish::Reference { reference, .. } = open.intent.wish.seeks()? else { return None };
         Some(ReleaseResolved {
             deployment: self.mind.resolved?,
             release: ids::release(open.id()),
@@ -117,6 +117,7 @@ impl Scene {
             image: reference.clone(),
             repo_digest: String::new(),
             change: None,
+            built: None,
         })
     }
 

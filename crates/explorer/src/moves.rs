@@ -30,6 +30,8 @@ pub(crate) enum Move {
     Ask(Outcome),
     /// A removal goes on.
     TakeAway(u8, Outcome),
+    /// An image that is sought beside the lane is here, or it is known why not.
+    Resolves(Outcome),
     /// The prober has answers.
     Probe,
     /// Time goes on to what the lane waits for.
@@ -94,7 +96,7 @@ impl Move {
     /// What it costs; `None`: it is no fault.
     pub(crate) fn fault(self) -> Option<Fault> {
         match self {
-            Self::Ask(outcome) | Self::TakeAway(_, outcome) => outcome.fault(),
+            Self::Ask(outcome) | Self::TakeAway(_, outcome) | Self::Resolves(outcome) => outcome.fault(),
             Self::WishUnheard => Some(Fault::Lost),
             Self::Hide(_) => Some(Fault::Late),
             Self::Cut(_) => Some(Fault::Cut),
@@ -162,6 +164,7 @@ impl Scene {
             Step::Wait(until) => self.waiting_moves(*until, out),
         }
         out.extend((0..self.mind.removals.len()).map(|at| Move::TakeAway(at as u8, Outcome::Done)));
+        out.extend(self.mind.answers.resolving.map(|_| Move::Resolves(Outcome::Done)));
     }
 
     /// What becomes ready does so before a deadline, and is probed before it: otherwise it would be a program that
@@ -224,12 +227,10 @@ impl Scene {
             return;
         }
         for outcome in outcomes.into_iter().filter(allowed) {
-            let asks = match &self.mind.step {
-                Step::Do(_, Sending::Request(_)) => true,
-                Step::Do(_, Sending::Resolve(_)) => outcome == Outcome::Unsent,
-                _ => false,
-            };
+            let asks = matches!(&self.mind.step, Step::Do(_, Sending::Request(_)));
             out.extend(asks.then_some(Move::Ask(outcome)));
+            let sought = self.mind.answers.resolving.filter(|_| outcome == Outcome::Unsent);
+            out.extend(sought.map(|_| Move::Resolves(outcome)));
             out.extend((0..self.mind.removals.len()).map(|at| Move::TakeAway(at as u8, outcome)));
         }
         let wishes = self.course.asked as usize + case.scenario.before.len() < case.scenario.wishes();
@@ -300,6 +301,10 @@ impl Scene {
             Move::Write => self.write(case),
             Move::Ask(outcome) => self.perform(case, outcome),
             Move::TakeAway(at, outcome) => self.take_away(case, usize::from(at), outcome),
+            Move::Resolves(outcome) => {
+                self.resolves(case, outcome);
+                Ok(())
+            }
             Move::Wish => self.wish(case, Outcome::Done),
             Move::WishUnheard => self.wish(case, Outcome::Unheard),
             Move::Push => {

@@ -1,7 +1,7 @@
 //! Requests: four outcomes each, and what none may ever do when it arrives.
 
 use cutover_domain::observed::{Class, DockerId, Effect};
-use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
+use cutover_events::deployment::{ImageWish, ReasonKind};
 use cutover_events::{DeploymentId, UnitId};
 use cutover_world::{AWAY, Answer, Failed, Request, Units};
 
@@ -47,27 +47,44 @@ impl Scene {
                 self.ask(request, outcome)?
             }
             Sending::NoTarget => Err((Class::ProbeRefused, ReasonKind::Vanished)),
-            Sending::Resolve(_) if outcome != Outcome::Done => Err(AWAY),
-            Sending::Resolve(id) if self.is_absent(id) => Err((Class::NotYet, ReasonKind::ImageMissing)),
             Sending::Resolve(id) => {
+                self.mind.answers.resolving = Some(id);
+                return Ok(());
+            }
+        };
+        self.answered(case, effect, done);
+        Ok(())
+    }
+
+    /// An image that is sought beside the lane is here, or it is known why not. Whoever is not sought any more was
+    /// cancelled.
+    pub(crate) fn resolves(&mut self, case: &Case, outcome: Outcome) {
+        let Some(id) = self.mind.answers.resolving.take() else { return };
+        let done = match outcome {
+            Outcome::Done if self.is_absent(id) => Err((Class::NotYet, ReasonKind::ImageMissing)),
+            Outcome::Done => {
                 self.mind.resolved = Some(id);
                 Ok(())
             }
+            Outcome::Late | Outcome::Unheard | Outcome::Unsent => Err(AWAY),
         };
+        self.answered(case, Effect::Resolve(id), done);
+        self.mind.hint();
+    }
+
+    fn answered(&mut self, case: &Case, effect: Effect, done: Result<(), Failed>) {
         match done {
             Ok(()) => self.mind.answers.over(effect),
             Err(failed) => self.trouble(case, effect, failed),
         }
-        Ok(())
     }
 
     /// Whether the image of a deployment is not in its registry yet.
     fn is_absent(&self, id: DeploymentId) -> bool {
         let late = Program::Late.code().to_string();
-        let wish = self.work.seeks().filter(|intent| intent.deployment == id).map(|intent| &intent.wish);
-        let wants =
-            |wish: &Wish| matches!(wish, Wish::Deploy(ImageWish::Reference { reference, .. }) if *reference == late);
-        self.course.late == Late::Built && wish.is_some_and(wants)
+        let sought = self.work.seeks().filter(|intent| intent.deployment == id).and_then(|intent| intent.wish.seeks());
+        let wants = |sought: &ImageWish| matches!(sought, ImageWish::Reference { reference, .. } if *reference == late);
+        self.course.late == Late::Built && sought.is_some_and(wants)
     }
 
     /// One stage of a removal beside the lane.
@@ -85,11 +102,7 @@ impl Scene {
         }
         self.mind.removals.remove(index);
         self.mind.answers.under_way.retain(|unit| *unit != removal.unit);
-        let effect = Effect::Remove(removal.unit, removal.id);
-        match done {
-            Ok(()) => self.mind.answers.over(effect),
-            Err(failed) => self.trouble(case, effect, failed),
-        }
+        self.answered(case, Effect::Remove(removal.unit, removal.id), done);
         self.mind.hint();
         Ok(())
     }

@@ -86,6 +86,7 @@ fn line(before: &Scene, step: Move, after: &Scene) -> Option<String> {
             let removal = before.mind.removals.get(usize::from(at));
             removal.map(|removal| format!("removal of {}: {:?} {outcome:?}", removal.unit, removal.request()))
         }
+        Move::Resolves(outcome) => before.mind.answers.resolving.map(|id| format!("the image of {id}: {outcome:?}")),
         Move::Land(at) => before.world.pending().get(usize::from(at)).map(|late| format!("late: {late:?}")),
         Move::Crash | Move::CrashUnsynced | Move::Reboot | Move::LoseTail(_) => None,
         other => Some(format!("{other:?}")),

@@ -218,7 +218,7 @@ fn succeeded(work: &Workload, id: DeploymentId, active: Option<ReleaseId>) -> Re
     let former = work.active.as_ref().or(open.was.as_ref()).map(|slot| slot.release).or(work.down);
     let former = former.or_else(|| work.stopped.as_ref().and_then(|stopped| stopped.release));
     let right = match &open.intent.wish {
-        Wish::Deploy(ImageWish::Reference { .. }) => active == Some(ReleaseId(id.0)),
+        Wish::Deploy(ImageWish::Reference { .. } | ImageWish::Built { .. }) => active == Some(ReleaseId(id.0)),
         Wish::Deploy(ImageWish::Current) => active == Some(ReleaseId(id.0)) || active == former,
         Wish::Rollback(Some(release)) => active == Some(*release),
         Wish::Rollback(None) => active.is_some_and(|id| work.release(id).is_some_and(|release| release.proven)),

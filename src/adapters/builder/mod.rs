@@ -24,6 +24,7 @@ pub use either::Builders;
 pub use key::key;
 pub use memory::MemoryBuilder;
 pub use progress::Progress;
+pub use site::settings;
 pub use spare::{Keep, spare};
 
 use crate::adapters::source::Content;

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::Path;
 
+use cutover_domain::recipe::Makes;
 use cutover_events::plan::SITE;
 use cutover_events::{DeploymentId, Digest, ReleaseId, WorkloadId};
 use cutover_site::manifest::Settings;
@@ -29,6 +30,19 @@ pub(super) struct Release {
     pub(super) reused: bool,
     /// What a person should know, a line each.
     pub(super) notes: Vec<String>,
+}
+
+/// How the release folder of a recipe is served; the usual way for what is none.
+#[must_use]
+pub fn settings(makes: &Makes<'_>) -> Settings {
+    match makes {
+        Makes::Image { .. } => Settings::default(),
+        Makes::Site { index, not_found, fallback } => Settings {
+            index: (*index).to_owned(),
+            not_found: (*not_found).to_owned(),
+            fallback: Some((*fallback).to_owned()).filter(|page| !page.is_empty()),
+        },
+    }
 }
 
 impl Releases {

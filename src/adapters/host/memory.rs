@@ -7,7 +7,7 @@ use cutover_domain::registry::same_port;
 use cutover_events::workload::PublishedPort;
 use parking_lot::Mutex;
 
-use super::{Bounds, FolderRefused, Host, Taken};
+use super::{Bounds, FolderRefused, Host, Taken, Use};
 
 /// A host in memory; nothing is there and nothing is taken until it is said.
 #[derive(Debug, Default)]
@@ -38,7 +38,12 @@ impl MemoryHost {
 impl Host for MemoryHost {
     fn folder(&self, path: &Path) -> Result<PathBuf, FolderRefused> {
         let folders = self.folders.lock();
-        self.bounds.judge(path, |path| folders.get(path).cloned())
+        self.bounds.judge(Use::Mount, path, |path| folders.get(path).cloned())
+    }
+
+    fn source(&self, path: &Path) -> Result<PathBuf, FolderRefused> {
+        let folders = self.folders.lock();
+        self.bounds.judge(Use::Source, path, |path| folders.get(path).cloned())
     }
 
     fn taken(&self, port: &PublishedPort) -> Option<Taken> {

@@ -8,7 +8,7 @@ use cutover_proxy::holder::{self, HIDDEN, Holder};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 
-use super::{Bounds, FolderRefused, Host, Taken};
+use super::{Bounds, FolderRefused, Host, Taken, Use};
 
 /// This host.
 #[derive(Clone, Debug)]
@@ -26,8 +26,16 @@ impl RealHost {
 
 impl Host for RealHost {
     fn folder(&self, path: &Path) -> Result<PathBuf, FolderRefused> {
-        let found = self.bounds.judge(path, |path| std::fs::canonicalize(path).ok())?;
-        if found.is_dir() { Ok(found) } else { Err(FolderRefused::Missing { path: path.to_owned() }) }
+        let of = Use::Mount;
+        let found = self.bounds.judge(of, path, |path| std::fs::canonicalize(path).ok())?;
+        if found.is_dir() { Ok(found) } else { Err(FolderRefused::Missing { path: path.to_owned(), of }) }
+    }
+
+    fn source(&self, path: &Path) -> Result<PathBuf, FolderRefused> {
+        let of = Use::Source;
+        let found = self.bounds.judge(of, path, |path| std::fs::canonicalize(path).ok())?;
+        let readable = found.is_dir() || found.is_file();
+        if readable { Ok(found) } else { Err(FolderRefused::Missing { path: path.to_owned(), of }) }
     }
 
     /// Binds and does not listen: nobody can connect to what is only tried.
@@ -85,7 +93,8 @@ mod tests {
         std::os::unix::fs::symlink(at("etc"), at("srv/data/out")).unwrap();
         std::os::unix::fs::symlink(at("srv/data/x"), at("srv/data/in")).unwrap();
         std::os::unix::fs::symlink(at("srv"), at("link")).unwrap();
-        let bounds = Bounds { allowed: vec![at("link/data")], kept: vec![at("srv/data/kept/deep")] };
+        let kept = vec![at("srv/data/kept/deep")];
+        let bounds = Bounds { allowed: vec![at("link/data")], sources: vec![at("srv/data/x")], kept };
         let host = RealHost::new(bounds);
         let of = |name: &str| host.folder(&at(name));
         assert_eq!(of("link/data/x"), Ok(at("srv/data/x")));
@@ -100,5 +109,25 @@ mod tests {
         }
         let none = RealHost::new(Bounds::default()).folder(Path::new("/srv")).unwrap_err().to_string();
         assert!(none.contains("[limits] bind") && none.contains("allows none"), "{none}");
+    }
+
+    #[test]
+    fn sources_are_folders_and_archives_below_what_is_allowed_for_them() {
+        let scratch = tempfile::tempdir().unwrap();
+        let at = |name: &str| scratch.path().canonicalize().unwrap().join(name);
+        for folder in ["src/api", "data"] {
+            std::fs::create_dir_all(at(folder)).unwrap();
+        }
+        std::fs::write(at("src/api.tar"), "").unwrap();
+        std::os::unix::fs::symlink(at("data"), at("src/out")).unwrap();
+        let bounds = Bounds { allowed: vec![at("data")], sources: vec![at("src")], kept: Vec::new() };
+        let host = RealHost::new(bounds);
+        assert_eq!(host.source(&at("src/api")), Ok(at("src/api")));
+        assert_eq!(host.source(&at("src/api.tar")), Ok(at("src/api.tar")));
+        assert!(matches!(host.source(&at("data")), Err(FolderRefused::Outside { .. })), "mounted is not built");
+        assert!(matches!(host.source(&at("src/out")), Err(FolderRefused::LeadsOut { .. })));
+        assert!(matches!(host.source(&at("src/none")), Err(FolderRefused::Missing { .. })));
+        let none = RealHost::new(Bounds::default()).source(Path::new("/srv")).unwrap_err().to_string();
+        assert!(none.contains("[limits] sources") && none.contains("allows none"), "{none}");
     }
 }

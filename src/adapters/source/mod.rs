@@ -4,16 +4,21 @@ pub mod context;
 mod gather;
 pub mod git;
 mod memory;
+mod place;
 mod scratch;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cutover_domain::recipe::Makes;
+use cutover_events::Digest;
 use tokio_util::sync::CancellationToken;
 
 pub use gather::{Sources, SourcesConfig};
 pub use memory::MemorySources;
+pub use place::Found;
 
 use context::{Context, ContextError, Name};
 use git::{Commit, GitError, Reference, Remote};
@@ -46,6 +51,17 @@ pub enum Wanted<'a> {
     Files,
 }
 
+impl<'a> Wanted<'a> {
+    /// What a recipe begins with.
+    #[must_use]
+    pub const fn by(makes: &Makes<'a>) -> Self {
+        match makes {
+            Makes::Image { file, .. } => Self::Context(file),
+            Makes::Site { .. } => Self::Files,
+        }
+    }
+}
+
 /// What a source gives.
 #[derive(Clone, Debug)]
 pub enum Content {
@@ -53,6 +69,27 @@ pub enum Content {
     Context(Context),
     /// For a release folder.
     Files(Files),
+}
+
+impl Content {
+    /// Of names and bytes, where they were read already.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        match self {
+            Self::Context(context) => Some(context.digest()),
+            Self::Files(_) => None,
+        }
+    }
+}
+
+/// What is known of it, behind its name in a build log.
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Context(context) => write!(f, ": {} files, {} bytes", context.entries(), context.bytes()),
+            Self::Files(_) => Ok(()),
+        }
+    }
 }
 
 /// A folder to be copied from; what was fetched for it is gone with the last handle.

@@ -39,9 +39,14 @@ pub(super) fn make_private(folder: &Path) -> io::Result<()> {
 
 /// Makes a folder for this user alone, and removes what is in it.
 pub(super) fn make_empty(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove(folder)?;
     make_private(folder)
+}
+
+/// Removes a folder with what is in it; that there is none is success.
+pub(super) fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }

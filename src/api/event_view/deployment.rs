@@ -1,7 +1,7 @@
 //! Events of one workload.
 
 use cutover_events::deployment::{
-    BlueDrained, DeploymentFailed, Drift, Handling, ImageWish, IntentQueued, Lists, Reason, ReasonKind,
+    BlueDrained, BuiltFrom, DeploymentFailed, Drift, Handling, ImageWish, IntentQueued, Lists, Reason, ReasonKind,
     ReleaseResolved, SlotRef, Wish,
 };
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use super::texts;
 
 pub(super) fn queued(e: &IntentQueued) -> Value {
     let (wish, reference, ask, to) = match &e.wish {
+        Wish::Deploy(ImageWish::Built { .. }) => ("deploy", None, false, None),
         Wish::Deploy(ImageWish::Reference { reference, ask_registry }) => {
             ("deploy", Some(reference.as_str()), *ask_registry, None)
         }
@@ -27,6 +28,10 @@ pub(super) fn queued(e: &IntentQueued) -> Value {
         "wish": wish,
         "reference": reference,
         "ask_registry": ask,
+        "build": match &e.wish {
+            Wish::Deploy(ImageWish::Built { fresh }) => Some(if *fresh { "fresh" } else { "changed" }),
+            _ => None,
+        },
         "to_release": to.map(|release| release.to_string()),
         "revision": e.revision,
         "person": e.person,
@@ -42,7 +47,13 @@ pub(super) fn resolved(e: &ReleaseResolved) -> Value {
         "image": e.image,
         "repo_digest": e.repo_digest,
         "change": e.change.as_ref().map(change),
+        "built": e.built.as_ref().map(built),
     })
+}
+
+/// The hash of the arguments is keyed, and of use to nobody outside.
+fn built(from: &BuiltFrom) -> Value {
+    json!({"commit": from.commit, "content": from.content.to_string(), "reused": from.reused})
 }
 
 pub(super) fn drained(e: &BlueDrained) -> Value {
@@ -87,6 +98,7 @@ pub(in crate::api) fn reason_word(kind: ReasonKind) -> &'static str {
         ReasonKind::NoRelease => "no_release",
         ReasonKind::NoPlan => "no_plan",
         ReasonKind::Rejected => "rejected",
+        ReasonKind::BuildFailed => "build_failed",
     }
 }
 

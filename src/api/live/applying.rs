@@ -2,8 +2,10 @@
 
 use cutover_domain::ability::lacking;
 use cutover_domain::file::{Declared, difference};
+use cutover_domain::recipe::recipe;
 use cutover_domain::registry::{Apply, same};
 use cutover_events::deployment::{ImageWish, Wish};
+use cutover_events::workload::Spec;
 use cutover_events::{Key, StreamId, WorkloadId};
 
 use super::spec::declared;
@@ -134,6 +136,9 @@ impl LiveBackend {
     /// The same wish, with the registry asked.
     fn asking(&self, registry: &cutover_domain::registry::Registry, id: WorkloadId, wish: Wish) -> Wish {
         let spec = registry.workloads.get(&id).and_then(|registered| registered.revisions.last());
+        if spec.is_some_and(|spec| recipe(&spec.source).is_some()) {
+            return Wish::Deploy(ImageWish::Built { fresh: true });
+        }
         let Some(image) = spec.and_then(|spec| spec.source.image()) else { return wish };
         match wish {
             Wish::Deploy(_) if !image.reference.contains('{') => {
@@ -175,7 +180,7 @@ impl LiveBackend {
             differences: differences.collect(),
             strategy: foretelling::replaced(choice),
             steps: if unchanged { Vec::new() } else { foretelling::steps(&apply.spec, choice) },
-            images: apply.spec.source.image().map(|image| image.reference.clone()).into_iter().collect(),
+            images: images(&apply.spec),
             notes: declared.warnings.clone(),
         })
     }
@@ -186,6 +191,12 @@ impl LiveBackend {
         self.registry().in_order(&all).map_err(|disorder| Refusal::BadContent(disorder.to_string()))?;
         Ok(all)
     }
+}
+
+/// What its containers would run.
+fn images(spec: &Spec) -> Vec<String> {
+    let named = spec.source.image().map(|image| image.reference.clone());
+    named.or_else(|| recipe(&spec.source).map(|recipe| recipe.origin())).into_iter().collect()
 }
 
 /// A difference as `key: before -> after`, `key: added VALUE`, `key: removed VALUE` or `key: changed`, taken apart.

@@ -1,13 +1,15 @@
 //! Whether what was declared can be had, by the claims of others and by the host.
 
+use cutover_domain::context::Context;
 use cutover_domain::file::Declared;
+use cutover_domain::recipe::recipe;
 use cutover_domain::registry::Apply;
 use cutover_events::WorkloadId;
 use cutover_events::workload::PublishedPort;
 
 use super::LiveBackend;
 use crate::api::backend::Refusal;
-use crate::execution::Unfit;
+use crate::execution::{Asked, Unfit};
 
 impl LiveBackend {
     /// What was declared can be had: no claim is in the way, and the host has it. Nothing is kept.
@@ -19,10 +21,17 @@ impl LiveBackend {
         self.registry().apply(apply).map_err(|claimed| Refusal::Conflict(claimed.to_string()))?;
         let mounts = declared.spec.mounts.clone();
         let ports: Vec<_> = declared.spec.ports.iter().filter(|port| !self.has(workload, port)).copied().collect();
-        if mounts.is_empty() && ports.is_empty() {
+        let place = recipe(&declared.spec.source).map(|recipe| recipe.place(None)).transpose();
+        let place = place.map_err(|why| Refusal::BadContent(format!("{full_name}: {why}")))?;
+        let source = match place {
+            Some(Context::Folder(path) | Context::Tarball(path)) => Some(path),
+            Some(Context::Git(_)) | None => None,
+        };
+        let asked = Asked { mounts, ports, source };
+        if asked.is_nothing() {
             return Ok(());
         }
-        self.execution.fits(mounts, ports).await.map_err(|unfit| match unfit {
+        self.execution.fits(asked).await.map_err(|unfit| match unfit {
             Unfit::Content(why) => Refusal::BadContent(format!("{full_name}: {why}")),
             Unfit::Conflict(why) => Refusal::Conflict(format!("{full_name}: {why}")),
             Unfit::Unknown(why) => Refusal::Internal(why),

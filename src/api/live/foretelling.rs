@@ -1,8 +1,10 @@
 //! What a deployment would do, as people read it.
 
+use cutover_domain::recipe::recipe;
 use cutover_domain::strategy::{Choice, beside, effective};
 use cutover_domain::workload::Workload;
 use cutover_events::Digest;
+use cutover_events::deployment::ImageWish;
 use cutover_events::plan::Strategy;
 use cutover_events::workload::{Process, Spec};
 
@@ -19,12 +21,18 @@ impl LiveBackend {
     pub(super) fn foretold(&self, name: &WorkloadName, ask: &DeployAsk) -> Result<(ForetoldView, u64), Refusal> {
         let id = self.find(name)?;
         let state = self.commands.live().cell(id).state();
-        let reference = self.reference(id, &state, ask.image.as_deref())?;
+        let sought = self.sought(id, &state, ask)?;
         let registry = self.registry();
         let registered = registry.workloads.get(&id);
         let Some((spec, revision)) = registered.and_then(|known| Some((known.revisions.last()?, known.revision())))
         else {
             return Err(Refusal::NotAllowed("it has no spec yet: apply it first".into()));
+        };
+        let reference = match (sought, recipe(&spec.source)) {
+            (ImageWish::Reference { reference, .. }, _) => reference,
+            (ImageWish::Built { .. } | ImageWish::Current, recipe) => {
+                recipe.map(|recipe| recipe.origin()).unwrap_or_default()
+            }
         };
         let choice = choice(spec, Some(&*state));
         let (strategy, steps) = (replaced(choice), steps(spec, choice));
@@ -76,6 +84,8 @@ pub(super) fn replaced(choice: Choice) -> String {
 
 /// The steps, in their order.
 pub(super) fn steps(spec: &Spec, choice: Choice) -> Vec<String> {
+    let build =
+        recipe(&spec.source).map(|recipe| format!("{}, unless nothing has changed since the last time", recipe.told()));
     let first = (!spec.after.is_empty()).then(|| {
         let names = spec.after.join(" and ");
         format!(
@@ -87,7 +97,7 @@ pub(super) fn steps(spec: &Spec, choice: Choice) -> Vec<String> {
         Strategy::Recreate => recreate(spec),
         Strategy::BlueGreen => blue_green(spec),
     };
-    first.into_iter().chain(rest).collect()
+    build.into_iter().chain(first).chain(rest).collect()
 }
 
 /// How many containers of which process.

@@ -30,7 +30,7 @@ use super::views::*;
 use crate::clock::Clock;
 use crate::commands::{By, Commands, Error};
 use crate::execution::Execution;
-use crate::logs::Outputs;
+use crate::logs::{BuildLogs, Outputs};
 use crate::projections::World;
 use crate::secrets::Secrets;
 
@@ -44,6 +44,8 @@ pub struct LiveBackend {
     pub secrets: Arc<Secrets>,
     /// Kept output of containers that failed.
     pub outputs: Arc<Outputs>,
+    /// What builds have printed.
+    pub build_logs: BuildLogs,
     /// What was seen last.
     pub world: Arc<World>,
     /// Asked for present output and for the doctor's look.

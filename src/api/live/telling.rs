@@ -208,7 +208,7 @@ pub(super) fn serving(state: &Workload) -> String {
 fn wish(wish: &Wish) -> (WishKind, Option<String>) {
     match wish {
         Wish::Deploy(ImageWish::Reference { reference, .. }) => (WishKind::Deploy, Some(reference.clone())),
-        Wish::Deploy(ImageWish::Current) => (WishKind::Deploy, None),
+        Wish::Deploy(ImageWish::Current | ImageWish::Built { .. }) => (WishKind::Deploy, None),
         Wish::Rollback(_) => (WishKind::Rollback, None),
         Wish::Restart => (WishKind::Restart, None),
         Wish::Heal => (WishKind::Heal, None),

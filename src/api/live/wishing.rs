@@ -1,6 +1,7 @@
 //! Wishes: deploy, rollback, restart, teardown, and what persons say to a deployment.
 
 use cutover_domain::deployment::{Command, Rejection};
+use cutover_domain::recipe::recipe;
 use cutover_domain::reference::Reference;
 use cutover_domain::workload::{Teardown, Workload};
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
@@ -22,8 +23,7 @@ impl LiveBackend {
     ) -> Result<AcceptedView, Refusal> {
         let id = self.find(name)?;
         let state = self.commands.live().cell(id).state();
-        let reference = self.reference(id, &state, ask.image.as_deref())?;
-        let wish = Wish::Deploy(ImageWish::Reference { reference, ask_registry: ask.pull });
+        let wish = Wish::Deploy(self.sought(id, &state, &ask)?);
         let Some(hash) = &ask.plan else { return self.queue(&asker, id, wish).await };
         let (foretold, version) = self.foretold(name, &DeployAsk { plan: None, ..ask.clone() })?;
         // A plan of another world is asked for at a version that there never is: only who asked before under the same
@@ -41,8 +41,8 @@ impl LiveBackend {
         }
     }
 
-    /// The reference that a deployment would resolve.
-    pub(super) fn reference(&self, id: WorkloadId, state: &Workload, asked: Option<&str>) -> Result<String, Refusal> {
+    /// The image that a deployment would look for.
+    pub(super) fn sought(&self, id: WorkloadId, state: &Workload, ask: &DeployAsk) -> Result<ImageWish, Refusal> {
         if state.teardown != Teardown::No {
             return Err(Refusal::NotAllowed(format!("{} is torn down: apply it first", self.full_name(id))));
         }
@@ -51,24 +51,33 @@ impl LiveBackend {
         let Some(spec) = spec else {
             return Err(Refusal::NotAllowed("it has no spec yet: apply it first".into()));
         };
+        let kind = spec.source.kind().word();
+        if recipe(&spec.source).is_some() {
+            return match &ask.image {
+                None => Ok(ImageWish::Built { fresh: ask.pull }),
+                Some(_) => {
+                    Err(Refusal::NotAllowed(format!("it comes from {kind}: leave --image out, and it is built")))
+                }
+            };
+        }
         let Some(source) = spec.source.image() else {
-            let kind = spec.source.kind().word();
             return Err(Refusal::NotAllowed(format!("it comes from {kind}, not from an image reference")));
         };
-        match asked {
+        let reference = match &ask.image {
             Some(text) => {
                 Reference::parse(text).map_err(|error| Refusal::BadContent(error.to_string()))?;
-                Ok(text.to_owned())
+                text.clone()
             }
             None if source.reference.contains('{') => match state.releases.last() {
-                Some(release) => Ok(release.reference.to_string()),
+                Some(release) => release.reference.to_string(),
                 None => {
                     let text = "waits for the first delivery; to deploy without one, name an image: --image REF";
-                    Err(Refusal::NotAllowed(text.into()))
+                    return Err(Refusal::NotAllowed(text.into()));
                 }
             },
-            None => Ok(source.reference.clone()),
-        }
+            None => source.reference.clone(),
+        };
+        Ok(ImageWish::Reference { reference, ask_registry: ask.pull })
     }
 
     pub(super) async fn rolled_back(

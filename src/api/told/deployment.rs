@@ -20,6 +20,8 @@ pub fn wish(wish: &Wish) -> String {
     match wish {
         Wish::Deploy(ImageWish::Reference { reference, .. }) => format!("deploy {reference}"),
         Wish::Deploy(ImageWish::Current) => "deploy what runs with the newest spec".into(),
+        Wish::Deploy(ImageWish::Built { fresh: false }) => "build and deploy".into(),
+        Wish::Deploy(ImageWish::Built { fresh: true }) => "build everything anew and deploy".into(),
         Wish::Rollback(Some(release)) => format!("roll back to {release}"),
         Wish::Rollback(None) => "roll back to the release before".into(),
         Wish::Restart => "restart".into(),
@@ -58,9 +60,15 @@ fn change(change: &Change) -> Option<String> {
 }
 
 pub(super) fn resolved(e: &ReleaseResolved) -> String {
-    match e.repo_digest.as_str() {
-        "" => format!("{} is image {}, made here", e.reference, short_digest(&e.image)),
-        digest => format!("{} is digest {}", e.reference, short_digest(digest)),
+    match (&e.built, e.repo_digest.as_str()) {
+        (Some(built), _) if built.reused => format!(
+            "nothing has changed in {} since image {} was built: it is used again",
+            e.reference,
+            short_digest(&e.image)
+        ),
+        (Some(_), _) => format!("built {}: image {}", e.reference, short_digest(&e.image)),
+        (None, "") => format!("{} is image {}, made here", e.reference, short_digest(&e.image)),
+        (None, digest) => format!("{} is digest {}", e.reference, short_digest(digest)),
     }
 }
 

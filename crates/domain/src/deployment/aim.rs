@@ -53,5 +53,6 @@ fn again(open: &Open, release: &Release) -> ReleaseResolved {
         image: release.image.to_string(),
         repo_digest: release.repo_digest.to_string(),
         change: open.intent.change.clone(),
+        built: release.built.as_deref().cloned(),
     }
 }

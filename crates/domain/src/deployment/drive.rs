@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cutover_events::UnitId;
 use cutover_events::deployment::{
     BlueDrained, DeploymentFailed, DeploymentSucceeded, ImageWish, Parked, Reason, RouteBackCommitted, RouteReasserted,
-    StepFailed, StepSucceeded, SwapCommitted, SwapRefused, Swapped, Wish,
+    StepFailed, StepSucceeded, SwapCommitted, SwapRefused, Swapped,
 };
 use cutover_events::plan::{Plan, Step};
 
@@ -22,6 +22,9 @@ use cutover_events::deployment::ReasonKind;
 
 /// For finding out what a reference means, all tries together, ms (design §4).
 pub(super) const RESOLVE_MS: u64 = 30_000;
+/// How often a build is tried while Docker or the remote is away, a count: the pauses between add up to half a minute, as
+/// long as a registry is asked.
+const BUILD_TRIES: u32 = 12;
 /// For an effect of a step that Docker refuses again and again, ms: longer than any restart of a daemon takes.
 const STEP_MS: u64 = 120_000;
 
@@ -70,16 +73,17 @@ pub(super) fn drive(look: Look<'_>) -> Next {
 /// Before the plan: what will run must be known.
 fn prepare(look: Look<'_>) -> Next {
     let (open, answers) = (look.open, &look.observed.answers);
-    let asks = matches!(&open.intent.wish, Wish::Deploy(ImageWish::Reference { .. }));
-    if !asks || open.release.is_some() {
-        return look.replan();
-    }
+    let Some(sought) = open.intent.wish.seeks().filter(|_| open.release.is_none()) else { return look.replan() };
     if answers.resolved == Some(open.id()) {
         return Next::Decide(Decision::Resolved);
     }
+    if answers.resolving == Some(open.id()) {
+        // It goes on beside the lane; its end wakes the lane up.
+        return Next::Wait(None);
+    }
     match answers.about(Effect::Resolve(open.id())) {
         Some(trouble) if trouble.class == Class::NotYet && is_automatic(&open.intent) => Next::Decide(Decision::Await),
-        Some(trouble) if look.gives_up(trouble, open.begun, RESOLVE_MS) => {
+        Some(trouble) if look.seeks_no_more(trouble, sought) => {
             look.fail(None, reason(trouble.kind, trouble.text.to_string()))
         }
         _ => look.attempt(Effect::Resolve(open.id())),
@@ -123,6 +127,15 @@ impl Look<'_> {
     /// engine or a daemon that stood still condemns nobody.
     fn gives_up(self, trouble: &Trouble, since: Mark, wait_ms: u64) -> bool {
         trouble.class != Class::Transient || trouble.at_ms >= self.now.deadline(since, wait_ms)
+    }
+
+    /// Whether an image is not sought any more. A build may take an hour and still lose its Docker at the end: what counts
+    /// there is how often it was tried.
+    fn seeks_no_more(self, trouble: &Trouble, sought: &ImageWish) -> bool {
+        match sought {
+            ImageWish::Built { .. } => trouble.class != Class::Transient || trouble.tries >= BUILD_TRIES,
+            ImageWish::Reference { .. } | ImageWish::Current => self.gives_up(trouble, self.open.begun, RESOLVE_MS),
+        }
     }
 
     /// Before the pivot: the first step that is not seen done decides.

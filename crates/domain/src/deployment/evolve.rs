@@ -167,8 +167,9 @@ fn resolved(state: &mut Workload, event: &Event, e: &ReleaseResolved) -> Evolved
     on_open(state, event, e.deployment, |open| open.release = Some(e.release))?;
     if state.release(e.release).is_none() {
         let known = || state.releases.iter().rev().find(|release| *release.image == *e.image);
-        let sha = match &e.change {
-            Some(change) => change.sha.as_str().into(),
+        let commit = e.built.as_ref().map(|built| built.commit.as_str()).filter(|commit| !commit.is_empty());
+        let sha = match e.change.as_ref().map(|change| change.sha.as_str()).or(commit) {
+            Some(sha) => sha.into(),
             None => known().map(|release| release.sha.clone()).unwrap_or_default(),
         };
         Arc::make_mut(&mut state.releases).push(Release {
@@ -179,6 +180,7 @@ fn resolved(state: &mut Workload, event: &Event, e: &ReleaseResolved) -> Evolved
             image: e.image.as_str().into(),
             repo_digest: e.repo_digest.as_str().into(),
             sha,
+            built: e.built.clone().map(Arc::new),
             proven: false,
         });
     }

@@ -21,6 +21,9 @@ pub(super) fn for_image(state: &Workload, observed: &Observed, now: &Now) -> Opt
     if observed.answers.resolved == Some(id) {
         return Some(Next::Decide(Decision::Begin(id)));
     }
+    if observed.answers.resolving == Some(id) {
+        return Some(Next::Wait(None));
+    }
     let deadline = now.deadline(awaited.since, awaited.wait_ms);
     let Some(trouble) = observed.answers.about(Effect::Resolve(id)) else {
         return Some(Next::Do(Effect::Resolve(id)));

@@ -18,7 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::scratch::{make_empty, make_private};
+use super::scratch::{make_empty, make_private, remove};
 
 pub use address::{Address, BadAddress, Commit, GitContext, Protocol, Reference};
 pub use credential::Credential;
@@ -73,7 +73,7 @@ pub struct GitConfig {
     pub ssh: PathBuf,
     /// A folder of its own, emptied at the start: repositories that are needed for one question.
     pub scratch: PathBuf,
-    /// A folder of its own on a tmpfs, emptied at the start: keys, while git uses them.
+    /// A folder of its own on a tmpfs, removed at the start: keys, while git uses them.
     pub keys: PathBuf,
     /// Keys of hosts, pinned at first use.
     pub known_hosts: PathBuf,
@@ -171,13 +171,13 @@ pub struct Git {
 }
 
 impl Git {
-    /// Makes its folders, and empties them of what an earlier process left.
+    /// Makes its folders, and empties them of what an earlier process left; that of keys is made by the first key.
     ///
     /// # Errors
     /// They cannot be made.
     pub fn open(config: GitConfig) -> io::Result<Self> {
         make_empty(&config.scratch)?;
-        make_empty(&config.keys)?;
+        remove(&config.keys)?;
         config.known_hosts.parent().map_or(Ok(()), make_private)?;
         Ok(Self { config })
     }

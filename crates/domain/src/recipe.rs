@@ -1,0 +1,149 @@
+//! What is made of files before it can be deployed, whichever source asks for it: so that whoever makes it knows recipes,
+//! and no source.
+
+use cutover_events::delivery::Change;
+use cutover_events::workload::{DockerfileSource, EnvVar, Source, StaticMode, StaticSource};
+
+use crate::context::{Context, Repository};
+
+/// The Dockerfile of a context where nobody names one.
+const USUAL_FILE: &str = "Dockerfile";
+
+/// What is made, and of what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recipe<'a> {
+    /// Where the files are, as recorded: a folder, a tarball or a repository.
+    pub context: &'a str,
+    /// What they become.
+    pub makes: Makes<'a>,
+    /// Build arguments, sealed.
+    pub args: &'a [EnvVar],
+    /// Names of the secrets that steps may read.
+    pub secrets: &'a [String],
+}
+
+/// What files become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Makes<'a> {
+    /// An image.
+    Image {
+        /// The Dockerfile within them.
+        file: &'a str,
+        /// The stage; empty for the last one.
+        target: &'a str,
+    },
+    /// A release folder.
+    Site {
+        /// The page of a folder.
+        index: &'a str,
+        /// The page for what is not there.
+        not_found: &'a str,
+        /// The page for every path that no file has; empty for none.
+        fallback: &'a str,
+    },
+}
+
+/// What is made for a source before it is deployed; `None`: nothing is.
+#[must_use]
+pub fn recipe(source: &Source) -> Option<Recipe<'_>> {
+    match source {
+        Source::Dockerfile(DockerfileSource { context, file, target, args, secrets, deploy_strategy: _ }) => {
+            let file = if file.is_empty() { USUAL_FILE } else { file };
+            Some(Recipe { context, makes: Makes::Image { file, target }, args, secrets })
+        }
+        Source::Static(StaticSource { path, mode: StaticMode::Files, index, not_found, fallback, .. }) => {
+            Some(Recipe { context: path, makes: Makes::Site { index, not_found, fallback }, args: &[], secrets: &[] })
+        }
+        Source::Image(_) | Source::Static(_) | Source::Compose(_) => None,
+    }
+}
+
+impl Makes<'_> {
+    /// The stage of the Dockerfile that is built; empty for the last one, and where there is none.
+    #[must_use]
+    pub const fn target(&self) -> &str {
+        match self {
+            Self::Image { target, .. } => target,
+            Self::Site { .. } => "",
+        }
+    }
+}
+
+impl Recipe<'_> {
+    /// What is done with the files, for a person.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self.makes {
+            Makes::Image { file, .. } => format!("build {} by its {file}", self.context),
+            Makes::Site { .. } => format!("copy the files of {}", self.context),
+        }
+    }
+
+    /// What stands for the result where a reference of an image would.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        match self.makes {
+            Makes::Image { .. } => format!("built from {}", self.context),
+            Makes::Site { .. } => format!("the files of {}", self.context),
+        }
+    }
+
+    /// Where the files of a build are: with a change behind it, exactly the commit of the change.
+    ///
+    /// # Errors
+    /// The recorded text is no place, which no apply lets through: what is wrong with it.
+    pub fn place(&self, change: Option<&Change>) -> Result<Context, String> {
+        let place = Context::parse(self.context)?;
+        let pushed = change.map(|change| change.sha.as_str()).filter(|sha| !sha.is_empty());
+        Ok(match (place, pushed) {
+            (Context::Git(repository), Some(sha)) => {
+                Context::Git(Repository { reference: sha.to_owned(), ..repository })
+            }
+            (place, _) => place,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file;
+
+    fn source(text: &str) -> Source {
+        let text = format!("workloads.w = {{ {text} }}");
+        file::read("f.toml", text.as_bytes()).unwrap_or_else(|bad| panic!("{bad}")).remove(0).spec.source
+    }
+
+    #[test]
+    fn only_what_comes_as_files_is_made() {
+        let built = source("dockerfile = { context = \"/srv/api\", target = \"web\" }");
+        let found = recipe(&built).expect("it is built");
+        let makes = Makes::Image { file: "Dockerfile", target: "web" };
+        assert_eq!((found.context, found.makes), ("/srv/api", makes));
+        let again =
+            source("dockerfile = { context = \"/srv/api\", target = \"web\", deploy_strategy = \"blue-green\" }");
+        assert_eq!(recipe(&again), Some(found), "how it is replaced makes no other image");
+        assert_ne!(recipe(&source("dockerfile = \"/srv/api\"")), Some(found));
+        let site = source("static = { path = \"/srv/www\", fallback = \"index.html\" }");
+        let makes = Makes::Site { index: "index.html", not_found: "404.html", fallback: "index.html" };
+        assert_eq!(recipe(&site).map(|found| (found.context, found.makes)), Some(("/srv/www", makes)));
+        for other in ["image = \"x\"", "static = { path = \"/srv/www\", mode = \"deno\" }", "compose = \"/srv/c.yml\""]
+        {
+            assert_eq!(recipe(&source(other)), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_built_at_its_commit_and_folders_are_built_as_they_are() {
+        let change = Change { sha: "0123456789012345678901234567890123456789".into(), ..Change::default() };
+        let place = |text: &str, change: Option<&Change>| {
+            let source = source(&format!("dockerfile = \"{text}\""));
+            recipe(&source).expect("it is built").place(change).expect("it is a place").to_string()
+        };
+        let repository = "https://git.test/shop.git";
+        assert_eq!(place(&format!("{repository}#main:api"), Some(&change)), format!("{repository}#{}:api", change.sha));
+        assert_eq!(place(&format!("{repository}#main:api"), None), format!("{repository}#main:api"));
+        assert_eq!(place(&format!("{repository}#main"), Some(&Change::default())), format!("{repository}#main"));
+        assert_eq!(place("/srv/api", Some(&change)), "/srv/api");
+    }
+}
