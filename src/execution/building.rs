@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use cutover_domain::context::Context as Place;
 use cutover_domain::observed::Class;
 use cutover_domain::recipe::{Recipe, recipe};
-use cutover_events::deployment::{BuiltFrom, ReasonKind};
+use cutover_events::deployment::{BuiltFrom, ImageWish, ReasonKind};
 use cutover_events::workload::EnvVar;
 use tokio::sync::mpsc;
 
@@ -27,7 +27,7 @@ const STEP_CHARS: usize = 120;
 
 impl Execution {
     /// The image of what the source of the spec holds now, or at the commit of the change.
-    pub(super) async fn built(&self, order: &Order, fresh: bool) -> Result<Resolved, Failed> {
+    pub(super) async fn built(&self, order: &Order) -> Result<Resolved, Failed> {
         let Some(recipe) = recipe(&order.spec.source) else {
             return Err(Failed::for_good(ReasonKind::NoPlan, "the newest spec builds no image: deploy it anew"));
         };
@@ -39,7 +39,7 @@ impl Execution {
         };
         let redactor = Redactor::new([]);
         let mut log = self.build_logs.begin(order.intent.deployment, &redactor).map_err(unwritable)?;
-        let made = self.make(order, (&recipe, fresh), (&mut log, &redactor)).await;
+        let made = self.make(order, &recipe, (&mut log, &redactor)).await;
         if let Err(failed) = &made {
             self.note(&mut log, &failed.text);
         }
@@ -52,7 +52,7 @@ impl Execution {
     async fn make(
         &self,
         order: &Order,
-        (recipe, fresh): (&Recipe<'_>, bool),
+        recipe: &Recipe<'_>,
         (log, redactor): (&mut BuildLog, &Redactor),
     ) -> Result<Resolved, Failed> {
         self.shows(order, "fetches its source");
@@ -67,7 +67,7 @@ impl Execution {
         self.note(log, &format!("{reference}{files}"));
         let (args, args_mac) = self.arguments(order, recipe.args)?;
         let content = files.digest();
-        let build = self.ordered(order, (recipe, fresh), (files, args));
+        let build = self.ordered(order, recipe, (files, args));
         let built = self.has_built(order, &build, (log, redactor)).await?;
         let content = content.unwrap_or(built.key);
         let image = Image { id: built.image, repo_digest: String::new(), exposed: Vec::new() };
@@ -78,7 +78,7 @@ impl Execution {
     fn ordered(
         &self,
         order: &Order,
-        (recipe, fresh): (&Recipe<'_>, bool),
+        recipe: &Recipe<'_>,
         (content, args): (Content, BTreeMap<String, String>),
     ) -> Build {
         Build {
@@ -92,7 +92,7 @@ impl Execution {
             secrets: Vec::new(),
             logins: Vec::new(),
             platform: String::new(),
-            fresh,
+            fresh: order.intent.wish.seeks() == Some(&ImageWish::Built { fresh: true }),
             kind: BuilderKind::Auto,
             deadline: builder::DEADLINE,
         }
@@ -145,13 +145,17 @@ impl Execution {
         let telling = async {
             while let Some(progress) = said.recv().await {
                 self.note(log, &progress.to_string());
-                if let Progress::Begun { text, .. } = &progress {
-                    self.shows(order, &format!("builds its image, {}", short(&redactor.text(text), STEP_CHARS)));
-                }
+                self.shows_step(order, &progress, redactor);
             }
         };
         let (built, ()) = tokio::join!(building, telling);
         built.map_err(|error| failed(error, redactor))
+    }
+
+    fn shows_step(&self, order: &Order, progress: &Progress, redactor: &Redactor) {
+        if let Progress::Begun { text, .. } = progress {
+            self.shows(order, &format!("builds, {}", short(&redactor.text(text), STEP_CHARS)));
+        }
     }
 
     fn note(&self, log: &mut BuildLog, line: &str) {

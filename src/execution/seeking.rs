@@ -158,7 +158,7 @@ impl Execution {
         let deployment = order.intent.deployment;
         let point = crash::before(|| crash::effect(&Effect::Resolve(deployment)));
         let found = match order.intent.wish.seeks() {
-            Some(ImageWish::Built { fresh }) => self.built(&order, *fresh).await,
+            Some(ImageWish::Built { .. }) => self.built(&order).await,
             Some(ImageWish::Reference { reference, ask_registry }) => {
                 self.pulled(&order, (reference, *ask_registry)).await
             }

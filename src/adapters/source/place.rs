@@ -69,10 +69,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_branch_is_its_commit() {
-        for branch in ["#main:api", "#main", "", &format!("#{SHA}:api")] {
+        for (branch, folder) in [("#main:api", ":api"), ("#main", ""), ("", ""), (&format!("#{SHA}:api"), ":api")] {
             let found = at(&format!("https://git.test/shop.git{branch}")).await.unwrap();
             assert_eq!(found.commit, SHA);
-            let folder = if branch.ends_with(":api") { ":api" } else { "" };
             assert_eq!(found.place.to_string(), format!("https://git.test/shop.git#{SHA}{folder}"));
         }
         let none = at("https://git.test/shop.git#other").await.unwrap_err();

@@ -244,6 +244,7 @@ mod tests {
             repo_digest: String::new().into(),
             sha: sha.into(),
             proven: true,
+            built: None,
         }
     }
 

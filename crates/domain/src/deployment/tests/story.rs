@@ -190,6 +190,7 @@ impl Story {
                 image: format!("sha256:{}", self.image.unwrap_or_default()),
                 repo_digest: String::new(),
                 change: self.state.open.as_ref().and_then(|open| open.intent.change.clone()),
+                built: None,
             }),
             (Decision::Await, Some(id)) => Command::Await(id, WAIT_MS),
             (Decision::Plan, Some(id)) => Command::Planned(id, Box::new(self.plan())),
