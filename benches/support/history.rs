@@ -51,6 +51,7 @@ pub(crate) fn deployment(writer: u64, number: u64) -> Vec<Append> {
         image: format!("sha256:{}", "4f".repeat(32)),
         repo_digest: format!("ghcr.io/acme/shop@sha256:{}", "7a".repeat(32)),
         change: None,
+        built: None,
     };
     let active = SlotRef { release, deployment: id, units: to.clone() };
     let lists = Lists { active: Some(active), standby: None, removal: from.clone() };

@@ -34,6 +34,14 @@ async fn digest(source: &dyn Source, origin: &Origin) -> String {
     }
 }
 
+/// The file `index` among the files as they are.
+async fn index(source: &dyn Source, origin: &Origin) -> String {
+    match source.gather(origin, Wanted::Files, &CancellationToken::new()).await.unwrap() {
+        Content::Files(files) => fs::read_to_string(files.folder().join("index")).unwrap(),
+        Content::Context(context) => panic!("{context:?}"),
+    }
+}
+
 #[tokio::test]
 async fn the_same_files_are_the_same_context() {
     let root = tempfile::tempdir().unwrap();
@@ -64,9 +72,7 @@ async fn the_same_files_are_the_same_context() {
         let nowhere = source.resolve(&remote, &"nowhere".parse().unwrap()).await;
         assert!(matches!(nowhere, Err(GitError::NoReference { .. })));
         for origin in [&git, &Origin::Folder(at("folder/web"))] {
-            let files = source.gather(origin, Wanted::Files, &CancellationToken::new()).await.unwrap();
-            let Content::Files(files) = files else { panic!("{files:?}") };
-            assert_eq!(fs::read_to_string(files.folder().join("index")).unwrap(), "hello");
+            assert_eq!(index(source, origin).await, "hello");
         }
         let stopped = CancellationToken::new();
         stopped.cancel();

@@ -122,6 +122,7 @@ impl Whole {
             clock,
             secrets: execution.secrets.clone(),
             outputs: execution.outputs.clone(),
+            build_logs: execution.build_logs.clone(),
             world: execution.world.clone(),
             execution,
             hooks_url: String::new(),

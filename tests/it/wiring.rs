@@ -3,15 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use cutover::adapters::builder::MemoryBuilder;
 use cutover::adapters::host::MemoryHost;
 use cutover::adapters::probe::MemoryProber;
 use cutover::adapters::router::MemoryRouter;
 use cutover::adapters::runtime::MemoryRuntime;
+use cutover::adapters::source::MemorySources;
 use cutover::adapters::world::Shared;
 use cutover::clock::Clock;
 use cutover::commands::Commands;
 use cutover::execution::{Execution, Parts};
-use cutover::logs::Outputs;
+use cutover::logs::{BuildLogs, LogBounds, Outputs};
 use cutover::projections::{Live, World, Written};
 use cutover::recovery;
 use cutover::secrets::Secrets;
@@ -43,11 +45,15 @@ pub(crate) async fn execution(commands: &Commands, clock: Clock, (twin, folder):
         host: Arc::new(MemoryHost::default()),
         router,
         prober: Arc::new(MemoryProber::new(twin.clone())),
+        source: Arc::new(MemorySources::new(folder.join("sources"))),
+        builder: Arc::new(MemoryBuilder::default()),
+        build_logs: BuildLogs::open(folder.join("builds"), LogBounds::default()).unwrap(),
         secrets: Arc::new(Secrets::open(folder.join("secrets"), blobs).unwrap()),
         outputs: Arc::new(Outputs::open(folder.join("output")).unwrap()),
         world: Arc::new(World::default()),
         clock,
         epoch,
         effects_at_once: 4,
+        builds_at_once: 1,
     })
 }
