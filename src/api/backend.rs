@@ -5,10 +5,10 @@ use cutover_events::{Actor, DeliveryId, DeploymentId, Digest, ReleaseId, TokenId
 use tokio::sync::watch;
 
 use super::views::{
-    AcceptedImagesView, AcceptedView, ApplyAsk, ApplyView, ConfirmAsk, DeliveriesView, DeployAsk, DeploymentView,
-    DoctorView, EventsPage, ExplainView, ExportLine, ForetoldView, HeadView, HookAsk, HookSecretView, HooksView,
-    LogsView, PlanView, ReleasesView, RollbackView, RotateAsk, ShowView, StatusView, TokenAddedView, TokenAsk,
-    TokensView, VerifyView,
+    AcceptedImagesView, AcceptedView, ApplyAsk, ApplyView, BuildLogView, ConfirmAsk, DeliveriesView, DeployAsk,
+    DeploymentView, DoctorView, EventsPage, ExplainView, ExportLine, ForetoldView, HeadView, HookAsk, HookSecretView,
+    HooksView, LogsView, PlanView, ReleasesView, RollbackView, RotateAsk, ShowView, StatusView, TokenAddedView,
+    TokenAsk, TokensView, VerifyView,
 };
 
 /// Who asks, and what makes the asking happen once.
@@ -67,6 +67,17 @@ pub struct Span {
     pub after: u64,
     /// At most this many.
     pub limit: usize,
+}
+
+/// A stretch of a log of output.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Stretch {
+    /// The byte to begin with.
+    pub from: u64,
+    /// How long to wait for more while it grows.
+    pub wait: std::time::Duration,
+    /// Only lines that hold this; the whole is looked through.
+    pub search: Option<String>,
 }
 
 /// Which events are asked for: all parts that are given must match.
@@ -168,6 +179,13 @@ pub trait Backend: Send + Sync + 'static {
     async fn releases(&self, name: WorkloadName) -> Result<ReleasesView, Refusal>;
     /// Captured and present output of the containers of a workload, at most `lines` each.
     async fn logs(&self, name: WorkloadName, lines: usize) -> Result<LogsView, Refusal>;
+    /// What the build of a deployment has printed, or the newest build that has a log.
+    async fn build_log(
+        &self,
+        name: WorkloadName,
+        deployment: Option<DeploymentId>,
+        stretch: Stretch,
+    ) -> Result<BuildLogView, Refusal>;
     /// Why something is as it is.
     async fn explain(&self, about: About) -> Result<ExplainView, Refusal>;
     /// Events, oldest first; `next_after` is past everything that was looked at, so that a filter never stalls, and is

@@ -433,7 +433,22 @@ pub(super) struct Logs {
     #[arg(long, allow_hyphen_values = true, value_name = "DEPLOYMENT", value_parser = values::deployment)]
     pub(super) deployment: Option<String>,
     #[command(flatten)]
+    pub(super) of: OfBuild,
+    /// Go on until the build has ended
+    #[arg(long, short, requires = "build", conflicts_with_all = ["grep", "json"])]
+    pub(super) follow: bool,
+    #[command(flatten)]
     pub(super) json: Json,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct OfBuild {
+    /// What the build printed: of the newest deployment that built something, or of --deployment
+    #[arg(long)]
+    pub(super) build: bool,
+    /// Only lines of the build that hold this
+    #[arg(long, allow_hyphen_values = true, value_name = "TEXT", requires = "build")]
+    pub(super) grep: Option<String>,
 }
 
 #[derive(Subcommand, Debug)]

@@ -144,6 +144,18 @@ impl BuildLogs {
         self.read(deployment, from)
     }
 
+    /// Whether a deployment has a log.
+    #[must_use]
+    pub fn holds(&self, deployment: DeploymentId) -> bool {
+        self.path(deployment).is_dir()
+    }
+
+    /// Whether more may come of the log of a deployment.
+    #[must_use]
+    pub fn grows(&self, deployment: DeploymentId) -> bool {
+        self.open.lock().contains_key(&deployment)
+    }
+
     /// The lines that hold `text`, upper and lower case alike, first ones first, at most `limit` and [`MAX_FOUND`].
     ///
     /// # Errors

@@ -48,7 +48,8 @@ impl Stand {
     /// Nothing of a question or of a key stays.
     fn assert_clean(&self) {
         for folder in ["data/git/scratch", "keys"] {
-            assert_eq!(fs::read_dir(self.root.path().join(folder)).unwrap().count(), 0, "{folder}");
+            // That of keys is made by the first key.
+            assert_eq!(fs::read_dir(self.root.path().join(folder)).map_or(0, Iterator::count), 0, "{folder}");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod applying;
 mod asking;
+mod building;
 mod explaining;
 mod fitting;
 mod foretelling;
@@ -25,7 +26,9 @@ use cutover_domain::registry::Registry;
 use cutover_events::{Actor, Cause, DeploymentId, Digest, Key, TokenId, WorkloadId};
 use tokio::sync::watch;
 
-use super::backend::{About, Asker, Backend, Filter, HookName, Refusal, RollbackTo, Span, Volumes, WorkloadName};
+use super::backend::{
+    About, Asker, Backend, Filter, HookName, Refusal, RollbackTo, Span, Stretch, Volumes, WorkloadName,
+};
 use super::views::*;
 use crate::clock::Clock;
 use crate::commands::{By, Commands, Error};
@@ -234,6 +237,15 @@ impl Backend for LiveBackend {
 
     async fn logs(&self, name: WorkloadName, lines: usize) -> Result<LogsView, Refusal> {
         self.output_of(&name, lines).await
+    }
+
+    async fn build_log(
+        &self,
+        name: WorkloadName,
+        deployment: Option<DeploymentId>,
+        stretch: Stretch,
+    ) -> Result<BuildLogView, Refusal> {
+        self.build_log_of(&name, deployment, stretch).await
     }
 
     async fn explain(&self, about: About) -> Result<ExplainView, Refusal> {

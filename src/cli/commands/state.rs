@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Session;
+use super::{Session, builds};
 use crate::api::views::{
     ConfirmAsk, DeploymentView, DoctorView, FreezeAsk, LogsView, ReleasesView, ShowView, StatusView, ThawAsk,
 };
@@ -64,6 +64,9 @@ pub(super) async fn releases(session: &mut Session, named: &Named) -> Result<Exi
 
 /// `logs`.
 pub(super) async fn logs(session: &mut Session, logs: &Logs) -> Result<Exit, Failure> {
+    if logs.of.build {
+        return builds::log(session, logs).await;
+    }
     let name = values::workload(&logs.name)?;
     if let Some(deployment) = &logs.deployment {
         let call = Call::get(format!("/api/v1/deployments/{deployment}"));

@@ -1,5 +1,6 @@
 //! What people read: pure functions over views.
 
+pub(super) mod builds;
 pub(super) mod deployment;
 pub(super) mod folded;
 pub(super) mod hooks;
