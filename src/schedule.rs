@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use crate::clock::Clock;
-use crate::logs::Outputs;
+use crate::logs::{BuildLogs, Outputs};
 use crate::store::files;
 
 /// Between two rounds: ages are counted in days, so a round every ten minutes is early enough.
@@ -19,6 +19,8 @@ pub struct Housekeeping {
     pub bodies: (PathBuf, Duration),
     /// Last output of containers that failed, and how long it is kept.
     pub outputs: (Arc<Outputs>, Duration),
+    /// Logs of builds, and how long they are kept.
+    pub builds: (BuildLogs, Duration),
     /// Time.
     pub clock: Clock,
 }
@@ -29,12 +31,13 @@ impl Housekeeping {
         let now_ms = self.clock.stamp().wall_ms;
         let gone = files::remove_older(&self.bodies.0, self.bodies.1, now_ms);
         let outputs = self.outputs.0.remove_older(self.outputs.1, now_ms);
-        match (gone, outputs) {
-            (Ok(bodies), Ok(outputs)) if bodies + outputs > 0 => {
-                tracing::info!(bodies, outputs, "removed by age");
+        let builds = self.builds.0.remove_older(self.builds.1, now_ms);
+        for (what, gone) in [("bodies", gone), ("outputs", outputs), ("logs of builds", builds)] {
+            match gone {
+                Ok(0) => (),
+                Ok(gone) => tracing::info!(what, gone, "removed by age"),
+                Err(error) => tracing::warn!(what, %error, "the housekeeping cannot read a folder"),
             }
-            (Ok(_), Ok(_)) => (),
-            (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "the housekeeping cannot read a folder"),
         }
     }
 

@@ -174,6 +174,7 @@ impl Execution {
             phase: if c.paused { "paused" } else { phase_word(c.phase) },
             restarts: c.restarts,
             address: c.address,
+            folder: c.folder.clone(),
         });
         let route = lane.sight.observed.router.as_ref().map(|seen| RouteRow {
             generation: seen.generation,

@@ -13,6 +13,7 @@ mod perform;
 mod planning;
 mod probing;
 mod seeking;
+mod sparing;
 mod tending;
 
 pub use examine::{Examined, Verdict};

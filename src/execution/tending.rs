@@ -25,6 +25,9 @@ const LOOK_MS: u64 = 10_000;
 /// nothing until the lanes have written it anew, and nobody else says so.
 const PROXY_MS: u64 = 1_000;
 
+/// Between two looks for images that nothing needs any more, ms: they take room and nothing else.
+const IMAGES_MS: u64 = 60_000;
+
 /// What a general look compares: a difference wakes the lane.
 type Picture = BTreeMap<WorkloadId, Vec<u8>>;
 
@@ -36,6 +39,7 @@ impl Execution {
         // Hints come as they like, and put neither off.
         let mut looks = tokio::time::interval(Duration::from_millis(LOOK_MS));
         let mut proxy_looks = tokio::time::interval(Duration::from_millis(PROXY_MS));
+        let mut images = tokio::time::interval(Duration::from_millis(IMAGES_MS));
         looks.reset();
         loop {
             tokio::select! {
@@ -46,7 +50,11 @@ impl Execution {
                     Some(Hint::Lost) => drop(self.outages.fetch_add(1, Ordering::Relaxed)),
                     None => hints = self.runtime.clone().hints(self.log),
                 },
-                () = self.leftovers.notified() => self.tidy_up().await,
+                () = self.leftovers.notified() => {
+                    self.tidy_up().await;
+                    self.tidy_images().await;
+                }
+                _ = images.tick() => self.tidy_images().await,
                 _ = proxy_looks.tick() => self.look_at_proxy(&mut proxy).await,
                 _ = looks.tick() => {
                     self.look_at_all(&mut before).await;

@@ -49,6 +49,8 @@ pub struct ContainerRow {
     pub restarts: u32,
     /// Its address.
     pub address: Option<std::net::Ipv4Addr>,
+    /// The release folder that it is, while it serves and where it is one.
+    pub folder: Option<std::path::PathBuf>,
 }
 
 /// The router's entry as it was seen last.

@@ -97,6 +97,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServeErr
     let housekeeping = Housekeeping {
         bodies: (dir.join("bodies"), Duration::from_millis(keep_bodies)),
         outputs: (engine.outputs, Duration::from_millis(keep_output)),
+        builds: (engine.build_logs, Duration::from_millis(keep_output)),
         clock,
     };
     let mut scheduler = housekeeping.schedule().await.map_err(|error| ServeError::Ended(error.to_string()))?;
@@ -174,6 +175,7 @@ struct Assembled {
     commands: Commands,
     secrets: Arc<Secrets>,
     outputs: Arc<Outputs>,
+    build_logs: BuildLogs,
     lanes: Lanes,
     backend: Arc<LiveBackend>,
     readiness: watch::Sender<Readiness>,
@@ -243,7 +245,7 @@ async fn assemble(
     });
     let late = recovery::compare_late(commands.clone(), (runtime, router), seen);
     let lanes = Box::pin(drive(late, execution, stop.clone()));
-    Ok(Assembled { commands, secrets, outputs, lanes, backend, readiness })
+    Ok(Assembled { commands, secrets, outputs, build_logs, lanes, backend, readiness })
 }
 
 /// Passes the position of the log's head on.

@@ -100,6 +100,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("work") => return database::work(),
         Some("stay") => return stay(),
+        Some("build") => return build(),
         _ => {}
     }
     if env("EXIT_AT_START").is_some() {
@@ -128,6 +129,18 @@ fn main() -> ExitCode {
         thread::sleep(Duration::from_millis(2));
     }
     println!("sample {version}: ends after {} requests", SERVED.load(SeqCst));
+    ExitCode::SUCCESS
+}
+
+/// A step of a build: it takes as many seconds as the second argument says, and fails where it says nothing.
+fn build() -> ExitCode {
+    let seconds = std::env::args().nth(2).and_then(|seconds| seconds.parse().ok());
+    let Some(seconds) = seconds else {
+        eprintln!("sample: there is nothing to build");
+        return ExitCode::from(6);
+    };
+    println!("sample: builds for {seconds} s");
+    thread::sleep(Duration::from_secs(seconds));
     ExitCode::SUCCESS
 }
 

@@ -11,8 +11,8 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
-    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
-    StartContainerOptions,
+    ListImagesOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder,
+    RemoveVolumeOptions, StartContainerOptions,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -69,6 +69,13 @@ impl Docker {
             Ok(Err(error)) => Err(format!("Docker does not answer: {error}; run scripts/docker").into()),
             Err(_) => Err("Docker does not answer within 5 s; run scripts/docker".into()),
         }
+    }
+
+    /// How many images builds of this log have left.
+    pub(crate) async fn built_images(&self, log: &str) -> Result<usize> {
+        let wanted = HashMap::from([("label", vec![format!("{}={log}", labels::BUILT)])]);
+        let options = ListImagesOptionsBuilder::new().filters(&wanted).build();
+        Ok(self.0.list_images(Some(options)).await?.len())
     }
 
     /// The value of a label of an image, `None` when the image or the label is not there.

@@ -129,6 +129,11 @@ impl Subject<'_> {
         let mut named: BTreeMap<&str, &str> = BTreeMap::new();
         let mut strangers = Vec::new();
         for one in kept {
+            if let Some(folder) = one["folder"].as_str() {
+                let whole = Path::new(folder).join("manifest.json").is_file();
+                strangers.extend((!whole).then(|| format!("the release folder {folder} is not whole")));
+                continue;
+            }
             let name = one["name"].as_str().unwrap_or_default();
             match one["id"].as_str().filter(|id| !id.is_empty()) {
                 Some(id) => drop(named.insert(id, name)),

@@ -69,6 +69,20 @@ impl Version {
         Ok(reference)
     }
 
+    /// Writes what it is built from into a folder: the program, and a Dockerfile with these lines behind it.
+    pub(crate) async fn context(&self, folder: &Path, lines: &[&str]) -> Result {
+        std::fs::create_dir_all(folder)?;
+        std::fs::copy(compile(self.source).await?, folder.join("app"))?;
+        let mut file = format!("FROM scratch\nCOPY app /app\nENV VERSION={}\n", self.name);
+        for pair in &self.env {
+            file.push_str(&format!("ENV {pair}\n"));
+        }
+        file.push_str(&format!("EXPOSE {PORT}\nENTRYPOINT [\"/app\"]\n"));
+        lines.iter().for_each(|line| file.extend([*line, "\n"]));
+        std::fs::write(folder.join("Dockerfile"), file)?;
+        Ok(())
+    }
+
     /// What its image carries as a label.
     pub(crate) fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();

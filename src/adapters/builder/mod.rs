@@ -146,7 +146,7 @@ pub struct BuiltImage {
     pub workload: WorkloadId,
     /// From its tag.
     pub deployment: DeploymentId,
-    /// Bytes, those that it shares with others too.
+    /// Bytes, those that it shares with others too; 0 where they are not counted.
     pub size: u64,
 }
 

@@ -9,7 +9,6 @@ use cutover_events::plan::SITE;
 use cutover_events::{DeploymentId, Digest, ReleaseId, WorkloadId};
 use cutover_site::manifest::Settings;
 use cutover_site::release::{Found, FoundState, Made, MakeError, Sites, Source};
-use cutover_site::site;
 
 use super::{BuildError, BuiltImage};
 
@@ -84,19 +83,7 @@ impl Releases {
     /// Every release folder; half of one, left by a crash, among them, so that it goes like any other.
     pub(super) fn all(&self) -> Result<Vec<BuiltImage>, BuildError> {
         let found = self.sites.list().map_err(unavailable)?;
-        Ok(found.iter().filter_map(|found| self.built(found)).collect())
-    }
-
-    fn built(&self, found: &Found) -> Option<BuiltImage> {
-        let workload = found.workload.parse().ok()?;
-        let release: ReleaseId = found.unit.parse().ok()?;
-        let size = site::manifest(&self.sites.folder(&found.workload, &found.unit)).map(|manifest| manifest.bytes());
-        Some(BuiltImage {
-            id: image(&found.workload, &found.unit),
-            workload,
-            deployment: DeploymentId(release.0),
-            size: size.unwrap_or_default(),
-        })
+        Ok(found.iter().filter_map(built).collect())
     }
 
     /// Removes a release folder; gone already is success.
@@ -104,6 +91,13 @@ impl Releases {
         let (workload, name) = (made.workload.to_string(), ReleaseId(made.deployment.0).to_string());
         self.sites.remove(&workload, &name).map_err(unavailable)
     }
+}
+
+/// As an image; how much of it other releases share is not counted.
+fn built(found: &Found) -> Option<BuiltImage> {
+    let workload = found.workload.parse().ok()?;
+    let release: ReleaseId = found.unit.parse().ok()?;
+    Some(BuiltImage { id: image(&found.workload, &found.unit), workload, deployment: DeploymentId(release.0), size: 0 })
 }
 
 fn image(workload: &str, name: &str) -> String {

@@ -213,6 +213,7 @@ fn container(state: &Workload, row: &ContainerRow) -> ContainerView {
         ready: row.phase == "running" && matches!(role, Role::Active | Role::Standby),
         restarts: row.restarts,
         address: row.address.map(|address| address.to_string()).unwrap_or_default(),
+        folder: row.folder.as_ref().map(|folder| folder.display().to_string()),
     }
 }
 

@@ -207,6 +207,9 @@ pub struct ContainerView {
     pub restarts: u32,
     /// Its address on the network of the project, empty without one.
     pub address: String,
+    /// For a site without a container: the release folder that is served.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub folder: Option<String>,
 }
 
 /// What a rollback to a release would take.

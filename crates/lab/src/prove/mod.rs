@@ -12,6 +12,7 @@ mod proxy;
 mod pushes;
 mod scene;
 mod shop;
+mod sources;
 mod swap;
 
 use std::process::ExitCode;
@@ -87,6 +88,8 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 50)]
         n: u32,
     },
+    /// What is built and what is served from files: built and swapped under load, failures, kills and cancels in mid-build.
+    Sources,
     /// Two engines and strangers on one daemon: none notices the others.
     Neighbours,
 }
@@ -123,6 +126,7 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::Shop { n } => {
             (format!("prove shop --n {n}"), on_stand(async |stand| shop::prove(&stand, n).await).await?)
         }
+        Command::Sources => ("prove sources".into(), on_stand(async |stand| sources::prove(&stand).await).await?),
         Command::Neighbours => {
             let both = on_stand(async |one| on_stand(async |two| neighbours::prove(&one, &two).await).await);
             let ((mut verdict, left), outer) = both.await?;

@@ -81,9 +81,10 @@ impl Stand {
         let stand = Self { folder, config: path, binary, project, proxy, hooks_host, docker, children, boot, kept };
         let socket = socket.map(|socket| format!("\n[docker]\nsocket = \"{}\"\n", socket.display()));
         let config = format!(
-            "data_dir = \"{}\"\n\n[api]\nlisten = \"{api}\"\n\n[proxy]\nlisten = \"{proxy}\"\n\n[hooks]\nhost = \"{}\"\n{}",
+            "data_dir = \"{}\"\n\n[api]\nlisten = \"{api}\"\n\n[proxy]\nlisten = \"{proxy}\"\n\n[hooks]\nhost = \"{}\"\n\n[limits]\nsources = [\"{}\"]\n{}",
             stand.data().display(),
             stand.hooks_host,
+            stand.sources().display(),
             socket.unwrap_or_default(),
         );
         std::fs::write(stand.config(), config)?;
@@ -98,6 +99,11 @@ impl Stand {
     /// The data folder.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder().join("data")
+    }
+
+    /// Where sources may be read from.
+    pub(crate) fn sources(&self) -> PathBuf {
+        self.folder().join("src")
     }
 
     /// The config file.

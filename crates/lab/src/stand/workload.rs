@@ -9,6 +9,8 @@ pub(crate) struct Workload {
     pub name: String,
     /// Reference of the image.
     pub image: String,
+    /// Its line in place of that of an image.
+    pub source: Option<String>,
     /// `NAME = VALUE`.
     pub env: Vec<(String, String)>,
     /// The trigger, `HOOK:OWNER/NAME@BRANCH`.
@@ -28,12 +30,28 @@ impl Workload {
         Self {
             name: name.into(),
             image: image.into(),
+            source: None,
             env: Vec::new(),
             deploy: None,
             processes: Vec::new(),
             lines: Vec::new(),
             policy: policy.map(|(key, value)| (key, format!("\"{value}\""))).to_vec(),
         }
+    }
+
+    /// From files: a line `dockerfile = …` or `static = …`.
+    pub(crate) fn of(name: &str, source: &str) -> Self {
+        let mut workload = Self::new(name, "");
+        workload.source = Some(source.into());
+        if workload.is_site() {
+            workload.policy.retain(|(key, _)| *key == "drain");
+        }
+        workload
+    }
+
+    /// Whether the proxy serves it by itself: then nothing listens, and nothing is asked whether it is ready.
+    fn is_site(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.starts_with("static"))
     }
 
     /// Sets a variable of the environment.
@@ -79,10 +97,15 @@ impl Workload {
             file.push_str(&text);
             file.push('\n');
         };
-        line(format!("image  = \"{}\"", self.image));
+        line(match &self.source {
+            Some(source) => source.clone(),
+            None => format!("image  = \"{}\"", self.image),
+        });
         line(format!("host   = \"{}\"", stand.host(&self.name)));
-        line(format!("port   = {}", sample::PORT));
-        line("health = \"/healthz\"".into());
+        if !self.is_site() {
+            line(format!("port   = {}", sample::PORT));
+            line("health = \"/healthz\"".into());
+        }
         if let Some(deploy) = &self.deploy {
             line(format!("deploy = \"{deploy}\""));
         }
