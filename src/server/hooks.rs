@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cutover_domain::deployment::Command;
+use cutover_domain::recipe::recipe;
 use cutover_domain::rules::{RejectedChange, Standing, WorkloadRules};
 use cutover_domain::workload::Closed;
 use cutover_events::HookId;
@@ -103,6 +104,7 @@ impl Wishes for Queue {
                 name: registered.full_name(),
                 triggers: spec.triggers.clone(),
                 image: spec.source.image().map(|image| image.reference.clone()).unwrap_or_default(),
+                files: recipe(&spec.source).map(|recipe| recipe.context.to_owned()).unwrap_or_default(),
                 standing,
                 rejected: rejected.collect(),
             })
@@ -113,13 +115,14 @@ impl Wishes for Queue {
     async fn queue(&self, wish: TriggeredWish) -> Result<(), NotQueued> {
         let registry = self.commands.live().registry();
         let revision = registry.workloads.get(&wish.workload).map_or(0, |registered| registered.revision());
+        let image = match registry.spec(wish.workload, revision).and_then(|spec| recipe(&spec.source)) {
+            Some(_) => ImageWish::Built { fresh: false },
+            None => ImageWish::Reference { reference: wish.reference.clone(), ask_registry: wish.ask_registry },
+        };
         let intent = IntentQueued {
             deployment: wish.deployment,
             workload: wish.workload,
-            wish: Wish::Deploy(ImageWish::Reference {
-                reference: wish.reference.clone(),
-                ask_registry: wish.ask_registry,
-            }),
+            wish: Wish::Deploy(image),
             revision,
             person: false,
             change: Some(wish.change.clone()),

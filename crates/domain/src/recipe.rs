@@ -88,20 +88,32 @@ impl Recipe<'_> {
         }
     }
 
-    /// Where the files of a build are: with a change behind it, exactly the commit of the change.
+    /// Where its files are: see [`place`].
     ///
     /// # Errors
     /// The recorded text is no place, which no apply lets through: what is wrong with it.
     pub fn place(&self, change: Option<&Change>) -> Result<Context, String> {
-        let place = Context::parse(self.context)?;
-        let pushed = change.map(|change| change.sha.as_str()).filter(|sha| !sha.is_empty());
-        Ok(match (place, pushed) {
-            (Context::Git(repository), Some(sha)) => {
-                Context::Git(Repository { reference: sha.to_owned(), ..repository })
-            }
-            (place, _) => place,
-        })
+        place(self.context, change)
     }
+}
+
+/// Where files are: with a change of the same repository behind it, exactly its commit.
+///
+/// # Errors
+/// The text is no place: what is wrong with it.
+pub fn place(context: &str, change: Option<&Change>) -> Result<Context, String> {
+    let Context::Git(repository) = Context::parse(context)? else { return Context::parse(context) };
+    let of_it = |change: &&Change| !change.sha.is_empty() && is_of(&repository, &change.repo);
+    let reference = change.filter(of_it).map_or_else(|| repository.reference.clone(), |change| change.sha.clone());
+    Ok(Context::Git(Repository { reference, ..repository }))
+}
+
+/// Whether a repository is the one that a delivery names, `owner/name` without case; a delivery that names none is about it.
+fn is_of(repository: &Repository, named: &str) -> bool {
+    let path = repository.url.trim_end_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path).to_ascii_lowercase();
+    let named = named.to_ascii_lowercase();
+    named.is_empty() || path.strip_suffix(&named).is_some_and(|before| before.ends_with(['/', ':']))
 }
 
 #[cfg(test)]
@@ -145,5 +157,11 @@ mod tests {
         assert_eq!(place(&format!("{repository}#main:api"), None), format!("{repository}#main:api"));
         assert_eq!(place(&format!("{repository}#main"), Some(&Change::default())), format!("{repository}#main"));
         assert_eq!(place("/srv/api", Some(&change)), "/srv/api");
+        let of = |repo: &str| Change { repo: repo.into(), ..change.clone() };
+        let forge = "https://git.test/Acme/Shop.git#main";
+        assert_eq!(place(forge, Some(&of("acme/shop"))), format!("https://git.test/Acme/Shop.git#{}", change.sha));
+        for other in ["acme/infra", "cme/shop", "x/acme/shop"] {
+            assert_eq!(place(forge, Some(&of(other))), forge, "{other}");
+        }
     }
 }

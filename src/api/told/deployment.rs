@@ -5,7 +5,7 @@ use cutover_events::deployment::{
     BlueDrained, DeploymentPlanned, Drift, DriftEnded, DriftSeen, Handling, ImageAwaited, ImageWish, IntentQueued,
     ReleaseResolved, SwapCommitted, Wish,
 };
-use cutover_events::plan::{Step, Strategy, Why};
+use cutover_events::plan::{SITE, Step, Strategy, Why};
 use cutover_events::{Actor, Cause};
 
 use super::who;
@@ -60,7 +60,12 @@ fn change(change: &Change) -> Option<String> {
 }
 
 pub(super) fn resolved(e: &ReleaseResolved) -> String {
+    let site = e.image.starts_with(SITE);
     match (&e.built, e.repo_digest.as_str()) {
+        (Some(built), _) if site && built.reused => {
+            format!("nothing has changed in {} since an earlier release: its files are served again", e.reference)
+        }
+        (Some(_), _) if site => format!("copied {} into a release folder", e.reference),
         (Some(built), _) if built.reused => format!(
             "nothing has changed in {} since image {} was built: it is used again",
             e.reference,

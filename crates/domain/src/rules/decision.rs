@@ -152,6 +152,7 @@ mod tests {
             name: format!("shop/w{number}"),
             triggers,
             image: "r.example.com/shop:{short_sha}".into(),
+            files: String::new(),
             standing: Standing::Open,
             rejected: Vec::new(),
         }

@@ -23,8 +23,10 @@ pub struct WorkloadRules {
     pub name: String,
     /// In the order of the spec: a verdict names a rule by its index.
     pub triggers: Vec<Trigger>,
-    /// The image reference of the spec, with its placeholders.
+    /// The image reference of the spec, with its placeholders; empty for what is made of files.
     pub image: String,
+    /// Where the files are that it is made of; empty for an image.
+    pub files: String,
     /// Whether wishes from outside are taken.
     pub standing: Standing,
     /// Commits that have failed, or that a person went back from.

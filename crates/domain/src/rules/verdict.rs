@@ -5,6 +5,7 @@ use cutover_events::workload::Trigger;
 
 use super::image::{ImageRef, is_companion_tag, normal};
 use super::{RejectedChange, Standing, WorkloadRules, glob};
+use crate::recipe::place;
 use crate::template::{self, SHORT_SHA_DIGITS};
 
 /// What one rule says to one change.
@@ -37,8 +38,9 @@ pub fn rule(workload: &WorkloadRules, trigger: &Trigger, event: &str, change: &C
         Err(why) => return Ruling { reference: None, why, fits: false },
     };
     let named = reference(workload, change).and_then(|reference| accepted(workload, change, reference));
+    let does = if workload.files.is_empty() { "deploys" } else { "deploys the files of" };
     match named {
-        Ok(reference) => Ruling { why: format!("{seen}: deploys {reference}"), reference: Some(reference), fits: true },
+        Ok(reference) => Ruling { why: format!("{seen}: {does} {reference}"), reference: Some(reference), fits: true },
         Err(why) => Ruling { reference: None, why, fits: true },
     }
 }
@@ -47,7 +49,9 @@ pub fn rule(workload: &WorkloadRules, trigger: &Trigger, event: &str, change: &C
 /// is resolved: the deployment ends there.
 fn accepted(workload: &WorkloadRules, change: &Change, reference: String) -> Result<String, String> {
     let known = |rejected: &&RejectedChange| rejected.sha == change.sha && rejected.reference == reference;
-    let named = !change.sha.is_empty() && !moves(change, &reference);
+    let of_commit =
+        if workload.files.is_empty() { !moves(change, &reference) } else { reference.contains(&change.sha) };
+    let named = !change.sha.is_empty() && of_commit;
     match workload.rejected.iter().find(known).filter(|_| named) {
         Some(rejected) => Err(rejected.why.clone()),
         None => Ok(reference),
@@ -142,6 +146,9 @@ fn reference(workload: &WorkloadRules, change: &Change) -> Result<String, String
         }
         Standing::TornDown => return Err("torn down: apply it to take deliveries again".into()),
     }
+    if !workload.files.is_empty() {
+        return place(&workload.files, Some(change)).map(|place| place.to_string());
+    }
     if let Some(delivered) = delivered(workload, change) {
         return Ok(delivered);
     }
@@ -200,9 +207,25 @@ mod tests {
             name: "shop/web".into(),
             triggers: Vec::new(),
             image: template.into(),
+            files: String::new(),
             standing: Standing::Open,
             rejected: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_is_made_of_files_is_made_of_those_of_the_commit() {
+        let built = |files: &str| WorkloadRules { files: files.into(), ..of("") };
+        let (push, on_main) = (push("refs/heads/main"), trigger("main", "", ""));
+        let ruling = rule(&built("https://git.test/acme/shop.git#main:api"), &on_main, "push", &push);
+        assert_eq!(ruling.reference, Some(format!("https://git.test/acme/shop.git#{SHA}:api")), "{}", ruling.why);
+        assert!(ruling.why.contains(": deploys the files of https://git.test/"), "{}", ruling.why);
+        let folder = rule(&built("/srv/www"), &on_main, "push", &push);
+        assert_eq!(folder.reference.as_deref(), Some("/srv/www"));
+        let known = RejectedChange { sha: SHA.into(), reference: ruling.reference.unwrap(), why: "it failed".into() };
+        let rejecting = WorkloadRules { rejected: vec![known], ..built("https://git.test/acme/shop.git#main:api") };
+        let refused = rule(&rejecting, &on_main, "push", &push);
+        assert_eq!((refused.reference, refused.why.as_str()), (None, "it failed"));
     }
 
     fn ruled(template: &str, trigger: &Trigger, change: &Change) -> Result<String, String> {
