@@ -15,15 +15,17 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use cutover::adapters::builder::MemoryBuilder;
 use cutover::adapters::host::MemoryHost;
 use cutover::adapters::probe::MemoryProber;
 use cutover::adapters::router::MemoryRouter;
 use cutover::adapters::runtime::MemoryRuntime;
+use cutover::adapters::source::MemorySources;
 use cutover::adapters::world::{Shared, Twin};
 use cutover::clock::Clock;
 use cutover::commands::Commands;
 use cutover::execution::{Execution, Parts};
-use cutover::logs::Outputs;
+use cutover::logs::{BuildLogs, LogBounds, Outputs};
 use cutover::projections::{Live, World, Written};
 use cutover::recovery;
 use cutover::secrets::Secrets;
@@ -136,12 +138,16 @@ async fn engine(commands: Commands, clock: Clock, dir: &Path) -> Arc<Execution> 
         host: Arc::new(MemoryHost::default()),
         router,
         prober: Arc::new(MemoryProber::new(twin)),
+        source: Arc::new(MemorySources::new(dir.join("sources"))),
+        builder: Arc::new(MemoryBuilder::default()),
+        build_logs: BuildLogs::open(dir.join("builds"), LogBounds::default()).unwrap(),
         secrets: Arc::new(Secrets::open(dir.join("secrets"), blobs).unwrap()),
         outputs: Arc::new(Outputs::open(dir.join("output")).unwrap()),
         world: Arc::new(World::default()),
         clock,
         epoch,
         effects_at_once: 4,
+        builds_at_once: 2,
     })
 }
 

@@ -320,7 +320,7 @@ pub struct DeploymentFailed {
     pub deployment: DeploymentId,
     /// Why.
     pub reason: Reason,
-    /// Whether the route had moved and was brought back.
+    /// Whether the route had moved and was brought back; false too where it moved and nothing could take over.
     pub routed_back: bool,
     /// From here on.
     pub lists: Lists,

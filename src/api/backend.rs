@@ -5,7 +5,7 @@ use cutover_events::{Actor, DeliveryId, DeploymentId, Digest, ReleaseId, TokenId
 use tokio::sync::watch;
 
 use super::views::{
-    AcceptedImagesView, AcceptedView, ApplyAsk, ApplyView, ConfirmAsk, DeliveriesView, DeployAsk, DeploymentView,
+    AcceptedImagesView, AcceptedView, ApplyAsk, ApplyView, BuildLogView, ConfirmAsk, DeliveriesView, DeployAsk, DeploymentView,
     DoctorView, EventsPage, ExplainView, ExportLine, ForetoldView, HeadView, HookAsk, HookSecretView, HooksView,
     LogsView, PlanView, ReleasesView, RollbackView, RotateAsk, ShowView, StatusView, TokenAddedView, TokenAsk,
     TokensView, VerifyView,
@@ -115,6 +115,29 @@ pub enum Volumes {
     Remove,
 }
 
+/// Which part of the log of a build is asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct BuildLogAsk {
+    /// Of this deployment; `None` for the newest one that has a log.
+    pub deployment: Option<DeploymentId>,
+    /// From this byte of the whole log on.
+    pub from: u64,
+    /// What is answered when there is nothing from there on yet.
+    pub patience: Patience,
+    /// Only lines that hold this text, of the whole log; upper and lower case alike.
+    pub grep: Option<String>,
+}
+
+/// Whether an answer may wait for what it is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Patience {
+    /// It says what there is.
+    #[default]
+    None,
+    /// It waits a while for more.
+    AWhile,
+}
+
 /// Everything that the API asks. Every wish that is answered with a view is on disk.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
@@ -168,6 +191,8 @@ pub trait Backend: Send + Sync + 'static {
     async fn releases(&self, name: WorkloadName) -> Result<ReleasesView, Refusal>;
     /// Captured and present output of the containers of a workload, at most `lines` each.
     async fn logs(&self, name: WorkloadName, lines: usize) -> Result<LogsView, Refusal>;
+    /// A stretch of the log of a build.
+    async fn build_log(&self, name: WorkloadName, ask: BuildLogAsk) -> Result<BuildLogView, Refusal>;
     /// Why something is as it is.
     async fn explain(&self, about: About) -> Result<ExplainView, Refusal>;
     /// Events, oldest first; `next_after` is past everything that was looked at, so that a filter never stalls, and is

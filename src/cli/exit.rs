@@ -35,7 +35,7 @@ pub enum Exit {
     Superseded = 11,
     /// A person ended it.
     Cancelled = 12,
-    /// Green failed while it was watched; the route went back.
+    /// Green failed while it was watched; the route went back, where something was left to take over.
     RoutedBack = 13,
     /// It waits for a person.
     Parked = 14,
@@ -68,7 +68,7 @@ impl Exit {
     pub fn of_deployment(view: &DeploymentView) -> Self {
         match view.outcome {
             Some(Outcome::Succeeded) | None => Self::Ok,
-            Some(Outcome::Failed) if view.routed_back => Self::RoutedBack,
+            Some(Outcome::Failed) if view.routed_back || view.is_live() => Self::RoutedBack,
             Some(Outcome::Failed) => Self::FailedBefore,
             Some(Outcome::Superseded) => Self::Superseded,
             Some(Outcome::Cancelled) => Self::Cancelled,

@@ -429,6 +429,15 @@ pub(super) struct Logs {
     /// Lines of each container
     #[arg(long, allow_hyphen_values = true, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=2000))]
     pub(super) lines: u32,
+    /// What the newest build has printed, or that of --deployment
+    #[arg(long)]
+    pub(super) build: bool,
+    /// With --build: go on for as long as it builds
+    #[arg(long, short, requires = "build")]
+    pub(super) follow: bool,
+    /// With --build: only lines that hold this text, upper and lower case alike
+    #[arg(long, allow_hyphen_values = true, value_name = "TEXT", requires = "build", conflicts_with = "follow")]
+    pub(super) grep: Option<String>,
     /// Only the last words that were kept of this deployment's container
     #[arg(long, allow_hyphen_values = true, value_name = "DEPLOYMENT", value_parser = values::deployment)]
     pub(super) deployment: Option<String>,

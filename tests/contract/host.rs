@@ -61,7 +61,8 @@ fn folders_are_judged(host: &dyn Host, at: impl Fn(&str) -> PathBuf) {
 }
 
 fn bounds(at: impl Fn(&str) -> PathBuf) -> Bounds {
-    Bounds { allowed: vec![at("data")], kept: vec![at("data/kept/docker.sock")] }
+    let kept = vec![at("data/kept/docker.sock")];
+    Bounds { allowed: vec![at("data")], sources: vec![at("data/own")], kept }
 }
 
 #[test]

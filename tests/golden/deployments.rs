@@ -6,7 +6,7 @@ use cutover_events::delivery::ChangeKind;
 use cutover_events::deployment::*;
 use cutover_events::plan::{Plan, PlannedStep, ProcessPlan, Step, Strategy, Template, Undo, UnitPlan, Why};
 use cutover_events::workload::{Check, Hardening, Policy};
-use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
+use cutover_events::{DeploymentId, Digest, Event, ReleaseId, UnitId};
 
 use crate::others::{DEPLOYMENT, WORKLOAD, change, health, http, limits, mounts, ports, route, variable};
 
@@ -39,6 +39,8 @@ fn intents() -> Vec<Event> {
     let wishes = [
         Wish::Deploy(asked),
         Wish::Deploy(ImageWish::Current),
+        Wish::Deploy(ImageWish::Built { fresh: false }),
+        Wish::Deploy(ImageWish::Built { fresh: true }),
         Wish::Rollback(None),
         Wish::Rollback(Some(RELEASE)),
         Wish::Restart,
@@ -137,8 +139,10 @@ fn course() -> Vec<Event> {
         reference: "ghcr.io/acme/shop:main".into(),
         image: "sha256:0123".into(),
         repo_digest: "ghcr.io/acme/shop@sha256:4567".into(),
+        built: None,
         change: Some(change(ChangeKind::Tag)),
     };
+    let built = BuiltFrom { commit: "c0ffee".into(), content: Digest([7; 32]), args: [9; 16], reused: true };
     let bare = Plan {
         release: None,
         units: vec![],
@@ -152,6 +156,7 @@ fn course() -> Vec<Event> {
     let mut all: Vec<Event> = vec![
         DeploymentBegun { deployment: DEPLOYMENT, revision: 2 }.into(),
         ReleaseResolved { repo_digest: String::new(), change: None, ..resolved.clone() }.into(),
+        ReleaseResolved { repo_digest: String::new(), change: None, built: Some(built), ..resolved.clone() }.into(),
         resolved.into(),
         planned(plan(Why::Default, Hardening::Default, Some(http()))),
         planned(plan(Why::Asked, Hardening::Strict, Some(Check::Tcp))),
@@ -207,6 +212,7 @@ fn ends() -> Vec<Event> {
         ReasonKind::NoRelease,
         ReasonKind::NoPlan,
         ReasonKind::Rejected,
+        ReasonKind::BuildFailed,
     ];
     let failed = |kind| -> Event {
         let routed_back = matches!(kind, ReasonKind::Exited | ReasonKind::Unhealthy);

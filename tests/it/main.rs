@@ -10,6 +10,7 @@ mod cli_commands;
 mod cli_waiting;
 mod compose_cases;
 mod compose_import;
+mod builds;
 mod contexts;
 #[cfg(not(feature = "crash-points"))]
 mod crash_points;

@@ -80,6 +80,9 @@ impl LiveBackend {
         let answer = match told.outcome {
             Some(Outcome::Succeeded) => "it succeeded".into(),
             Some(Outcome::Failed) if told.routed_back => format!("it failed after the swap and was routed back{why}"),
+            Some(Outcome::Failed) if told.is_live() => {
+                format!("it failed after the swap, and nothing could take over{why}")
+            }
             Some(Outcome::Failed) => format!("it failed before the swap{why}"),
             Some(Outcome::Superseded) => {
                 format!("a newer wish took its place: {}", told.superseded_by.unwrap_or_default())

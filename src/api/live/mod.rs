@@ -3,6 +3,7 @@
 
 mod applying;
 mod asking;
+mod building;
 mod explaining;
 mod fitting;
 mod foretelling;
@@ -25,12 +26,12 @@ use cutover_domain::registry::Registry;
 use cutover_events::{Actor, Cause, DeploymentId, Digest, Key, TokenId, WorkloadId};
 use tokio::sync::watch;
 
-use super::backend::{About, Asker, Backend, Filter, HookName, Refusal, RollbackTo, Span, Volumes, WorkloadName};
+use super::backend::{About, Asker, Backend, BuildLogAsk, Filter, HookName, Refusal, RollbackTo, Span, Volumes, WorkloadName};
 use super::views::*;
 use crate::clock::Clock;
 use crate::commands::{By, Commands, Error};
 use crate::execution::Execution;
-use crate::logs::{BuildLogs, Outputs};
+use crate::logs::Outputs;
 use crate::projections::World;
 use crate::secrets::Secrets;
 
@@ -44,8 +45,6 @@ pub struct LiveBackend {
     pub secrets: Arc<Secrets>,
     /// Kept output of containers that failed.
     pub outputs: Arc<Outputs>,
-    /// What builds have printed.
-    pub build_logs: BuildLogs,
     /// What was seen last.
     pub world: Arc<World>,
     /// Asked for present output and for the doctor's look.
@@ -234,6 +233,10 @@ impl Backend for LiveBackend {
 
     async fn logs(&self, name: WorkloadName, lines: usize) -> Result<LogsView, Refusal> {
         self.output_of(&name, lines).await
+    }
+
+    async fn build_log(&self, name: WorkloadName, ask: BuildLogAsk) -> Result<BuildLogView, Refusal> {
+        self.build_log_of(&name, ask).await
     }
 
     async fn explain(&self, about: About) -> Result<ExplainView, Refusal> {

@@ -243,6 +243,7 @@ mod tests {
             image: format!("sha256:{image}").into(),
             repo_digest: String::new().into(),
             sha: sha.into(),
+            built: None,
             proven: true,
         }
     }

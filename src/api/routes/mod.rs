@@ -1,5 +1,6 @@
 //! The handlers, a file per resource. Each checks what it is given, asks the engine once, and answers with a view.
 
+mod builds;
 mod deployments;
 mod engine;
 mod events;
@@ -33,6 +34,7 @@ pub(super) fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(workloads::show))
         .routes(routes!(workloads::releases))
         .routes(routes!(workloads::logs))
+        .routes(routes!(builds::build_log))
         .routes(routes!(deployments::deploy))
         .routes(routes!(deployments::rollback))
         .routes(routes!(deployments::restart))

@@ -122,7 +122,7 @@ pub struct DeploymentView {
     /// Why it failed or is parked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<ReasonView>,
-    /// Whether the route had moved and was brought back.
+    /// Whether the route had moved and was brought back; false too where it moved and nothing could take over.
     pub routed_back: bool,
     /// The deployment that took its place.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -139,6 +139,10 @@ pub struct DeploymentView {
     /// What serves now, for a person: release and image, or that nothing does.
     #[serde(default)]
     pub serving: String,
+    /// What its build does now, one line for a person; missing when none goes on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(example = "builds its image, [2/4] RUN make")]
+    pub doing: Option<String>,
 }
 
 impl DeploymentView {

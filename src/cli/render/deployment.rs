@@ -33,6 +33,9 @@ pub(in crate::cli) fn failure(view: &DeploymentView) -> String {
     let reason = view.reason.as_ref().map_or("", |reason| reason.text.as_str());
     let what = match view.outcome {
         Some(Outcome::Failed) if view.routed_back => format!("went live, failed and was routed back: {reason}"),
+        Some(Outcome::Failed) if view.is_live() => {
+            format!("went live and failed, and nothing could take over: {reason}")
+        }
         Some(Outcome::Failed) => format!("failed before the swap: {reason}"),
         Some(Outcome::Superseded) => {
             format!("was superseded by {}", view.superseded_by.as_deref().unwrap_or("a newer wish"))
@@ -113,17 +116,26 @@ mod tests {
                 lines: (0..30).map(|n| format!("line {n}\u{1b}[31m")).collect(),
             }),
             serving: "shop:v1 (rel_0)".into(),
+            doing: None,
         }
     }
 
     #[test]
     fn a_failure_names_reason_and_who_serves() {
-        let view = ended(Outcome::Failed);
+        let view = DeploymentView { live_after_ms: None, ..ended(Outcome::Failed) };
         let line = failure(&view);
         assert_eq!(line, "shop/web dep_1 failed before the swap: answered 500 for 60 s; serving now: shop:v1 (rel_0)");
         let words = last_words(&view, Paint::Plain);
         assert!(words.starts_with("last output of shop-web-1:\n  line 10 [31m\n"), "{words}");
         assert_eq!(words.lines().count(), 1 + LAST_LINES);
+    }
+
+    #[test]
+    fn a_failure_after_the_swap_tells_whether_the_route_went_back() {
+        let stayed = failure(&ended(Outcome::Failed));
+        assert!(stayed.contains("went live and failed, and nothing could take over: answered 500"), "{stayed}");
+        let back = failure(&DeploymentView { routed_back: true, ..ended(Outcome::Failed) });
+        assert!(back.contains("went live, failed and was routed back: answered 500"), "{back}");
     }
 
     #[test]

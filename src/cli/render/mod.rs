@@ -54,6 +54,11 @@ impl Paint {
     }
 }
 
+/// What a program has printed, without what would drive a terminal.
+pub(super) fn printed(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { ' ' } else { c }).collect()
+}
+
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

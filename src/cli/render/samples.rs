@@ -103,6 +103,7 @@ fn beginning() -> Vec<EventLine> {
         reference: "ghcr.io/acme/shop:v2".into(),
         image: "sha256:ff".into(),
         repo_digest: "ghcr.io/acme/shop@sha256:0123456789abcdef".into(),
+        built: None,
         change: None,
     };
     vec![

@@ -66,7 +66,7 @@ pub(super) fn drive(look: Look<'_>) -> Next {
         Phase::Committed(generation) => look.swap(&plan, *generation),
         Phase::Fencing(generation, reason, toward) => look.fence(&plan, *generation, (reason, *toward)),
         Phase::Swapped { since, drained } => look.settle(&plan, (*since, *drained)),
-        Phase::RoutingBack(generation, reason, to) => look.route_back(*generation, reason, to),
+        Phase::RoutingBack(generation, reason, to) => look.route_back(&plan, *generation, (reason, to)),
     }
 }
 
@@ -355,7 +355,7 @@ impl Look<'_> {
             Toward::Green if plan.slot.is_empty() => self.pivot_again(),
             Toward::Green if plan.has(Step::Clear) => self.gate_again(plan, why),
             Toward::Green => self.fail_captured(why.clone()),
-            Toward::Blue => self.failed_back(why.clone()),
+            Toward::Blue => self.failed_back(plan, why.clone()),
         }
     }
 
@@ -485,7 +485,7 @@ impl Look<'_> {
     }
 
     /// After RouteBackCommitted.
-    fn route_back(self, generation: u64, why: &Reason, to: &Arc<[UnitId]>) -> Next {
+    fn route_back(self, plan: &Plan, generation: u64, (why, to): (&Reason, &Arc<[UnitId]>)) -> Next {
         let Some(router) = &self.observed.router else { return Next::Wait(None) };
         let put = match (to.is_empty(), &self.state.active) {
             (false, _) => Effect::Put { to: Targets::Blue, generation },
@@ -496,7 +496,7 @@ impl Look<'_> {
         if router.generation >= generation {
             let shown = same(&router.targets, to);
             let back = Swapped { deployment: self.open.id(), generation, to: to.to_vec() };
-            return match (shown, self.failed_back(why.clone())) {
+            return match (shown, self.failed_back(plan, why.clone())) {
                 (true, Next::Append(end)) => Next::Append([vec![back.into()], end].concat()),
                 (_, next) => next,
             };
@@ -507,9 +507,13 @@ impl Look<'_> {
         }
     }
 
-    fn failed_back(self, reason: Reason) -> Next {
+    /// The end after the swap. Where blue could not take over, the route still leads to what runs of green, and that is
+    /// told.
+    fn failed_back(self, plan: &Plan, reason: Reason) -> Next {
         let lists = lists::undone(self.state, self.open);
-        Next::append(DeploymentFailed { deployment: self.open.id(), reason, routed_back: true, lists })
+        let stays = |unit: &UnitId| self.observed.router.as_ref().is_some_and(|router| router.targets.contains(unit));
+        let routed_back = !fresh(plan).any(stays);
+        Next::append(DeploymentFailed { deployment: self.open.id(), reason, routed_back, lists })
     }
 
     pub(super) fn succeed(self, plan: &Plan, steps: usize) -> Next {

@@ -12,6 +12,7 @@ mod proxy;
 mod pushes;
 mod scene;
 mod shop;
+mod sources;
 mod swap;
 
 use std::process::ExitCode;
@@ -87,6 +88,12 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 50)]
         n: u32,
     },
+    /// A workload that is built by its Dockerfile: swapped under load, built once, told when it fails.
+    Sources {
+        /// Builds under load.
+        #[arg(long, default_value_t = 10)]
+        n: u32,
+    },
     /// Two engines and strangers on one daemon: none notices the others.
     Neighbours,
 }
@@ -122,6 +129,9 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::People { only, short, inside: None } => people::run(only.as_deref(), short).await?,
         Command::Shop { n } => {
             (format!("prove shop --n {n}"), on_stand(async |stand| shop::prove(&stand, n).await).await?)
+        }
+        Command::Sources { n } => {
+            (format!("prove sources --n {n}"), on_stand(async |stand| sources::prove(&stand, n).await).await?)
         }
         Command::Neighbours => {
             let both = on_stand(async |one| on_stand(async |two| neighbours::prove(&one, &two).await).await);

@@ -207,6 +207,29 @@ fn a_write_that_was_not_answered_is_tried_again_at_a_pace() {
     assert_eq!(story.next(), Next::Do(put));
 }
 
+/// Whether the end that comes next says that the route went back.
+fn says_routed_back(story: &Story) -> bool {
+    let Next::Append(events) = story.next() else { panic!("{:?}", story.next()) };
+    let Some(Event::DeploymentFailed(end)) = events.last() else { panic!("{events:?}") };
+    end.routed_back
+}
+
+#[test]
+fn a_green_that_blue_cannot_take_over_from_is_not_told_as_routed_back() {
+    let mut story = baking();
+    story.ends(2);
+    story.step();
+    story.step();
+    let Next::Do(back) = story.next() else { panic!("{:?}", story.next()) };
+    story.refused(back, Class::ProbeRefused);
+    assert_eq!(story.appends(), ["SwapRefused"]);
+    story.step();
+    assert_eq!(story.next(), Next::Do(Effect::Fence { generation: 4 }));
+    story.step();
+    assert_eq!(story.appends(), ["DeploymentFailed"]);
+    assert!(!says_routed_back(&story), "{:?}", story.router().targets);
+}
+
 #[test]
 fn green_that_ends_while_it_is_watched_is_routed_back_from() {
     let mut story = baking();
@@ -217,6 +240,7 @@ fn green_that_ends_while_it_is_watched_is_routed_back_from() {
     assert_eq!(story.next(), Next::Do(Effect::Put { to: Targets::Blue, generation: 3 }));
     story.step();
     assert_eq!(story.appends(), ["Swapped", "DeploymentFailed"]);
+    assert!(says_routed_back(&story));
     story.go_on();
     assert_eq!(story.router().targets, [unit(1)]);
     assert_eq!(story.seen.containers.len(), 1);
@@ -272,6 +296,7 @@ fn where_both_are_dead_the_route_stays_and_blue_is_healed() {
     assert_eq!(story.next(), Next::Do(Effect::Fence { generation: 3 }));
     story.step();
     assert_eq!(story.appends(), ["DeploymentFailed"]);
+    assert!(!says_routed_back(&story), "the route stayed where it was");
     story.step();
     assert_eq!(story.next(), Next::Do(Effect::Fence { generation: 4 }), "the router is told of what goes");
     story.step();

@@ -189,6 +189,7 @@ impl Story {
                 reference: "shop:1".into(),
                 image: format!("sha256:{}", self.image.unwrap_or_default()),
                 repo_digest: String::new(),
+                built: None,
                 change: self.state.open.as_ref().and_then(|open| open.intent.change.clone()),
             }),
             (Decision::Await, Some(id)) => Command::Await(id, WAIT_MS),
