@@ -147,7 +147,7 @@ async fn engine(commands: Commands, clock: Clock, dir: &Path) -> Arc<Execution> 
         clock,
         epoch,
         effects_at_once: 4,
-        builds_at_once: 1,
+        builds_at_once: 2,
     })
 }
 

@@ -50,8 +50,8 @@ pub(crate) fn deployment(writer: u64, number: u64) -> Vec<Append> {
         reference: "ghcr.io/acme/shop:1.4.2".into(),
         image: format!("sha256:{}", "4f".repeat(32)),
         repo_digest: format!("ghcr.io/acme/shop@sha256:{}", "7a".repeat(32)),
-        change: None,
         built: None,
+        change: None,
     };
     let active = SlotRef { release, deployment: id, units: to.clone() };
     let lists = Lists { active: Some(active), standby: None, removal: from.clone() };

@@ -69,17 +69,6 @@ pub struct Span {
     pub limit: usize,
 }
 
-/// A stretch of a log of output.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Stretch {
-    /// The byte to begin with.
-    pub from: u64,
-    /// How long to wait for more while it grows.
-    pub wait: std::time::Duration,
-    /// Only lines that hold this; the whole is looked through.
-    pub search: Option<String>,
-}
-
 /// Which events are asked for: all parts that are given must match.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Filter {
@@ -124,6 +113,29 @@ pub enum Volumes {
     Keep,
     /// They go once its containers are gone, but for those that others mount.
     Remove,
+}
+
+/// Which part of the log of a build is asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct BuildLogAsk {
+    /// Of this deployment; `None` for the newest one that has a log.
+    pub deployment: Option<DeploymentId>,
+    /// From this byte of the whole log on.
+    pub from: u64,
+    /// What is answered when there is nothing from there on yet.
+    pub patience: Patience,
+    /// Only lines that hold this text, of the whole log; upper and lower case alike.
+    pub grep: Option<String>,
+}
+
+/// Whether an answer may wait for what it is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Patience {
+    /// It says what there is.
+    #[default]
+    None,
+    /// It waits a while for more.
+    AWhile,
 }
 
 /// Everything that the API asks. Every wish that is answered with a view is on disk.
@@ -179,13 +191,8 @@ pub trait Backend: Send + Sync + 'static {
     async fn releases(&self, name: WorkloadName) -> Result<ReleasesView, Refusal>;
     /// Captured and present output of the containers of a workload, at most `lines` each.
     async fn logs(&self, name: WorkloadName, lines: usize) -> Result<LogsView, Refusal>;
-    /// What the build of a deployment has printed, or the newest build that has a log.
-    async fn build_log(
-        &self,
-        name: WorkloadName,
-        deployment: Option<DeploymentId>,
-        stretch: Stretch,
-    ) -> Result<BuildLogView, Refusal>;
+    /// A stretch of the log of a build.
+    async fn build_log(&self, name: WorkloadName, ask: BuildLogAsk) -> Result<BuildLogView, Refusal>;
     /// Why something is as it is.
     async fn explain(&self, about: About) -> Result<ExplainView, Refusal>;
     /// Events, oldest first; `next_after` is past everything that was looked at, so that a filter never stalls, and is

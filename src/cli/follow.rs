@@ -14,6 +14,10 @@ use crate::api::views::{DeploymentView, EventLine};
 
 /// Between two tries to reach an engine that is away.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Between two looks at what a build does: a person reads no faster.
+const BUILD_LOOK: Duration = Duration::from_millis(500);
+/// Looks at a build in a row, a count: 40 s, as long as a silent connection counts as alive.
+const MOST_LOOKS: u32 = 80;
 /// How long an engine may be away when nobody said how long to wait: longer than a restart after a power cut.
 const AWAY: Duration = Duration::from_secs(300);
 
@@ -55,7 +59,8 @@ pub(super) async fn wait(
     output: &Output,
 ) -> Result<Reached, Failure> {
     let deadline = waiting.timeout.map(|timeout| Instant::now() + timeout);
-    let mut watch = Watch { client, id, after: position.saturating_sub(1), waiting, progress: Progress::default() };
+    let (after, progress) = (position.saturating_sub(1), Progress::default());
+    let mut watch = Watch { client, id, after, waiting, progress, doing: None };
     tokio::select! {
         view = watch.reached(output) => view.map(|view| Reached::Goal(Box::new(view))),
         () = until(deadline) => Ok(Reached::TimedOut),
@@ -76,6 +81,8 @@ struct Watch<'a> {
     after: u64,
     waiting: Waiting,
     progress: Progress,
+    /// What its build was last told to do.
+    doing: Option<String>,
 }
 
 impl Watch<'_> {
@@ -101,7 +108,21 @@ impl Watch<'_> {
 
     /// Reads until the goal (`true`), or until the connection is over.
     async fn read(&mut self, frames: &mut super::client::Frames, output: &Output) -> bool {
-        while let Some(frame) = frames.next().await {
+        let mut looks = 0;
+        loop {
+            let frame = tokio::select! {
+                frame = frames.next() => frame,
+                () = tokio::time::sleep(BUILD_LOOK), if self.looks_at_build() => {
+                    self.tell_build(output).await;
+                    looks += 1;
+                    // Whether the connection lives cannot be seen while it is looked away from: it is made anew.
+                    if looks > MOST_LOOKS {
+                        return false;
+                    }
+                    continue;
+                }
+            };
+            let Some(frame) = frame else { return false };
             let Some(line) = line(&frame) else { continue };
             self.after = self.after.max(line.position);
             if let Some(text) = self.progress.tell(&line, output.paint_aside())
@@ -113,7 +134,23 @@ impl Watch<'_> {
                 return true;
             }
         }
-        false
+    }
+
+    /// Whether a build may go on, and somebody reads.
+    fn looks_at_build(&self) -> bool {
+        self.waiting.quiet == Quiet::No && self.progress.prepares()
+    }
+
+    /// What the build does now, when that is news: no event tells of it.
+    async fn tell_build(&mut self, output: &Output) {
+        let call = Call::get(format!("/api/v1/deployments/{}", self.id));
+        let bytes = self.client.once(&call).await.ok();
+        let view = bytes.and_then(|bytes| serde_json::from_slice::<DeploymentView>(&bytes).ok());
+        let Some(doing) = view.and_then(|view| view.doing) else { return };
+        if self.doing.as_ref() != Some(&doing) {
+            output.aside(&self.progress.beside(&doing, output.paint_aside()));
+            self.doing = Some(doing);
+        }
     }
 
     /// The deployment as it is now; the engine may be away for a while.

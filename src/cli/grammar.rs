@@ -429,25 +429,25 @@ pub(super) struct Logs {
     /// Lines of each container
     #[arg(long, allow_hyphen_values = true, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=2000))]
     pub(super) lines: u32,
+    #[command(flatten)]
+    pub(super) of: OfBuild,
+    /// With --build: go on for as long as it builds
+    #[arg(long, short, requires = "build")]
+    pub(super) follow: bool,
     /// Only the last words that were kept of this deployment's container
     #[arg(long, allow_hyphen_values = true, value_name = "DEPLOYMENT", value_parser = values::deployment)]
     pub(super) deployment: Option<String>,
-    #[command(flatten)]
-    pub(super) of: OfBuild,
-    /// Go on until the build has ended
-    #[arg(long, short, requires = "build", conflicts_with_all = ["grep", "json"])]
-    pub(super) follow: bool,
     #[command(flatten)]
     pub(super) json: Json,
 }
 
 #[derive(Args, Debug)]
 pub(super) struct OfBuild {
-    /// What the build printed: of the newest deployment that built something, or of --deployment
+    /// What the newest build has printed, or that of --deployment
     #[arg(long)]
     pub(super) build: bool,
-    /// Only lines of the build that hold this
-    #[arg(long, allow_hyphen_values = true, value_name = "TEXT", requires = "build")]
+    /// With --build: only lines that hold this text, upper and lower case alike
+    #[arg(long, allow_hyphen_values = true, value_name = "TEXT", requires = "build", conflicts_with = "follow")]
     pub(super) grep: Option<String>,
 }
 

@@ -144,18 +144,6 @@ impl BuildLogs {
         self.read(deployment, from)
     }
 
-    /// Whether a deployment has a log.
-    #[must_use]
-    pub fn holds(&self, deployment: DeploymentId) -> bool {
-        self.path(deployment).is_dir()
-    }
-
-    /// Whether more may come of the log of a deployment.
-    #[must_use]
-    pub fn grows(&self, deployment: DeploymentId) -> bool {
-        self.open.lock().contains_key(&deployment)
-    }
-
     /// The lines that hold `text`, upper and lower case alike, first ones first, at most `limit` and [`MAX_FOUND`].
     ///
     /// # Errors
@@ -202,6 +190,35 @@ impl BuildLogs {
             }
         }
         Ok(gone)
+    }
+
+    /// Whether there is a log of this deployment.
+    #[must_use]
+    pub fn holds(&self, deployment: DeploymentId) -> bool {
+        self.path(deployment).is_dir()
+    }
+
+    /// The last lines, oldest first: of what is kept of the end of the log.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn last(&self, deployment: DeploymentId, lines: usize) -> io::Result<Vec<String>> {
+        let dir = self.path(deployment);
+        let parts = if dir.is_dir() { parts(&dir)? } else { Vec::new() };
+        let end = parts.last().map_or(0, |part| part.start + part.length);
+        let (mut text, mut from) = (Vec::new(), end.saturating_sub(READ));
+        loop {
+            let piece = self.read(deployment, from)?;
+            if piece.bytes.is_empty() {
+                break;
+            }
+            from = piece.next();
+            text.extend(piece.bytes);
+        }
+        let text = String::from_utf8_lossy(&text);
+        let all: Vec<_> = text.lines().collect();
+        let cut = |line: &&str| line.chars().take(MAX_LINE).collect();
+        Ok(all[all.len().saturating_sub(lines)..].iter().map(cut).collect())
     }
 
     fn path(&self, deployment: DeploymentId) -> PathBuf {

@@ -49,13 +49,6 @@ impl Deployments {
         self.begins.get(&deployment).copied()
     }
 
-    /// The newest deployment of a workload that is such a one.
-    #[must_use]
-    pub fn newest(&self, workload: WorkloadId, such: impl Fn(DeploymentId) -> bool) -> Option<DeploymentId> {
-        let of_it = self.begins.iter().rev().filter(|(_, begins)| begins.workload == workload);
-        of_it.map(|(id, _)| *id).find(|id| such(*id))
-    }
-
     /// The deployment of a workload that ended last.
     #[must_use]
     pub fn last_ended(&self, workload: WorkloadId) -> Option<DeploymentId> {

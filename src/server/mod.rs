@@ -235,7 +235,6 @@ async fn assemble(
         clock,
         secrets: secrets.clone(),
         outputs: outputs.clone(),
-        build_logs: build_logs.clone(),
         world,
         execution: execution.clone(),
         hooks_url: config.hooks.host.as_ref().map(|host| format!("http://{host}")).unwrap_or_default(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cutover::api::backend::{
-    About, Asker, Backend, Filter, HookName, Refusal, RollbackTo, Span, Stretch, Volumes, WorkloadName,
+    About, Asker, Backend, BuildLogAsk, Filter, HookName, Refusal, RollbackTo, Span, Volumes, WorkloadName,
 };
 use cutover::api::views::*;
 use cutover::api::{ApiState, Readiness, router, serve};
@@ -98,6 +98,7 @@ impl Fake {
             bake_ms: Some(10_000),
             output: None,
             serving: String::new(),
+            doing: None,
         }
     }
 }
@@ -182,7 +183,7 @@ impl Backend for Fake {
     async fn logs(&self, _: WorkloadName, _: usize) -> Result<LogsView, Refusal> {
         no()
     }
-    async fn build_log(&self, _: WorkloadName, _: Option<DeploymentId>, _: Stretch) -> Result<BuildLogView, Refusal> {
+    async fn build_log(&self, _: WorkloadName, _: BuildLogAsk) -> Result<BuildLogView, Refusal> {
         no()
     }
     async fn explain(&self, _: About) -> Result<ExplainView, Refusal> {

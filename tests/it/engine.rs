@@ -32,10 +32,10 @@ pub(crate) struct Engine {
     pub(crate) workload: WorkloadId,
     stop: CancellationToken,
     task: Option<JoinHandle<Option<String>>>,
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
-fn spec(reference: &str, replicas: u16) -> Spec {
+pub(crate) fn spec(reference: &str, replicas: u16) -> Spec {
     let policy = Policy {
         gate_timeout_ms: 400,
         liveness_ms: 0,
@@ -73,7 +73,12 @@ impl Engine {
         Self::apply(spec("app:1", replicas)).await
     }
 
-    async fn apply(spec: Spec) -> Self {
+    pub(crate) async fn apply(spec: Spec) -> Self {
+        Self::apply_in(tempfile::tempdir().unwrap(), spec).await
+    }
+
+    /// As [`Self::apply`], in a folder whose `src/app` can be built.
+    pub(crate) async fn apply_in(folder: tempfile::TempDir, spec: Spec) -> Self {
         let clock = Clock::system();
         let commands = wiring::commands(clock).await;
         let twin = Twin::shared();
@@ -92,13 +97,12 @@ impl Engine {
         });
         let all = others.collect::<Vec<_>>().into_iter().chain([apply]).collect();
         commands.apply(By::engine(Cause::Person), all).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
         let mut engine = Self { commands, clock, twin, workload, stop: CancellationToken::new(), task: None, folder };
         engine.start().await;
         engine
     }
 
-    async fn start(&mut self) {
+    pub(crate) async fn start(&mut self) {
         let execution = wiring::execution(&self.commands, self.clock, (&self.twin, self.folder.path())).await;
         self.stop = CancellationToken::new();
         #[expect(clippy::disallowed_methods, reason = "the test owns the task and joins it")]
@@ -116,7 +120,7 @@ impl Engine {
         self.commands.live().cell(self.workload).state()
     }
 
-    async fn wish(&self, wish: Wish) -> DeploymentId {
+    pub(crate) async fn wish(&self, wish: Wish) -> DeploymentId {
         let deployment = DeploymentId::from_ulid(self.clock.ulid());
         let intent =
             IntentQueued { deployment, workload: self.workload, wish, revision: 1, person: true, change: None };

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cutover::adapters::builder::MemoryBuilder;
-use cutover::adapters::host::MemoryHost;
+use cutover::adapters::host::{Bounds, MemoryHost};
 use cutover::adapters::probe::MemoryProber;
 use cutover::adapters::router::MemoryRouter;
 use cutover::adapters::runtime::MemoryRuntime;
 use cutover::adapters::source::MemorySources;
-use cutover::adapters::world::Shared;
+use cutover::adapters::world::{Program, Shared};
 use cutover::clock::Clock;
 use cutover::commands::Commands;
 use cutover::execution::{Execution, Parts};
@@ -38,15 +38,17 @@ pub(crate) async fn execution(commands: &Commands, clock: Clock, (twin, folder):
     let held = recovery::compare(&seen, commands).await.unwrap();
     assert!(held.is_empty(), "{held:?}");
     let epoch = recovery::take_over(commands, clock, &seen, held).await.unwrap();
+    let world = twin.clone();
+    let builder = MemoryBuilder::telling(move |id| world.lock().image_built(id, Program::default()));
     let blobs = Blobs::open(folder.join("blobs")).unwrap();
     Execution::new(Parts {
         commands: commands.clone(),
         runtime,
-        host: Arc::new(MemoryHost::default()),
+        host: Arc::new(host(folder)),
         router,
         prober: Arc::new(MemoryProber::new(twin.clone())),
         source: Arc::new(MemorySources::new(folder.join("sources"))),
-        builder: Arc::new(MemoryBuilder::default()),
+        builder: Arc::new(builder),
         build_logs: BuildLogs::open(folder.join("builds"), LogBounds::default()).unwrap(),
         secrets: Arc::new(Secrets::open(folder.join("secrets"), blobs).unwrap()),
         outputs: Arc::new(Outputs::open(folder.join("output")).unwrap()),
@@ -54,6 +56,18 @@ pub(crate) async fn execution(commands: &Commands, clock: Clock, (twin, folder):
         clock,
         epoch,
         effects_at_once: 4,
-        builds_at_once: 1,
+        builds_at_once: 2,
     })
+}
+
+/// A host that lets sources be read from `src/app` of a folder, which really is there.
+fn host(folder: &Path) -> MemoryHost {
+    let sources = folder.join("src");
+    let app = sources.join("app");
+    std::fs::create_dir_all(&app).unwrap();
+    std::fs::create_dir_all(folder.join("sources")).unwrap();
+    let host = MemoryHost::new(Bounds { sources: vec![sources.clone()], ..Bounds::default() });
+    host.lead(&sources, &sources);
+    host.lead(&app, &app);
+    host
 }

@@ -4,6 +4,7 @@
 //! much as callers can tell from Docker: progress, failure, cancellation, reuse, and which images there are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io::Read;
 use std::time::Duration;
 
@@ -24,14 +25,31 @@ struct Made {
     key: Digest,
 }
 
+/// Who is told the id of an image.
+type Told = Box<dyn Fn(&str) + Send + Sync>;
+
 /// A builder in memory.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct MemoryBuilder {
     made: Mutex<Vec<Made>>,
     used: Mutex<BTreeSet<String>>,
+    /// Who is told of every image that is made.
+    told: Option<Told>,
+}
+
+impl fmt::Debug for MemoryBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryBuilder").field("made", &self.made).field("used", &self.used).finish_non_exhaustive()
+    }
 }
 
 impl MemoryBuilder {
+    /// Tells the id of every image that is made: a world in memory has it from then on.
+    #[must_use]
+    pub fn telling(told: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { told: Some(Box::new(told)), ..Self::default() }
+    }
+
     /// A container uses an image, and keeps it.
     pub fn hold(&self, image: &str) {
         self.used.lock().insert(image.to_owned());
@@ -80,6 +98,7 @@ impl Builder for MemoryBuilder {
         let size = context.bytes();
         let image = BuiltImage { id: id.clone(), workload: build.workload, deployment: build.deployment, size };
         made.push(Made { image, log: build.log, key });
+        self.told.iter().for_each(|told| told(&id));
         Ok(Built { image: id, key, reused: false })
     }
 

@@ -112,6 +112,13 @@ impl Twin {
         image
     }
 
+    /// An image that a build has made, under its own id.
+    pub fn image_built(&mut self, id: &str, program: Program) {
+        let image = Image { id: id.to_owned(), repo_digest: String::new(), exposed: program.exposed.clone() };
+        self.here.insert(id.to_owned(), image);
+        self.programs.insert(id.to_owned(), program);
+    }
+
     /// An image that the registry gives under this reference; what it gave before stays where it was pulled.
     pub fn image_in_registry(&mut self, reference: &str, version: &str, program: Program) -> Image {
         let image = image_of(&format!("{reference}#{version}"), &program, String::new());

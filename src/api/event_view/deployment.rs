@@ -85,7 +85,7 @@ pub(super) fn reason(reason: &Reason) -> Value {
 }
 
 /// The stable word of a reason's class.
-pub(in crate::api) fn reason_word(kind: ReasonKind) -> &'static str {
+pub(in crate::api) const fn reason_word(kind: ReasonKind) -> &'static str {
     match kind {
         ReasonKind::ImageMissing => "image_missing",
         ReasonKind::Unavailable => "unavailable",

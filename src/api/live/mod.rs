@@ -27,13 +27,13 @@ use cutover_events::{Actor, Cause, DeploymentId, Digest, Key, TokenId, WorkloadI
 use tokio::sync::watch;
 
 use super::backend::{
-    About, Asker, Backend, Filter, HookName, Refusal, RollbackTo, Span, Stretch, Volumes, WorkloadName,
+    About, Asker, Backend, BuildLogAsk, Filter, HookName, Refusal, RollbackTo, Span, Volumes, WorkloadName,
 };
 use super::views::*;
 use crate::clock::Clock;
 use crate::commands::{By, Commands, Error};
 use crate::execution::Execution;
-use crate::logs::{BuildLogs, Outputs};
+use crate::logs::Outputs;
 use crate::projections::World;
 use crate::secrets::Secrets;
 
@@ -47,8 +47,6 @@ pub struct LiveBackend {
     pub secrets: Arc<Secrets>,
     /// Kept output of containers that failed.
     pub outputs: Arc<Outputs>,
-    /// What builds have printed.
-    pub build_logs: BuildLogs,
     /// What was seen last.
     pub world: Arc<World>,
     /// Asked for present output and for the doctor's look.
@@ -239,13 +237,8 @@ impl Backend for LiveBackend {
         self.output_of(&name, lines).await
     }
 
-    async fn build_log(
-        &self,
-        name: WorkloadName,
-        deployment: Option<DeploymentId>,
-        stretch: Stretch,
-    ) -> Result<BuildLogView, Refusal> {
-        self.build_log_of(&name, deployment, stretch).await
+    async fn build_log(&self, name: WorkloadName, ask: BuildLogAsk) -> Result<BuildLogView, Refusal> {
+        self.build_log_of(&name, ask).await
     }
 
     async fn explain(&self, about: About) -> Result<ExplainView, Refusal> {

@@ -243,8 +243,8 @@ mod tests {
             image: format!("sha256:{image}").into(),
             repo_digest: String::new().into(),
             sha: sha.into(),
-            proven: true,
             built: None,
+            proven: true,
         }
     }
 

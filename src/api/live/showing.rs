@@ -74,6 +74,7 @@ impl LiveBackend {
             None => None,
         };
         let live_since = self.live_since(&state).await;
+        let build = open.and_then(|open| self.world.build_of(id, open));
         Ok(WorkloadView {
             workload: self.full_name(id),
             id: id.to_string(),
@@ -97,7 +98,7 @@ impl LiveBackend {
             waits: super::waiting::waits(
                 &state,
                 &(rows, route),
-                (&self.execution.behind(&state), self.freeze_of(id).await.as_ref()),
+                (&self.execution.behind(&state), self.freeze_of(id).await.as_ref(), build.as_deref()),
                 (self.clock.stamp(), self.execution.started_ms),
             ),
             stopped_by: state.stopped.as_ref().map(|stopped| stopped.by.to_string()),

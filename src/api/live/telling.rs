@@ -1,7 +1,7 @@
 //! One deployment, told from its events; and pages of the log.
 
 use cutover_domain::workload::{Phase, Workload};
-use cutover_events::deployment::{ImageWish, Reason, Wish};
+use cutover_events::deployment::{ImageWish, Reason, ReasonKind, Wish};
 use cutover_events::{DeploymentId, Event, Sealed, Stamp, StreamId, UnitId};
 
 use super::LiveBackend;
@@ -11,6 +11,8 @@ use crate::api::time::rfc3339;
 use crate::api::views::{DeploymentView, EventsPage, Outcome, OutputView, ReasonView, Stage, WishKind};
 use crate::projections::deployments::Begins;
 
+/// The word for a failure that has a log of its own.
+const BUILD_FAILED: &str = event_view::reason_word(ReasonKind::BuildFailed);
 /// Commits of one workload that are read at once: a deployment has about ten.
 const PAGE: usize = 256;
 /// Commits that are looked at for one page of events: a filter that fits little ends there, and goes on with the next.
@@ -31,8 +33,14 @@ impl LiveBackend {
             commits.iter().for_each(|sealed| tale.hear(sealed));
         }
         let state = self.commands.live().cell(begins.workload).state();
-        let output = tale.units.iter().find_map(|unit| self.output(unit, &tale));
-        Ok(tale.view(&state, output))
+        let of_build = tale.view.reason.as_ref().is_some_and(|reason| reason.kind == BUILD_FAILED);
+        let ended = || rfc3339(tale.ended.map_or(tale.queued.wall_ms, |at| at.wall_ms));
+        let output = match of_build {
+            true => self.last_of_build(id, ended()),
+            false => tale.units.iter().find_map(|unit| self.output(unit, &tale)),
+        };
+        let doing = self.world.build_of(begins.workload, id);
+        Ok(DeploymentView { doing, ..tale.view(&state, output) })
     }
 
     fn output(&self, (unit, name): &(UnitId, String), tale: &Tale) -> Option<OutputView> {
@@ -106,6 +114,7 @@ impl Tale {
             bake_ms: None,
             output: None,
             serving: String::new(),
+            doing: None,
         };
         Self { id, view, queued: Stamp::default(), ended: None, units: Vec::new(), restored: Vec::new(), over: false }
     }

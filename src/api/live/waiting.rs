@@ -4,7 +4,7 @@ use cutover_domain::observed::{Behind, Mark, Now};
 use cutover_domain::retry::heal_delay;
 use cutover_domain::workload::{Open, Phase, Workload};
 use cutover_events::Stamp;
-use cutover_events::deployment::Drift;
+use cutover_events::deployment::{Drift, ImageWish};
 use cutover_events::plan::{Plan, Step};
 use cutover_events::workload::OnDrift;
 
@@ -16,15 +16,15 @@ use crate::api::views::{FreezeView, WaitKind, WaitView};
 use crate::projections::{ContainerRow, Rows, World};
 
 /// Everything that waits, what needs a person first; `behind` is what the open deployment comes after and is not ready,
-/// `freeze` what holds the workload back, `at` is now and when the engine began to look.
+/// `freeze` what holds the workload back, `build` what its build does, `at` is now and when the engine began to look.
 pub(super) fn waits(
     state: &Workload,
     seen: &Rows,
-    (behind, freeze): (&[Behind], Option<&FreezeView>),
+    (behind, freeze, build): (&[Behind], Option<&FreezeView>, Option<&str>),
     at: (Stamp, u64),
 ) -> Vec<WaitView> {
     let now = Now { boot: at.0.boot, mono_ms: at.0.mono_ms, engine_start_ms: at.1 };
-    let look = Look { state, seen, behind, at: at.0, now, freeze };
+    let look = Look { state, seen, behind, at: at.0, now, freeze, build };
     let mut found = Vec::new();
     if let Some(open) = &state.open {
         look.open(open, &mut found);
@@ -46,6 +46,7 @@ struct Look<'a> {
     at: Stamp,
     now: Now,
     freeze: Option<&'a FreezeView>,
+    build: Option<&'a str>,
 }
 
 /// A wait without a limit.
@@ -76,7 +77,7 @@ impl Look<'_> {
             return;
         }
         match (&open.phase, &open.plan) {
-            (Phase::Preparing, None) => found.push(wait(WaitKind::Image, preparing(open).into())),
+            (Phase::Preparing, None) => found.push(wait(WaitKind::Image, self.preparing(open).into())),
             (Phase::Preparing | Phase::Down, Some(plan)) => found.push(self.step(open, plan, wait)),
             (Phase::Opened(_), _) => found.push(wait(WaitKind::Route, "new requests are held back".into())),
             (Phase::Unrouted, plan) => found.push(WaitView {
@@ -95,6 +96,14 @@ impl Look<'_> {
                 self.settling(plan, (*since, *drained), wait, found);
             }
             (Phase::Swapped { .. } | Phase::Down, None) => (),
+        }
+    }
+
+    fn preparing(&self, open: &Open) -> &str {
+        match (open.release, open.intent.wish.seeks()) {
+            (Some(_), _) => "is planned",
+            (None, Some(ImageWish::Built { .. })) => self.build.unwrap_or("is about to build its image"),
+            (None, _) => "finds out what its image is, and has it pulled where it is not here",
         }
     }
 
@@ -268,14 +277,6 @@ impl Look<'_> {
     }
 }
 
-fn preparing(open: &Open) -> &'static str {
-    if open.release.is_some() {
-        "is planned"
-    } else {
-        "finds out what its image is, and has it pulled where it is not here"
-    }
-}
-
 /// A step while it goes on.
 fn doing(step: Step) -> &'static str {
     match step {
@@ -296,7 +297,7 @@ mod tests {
     use std::sync::Arc;
 
     use cutover_domain::workload::Waiting;
-    use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
+    use cutover_events::deployment::{IntentQueued, Wish};
     use cutover_events::plan::{PlannedStep, Strategy, Template, Undo, Why};
     use cutover_events::workload::Policy;
     use cutover_events::{BootId, DeploymentId, UnitId, WorkloadId};
@@ -342,7 +343,7 @@ mod tests {
     }
 
     fn told(state: &Workload) -> Vec<(WaitKind, String, Option<String>)> {
-        let waits = waits(state, &Rows::default(), (&[], None), (at(), 50_000));
+        let waits = waits(state, &Rows::default(), (&[], None, None), (at(), 50_000));
         waits.into_iter().map(|wait| (wait.kind, wait.text, wait.until)).collect()
     }
 
@@ -362,7 +363,7 @@ mod tests {
             Arc::make_mut(plan).steps[0].step = Step::Await;
         }
         let behind = |coming| [Behind { name: "shop/db".into(), coming }];
-        let told = |coming| waits(&state, &Rows::default(), (&behind(coming), None), (at(), 50_000)).remove(0);
+        let told = |coming| waits(&state, &Rows::default(), (&behind(coming), None, None), (at(), 50_000)).remove(0);
         assert_eq!(told(true).text, "restart: waits for shop/db (step 1 of 3)");
         assert_eq!(told(true).until, None);
         assert_eq!(told(false).until.as_deref(), Some("2026-01-31T12:00:55.000Z"));
@@ -410,7 +411,7 @@ mod tests {
             since: String::new(),
             reason: "backup".into(),
         };
-        let waits = waits(&state, &Rows::default(), (&[], Some(&freeze)), (at(), 0));
+        let waits = waits(&state, &Rows::default(), (&[], Some(&freeze), None), (at(), 0));
         let texts: Vec<_> = waits.iter().map(|wait| wait.text.as_str()).collect();
         assert_eq!(texts[0], "frozen by alice (backup): nothing is repaired, and pushes wait");
         assert_eq!(waits[0].hint, "`cutover thaw shop/web` lets it go on by itself");
@@ -424,7 +425,7 @@ mod tests {
         if let Some(open) = &mut state.open {
             open.parked = true;
         }
-        let wait = waits(&state, &Rows::default(), (&[], None), (at(), 0)).remove(0);
+        let wait = waits(&state, &Rows::default(), (&[], None, None), (at(), 0)).remove(0);
         assert_eq!(wait.kind, WaitKind::Person);
         assert!(
             wait.hint.contains("cutover resume dep_") && wait.hint.contains("cutover cancel dep_"),

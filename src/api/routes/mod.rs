@@ -34,7 +34,7 @@ pub(super) fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(workloads::show))
         .routes(routes!(workloads::releases))
         .routes(routes!(workloads::logs))
-        .routes(routes!(builds::build))
+        .routes(routes!(builds::build_log))
         .routes(routes!(deployments::deploy))
         .routes(routes!(deployments::rollback))
         .routes(routes!(deployments::restart))

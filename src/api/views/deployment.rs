@@ -139,6 +139,10 @@ pub struct DeploymentView {
     /// What serves now, for a person: release and image, or that nothing does.
     #[serde(default)]
     pub serving: String,
+    /// What its build does now, one line for a person; missing when none goes on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(example = "builds its image, [2/4] RUN make")]
+    pub doing: Option<String>,
 }
 
 impl DeploymentView {

@@ -1,7 +1,6 @@
 //! What the API says and takes, as JSON: versioned with the API, apart from events and from the domain's state.
 
 pub mod asks;
-pub mod build;
 pub mod deployment;
 pub mod engine;
 pub mod event;
@@ -11,7 +10,6 @@ pub mod spec;
 pub mod workload;
 
 pub use asks::*;
-pub use build::*;
 pub use deployment::*;
 pub use engine::*;
 pub use event::*;

@@ -337,6 +337,28 @@ pub struct ShowView {
     pub spec: WorkloadBody,
 }
 
+/// A stretch of the log of a build: whole lines, or what was searched for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct BuildLogView {
+    /// `project/name`.
+    pub workload: String,
+    /// For which deployment it is built.
+    pub deployment_id: String,
+    /// Where the stretch begins in the whole log, bytes: later than asked for where something was left out.
+    pub at: u64,
+    /// Bytes that were left out before it, because the log had grown too long.
+    pub left_out: u64,
+    /// Where the next stretch begins.
+    pub next: u64,
+    /// What was printed, values of secrets taken out; empty for a search.
+    pub text: String,
+    /// The lines that were searched for, first ones first, at most 1000.
+    #[serde(default)]
+    pub found: Vec<String>,
+    /// Whether nothing comes after this.
+    pub ended: bool,
+}
+
 /// Output of the containers of a workload.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LogsView {

@@ -1,7 +1,6 @@
 //! The commands, a file per group. Each checks its values, asks the engine, and tells the answer.
 
 mod ask;
-mod builds;
 mod compose;
 mod files;
 mod history;

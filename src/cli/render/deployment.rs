@@ -116,6 +116,7 @@ mod tests {
                 lines: (0..30).map(|n| format!("line {n}\u{1b}[31m")).collect(),
             }),
             serving: "shop:v1 (rel_0)".into(),
+            doing: None,
         }
     }
 

@@ -1,6 +1,5 @@
 //! What people read: pure functions over views.
 
-pub(super) mod builds;
 pub(super) mod deployment;
 pub(super) mod folded;
 pub(super) mod hooks;
@@ -53,6 +52,11 @@ impl Paint {
         };
         if self == Self::Plain || text.is_empty() { text.to_owned() } else { format!("\u{1b}[{code}m{text}\u{1b}[0m") }
     }
+}
+
+/// What a program has printed, without what would drive a terminal.
+pub(super) fn printed(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -94,6 +94,16 @@ impl Progress {
         Some(usual)
     }
 
+    /// Something that no event tells of, below the line before it.
+    pub(in crate::cli) fn beside(&self, text: &str, paint: Paint) -> String {
+        format!("{:>TIME_WIDTH$}  {}", "", paint.tone(Tone::Quiet, text))
+    }
+
+    /// Whether its image may still be sought: it has begun, and nothing is planned.
+    pub(in crate::cli) fn prepares(&self) -> bool {
+        self.began_ms.is_some() && self.steps == 0 && self.stage == Stage::Before
+    }
+
     /// Whether the route was seen on green, and it was not left since.
     pub(in crate::cli) fn live(&self) -> bool {
         self.stage == Stage::Live

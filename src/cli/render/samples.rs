@@ -103,8 +103,8 @@ fn beginning() -> Vec<EventLine> {
         reference: "ghcr.io/acme/shop:v2".into(),
         image: "sha256:ff".into(),
         repo_digest: "ghcr.io/acme/shop@sha256:0123456789abcdef".into(),
-        change: None,
         built: None,
+        change: None,
     };
     vec![
         event(10, 0, queued(1, image("ghcr.io/acme/shop:v2"))),
