@@ -81,7 +81,6 @@ impl Engine {
             clock,
             secrets: execution.secrets.clone(),
             outputs: execution.outputs.clone(),
-            build_logs: execution.build_logs.clone(),
             world: execution.world.clone(),
             execution,
             hooks_url: String::new(),

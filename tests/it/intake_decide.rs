@@ -34,6 +34,7 @@ fn shop() -> WorkloadRules {
         name: "shop/web".into(),
         triggers: vec![on_main],
         image: "r.example.com/shop:{sha}".into(),
+        files: String::new(),
         standing: Standing::Open,
         rejected: Vec::new(),
     }

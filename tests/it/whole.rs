@@ -122,7 +122,6 @@ impl Whole {
             clock,
             secrets: execution.secrets.clone(),
             outputs: execution.outputs.clone(),
-            build_logs: execution.build_logs.clone(),
             world: execution.world.clone(),
             execution,
             hooks_url: String::new(),

@@ -97,11 +97,6 @@ impl Version {
     }
 }
 
-/// The program that versions are made of.
-pub(crate) async fn program() -> Result<PathBuf> {
-    compile(APP).await
-}
-
 /// The static program, compiled when this source has not been compiled here before.
 async fn compile(source: &str) -> Result<PathBuf> {
     let folder = folder()?;
