@@ -166,7 +166,8 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         path: "limits.keep_output",
-        doc: "How long (1h to 365d) the last output of failed containers is kept; it may hold secrets of the program.",
+        doc: "How long (1h to 365d) the last output of failed containers, and the logs of builds, are kept; they may hold\n\
+              secrets of the program.",
         value: Value::Text {
             set: |c, text| {
                 c.limits.keep_output_ms = quantity::duration_within(text, HOUR_MS, YEAR_MS)?;

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,7 +30,7 @@ const FOLDER_GONE: i32 = 1;
 #[derive(Clone, Debug)]
 pub struct ReleaseFolders {
     root: PathBuf,
-    notes: Arc<Mutex<Notes>>,
+    notes: Arc<Notes>,
     clock: Clock,
 }
 
@@ -41,14 +41,14 @@ impl ReleaseFolders {
     /// The notes cannot be read.
     pub fn open(data: &Path, clock: Clock) -> io::Result<Self> {
         let root = data.join("sites");
-        let notes = Arc::new(Mutex::new(Notes::open(&root.join(NOTES))?));
+        let notes = Arc::new(Notes::open(&root.join(NOTES))?);
         Ok(Self { root, notes, clock })
     }
 
     /// Whether a unit is of this image.
     #[must_use]
     pub fn uses(&self, image: &str) -> bool {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).all().any(|note| note.image == image)
+        !self.notes.find(|note| note.image == image).is_empty()
     }
 
     fn is_whole(&self, image: &str) -> bool {
@@ -93,32 +93,19 @@ impl ReleaseFolders {
         }
     }
 
-    /// Looks at, or changes, the notes beside the runtime's threads: the disk is waited for.
-    async fn with<T: Send + 'static>(
+    /// Works on the disk beside the runtime's threads.
+    async fn on_disk<T: Send + 'static>(
         &self,
-        what: impl FnOnce(&Self, &mut Notes) -> T + Send + 'static,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Result<T, RuntimeError> {
         let folders = self.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            let notes = folders.notes.clone();
-            let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
-            what(&folders, &mut notes)
-        });
-        done.await.map_err(|_| RuntimeError::Unavailable("the engine ends".to_owned()))
+        let done = tokio::task::spawn_blocking(move || work(&folders)).await;
+        done.map_err(|_| RuntimeError::Unavailable("the engine ends".to_owned()))
     }
 
     /// Changes the note of a unit; false when the unit is gone.
     async fn change(&self, id: DockerId, change: fn(&mut Note)) -> Result<bool, RuntimeError> {
-        self.with(move |_, notes| {
-            let Some(known) = notes.get(id) else { return Ok(false) };
-            let mut changed = known.clone();
-            change(&mut changed);
-            if changed != *known {
-                notes.put(changed).map_err(unwritable)?;
-            }
-            Ok(true)
-        })
-        .await?
+        self.on_disk(move |folders| folders.notes.change(id, change).map_err(unwritable)).await?
     }
 
     async fn must_change(&self, id: DockerId, change: fn(&mut Note)) -> Result<(), RuntimeError> {
@@ -136,24 +123,26 @@ impl Kind for ReleaseFolders {
     }
 
     fn holds(&self, id: DockerId) -> bool {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).get(id).is_some()
+        self.notes.holds(id)
     }
 
     async fn list(&self, log: LogId, workload: Option<WorkloadId>) -> Result<Vec<Container>, RuntimeError> {
-        self.with(move |folders, notes| {
-            let asked = |note: &&Note| note.log == log && workload.is_none_or(|workload| workload == note.workload);
-            notes.all().filter(asked).map(|note| folders.seen(note)).collect()
-        })
-        .await
+        let asked = |note: &Note| note.log == log && workload.is_none_or(|workload| workload == note.workload);
+        let notes = self.notes.find(asked);
+        if notes.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.on_disk(move |folders| notes.iter().map(|note| folders.seen(note)).collect()).await
     }
 
     async fn inspect(&self, id: DockerId) -> Result<Option<Container>, RuntimeError> {
-        self.with(move |folders, notes| notes.get(id).map(|note| folders.seen(note))).await
+        let Some(note) = self.notes.get(id) else { return Ok(None) };
+        self.on_disk(move |folders| Some(folders.seen(&note))).await
     }
 
     async fn has_image(&self, image: &str) -> Result<bool, RuntimeError> {
         let image = image.to_owned();
-        self.with(move |folders, _| folders.is_whole(&image)).await
+        self.on_disk(move |folders| folders.is_whole(&image)).await
     }
 
     fn folder(&self, image: &str) -> Option<PathBuf> {
@@ -162,17 +151,19 @@ impl Kind for ReleaseFolders {
 
     async fn create(&self, log: LogId, unit: &CreateContainer) -> Result<DockerId, RuntimeError> {
         let (unit, random) = (unit.clone(), self.clock.secret::<32>());
-        self.with(move |folders, notes| {
-            if let Some(known) = notes.all().find(|note| note.unit == unit.unit) {
-                let same = known.log == log && known.name == unit.name && known.image == unit.image;
-                return if same { Ok(known.id) } else { Err(RuntimeError::NameTaken(unit.name)) };
-            }
-            if !folders.is_whole(&unit.image) {
-                return Err(RuntimeError::ImageMissing(format!("the release folder {} is not here", unit.image)));
-            }
-            let id = DockerId(random.map_err(unwritable)?);
-            notes.put(Note::of(log, id, &unit)).map_err(unwritable)?;
-            Ok(id)
+        self.on_disk(move |folders| {
+            let made = || {
+                if !folders.is_whole(&unit.image) {
+                    return Err(Refused(RuntimeError::ImageMissing(format!(
+                        "the release folder {} is not here",
+                        unit.image
+                    ))));
+                }
+                Ok(Note::of(log, DockerId(random?), &unit))
+            };
+            let note = folders.notes.ensure(unit.unit, made).map_err(|refused| refused.0)?;
+            let same = note.log == log && note.name == unit.name && note.image == unit.image;
+            if same { Ok(note.id) } else { Err(RuntimeError::NameTaken(unit.name.clone())) }
         })
         .await?
     }
@@ -203,7 +194,7 @@ impl Kind for ReleaseFolders {
     }
 
     async fn remove(&self, id: DockerId) -> Result<(), RuntimeError> {
-        self.with(move |_, notes| notes.remove(id).map_err(unwritable)).await?
+        self.on_disk(move |folders| folders.notes.remove(id).map_err(unwritable)).await?
     }
 
     async fn output(&self, id: DockerId, _bytes: usize) -> Result<String, RuntimeError> {
@@ -216,6 +207,15 @@ fn folder_of(root: &Path, image: &str) -> Option<PathBuf> {
     let (workload, release) = image.strip_prefix(SITE)?.split_once('/')?;
     let plain = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     (plain(workload) && plain(release)).then(|| root.join(workload).join(release))
+}
+
+/// Why no unit was made.
+struct Refused(RuntimeError);
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self(unwritable(error))
+    }
 }
 
 fn gone() -> RuntimeError {

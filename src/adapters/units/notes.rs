@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cutover_domain::observed::{DockerId, Phase, Restart};
 use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId};
+use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
 use crate::adapters::runtime::{CreateContainer, Witness};
@@ -13,6 +14,10 @@ use crate::store::files::{make_folder, replace_durably, sync_folder};
 
 /// How a note is called: after its unit.
 const ENDING: &str = ".json";
+/// How a note ends that is being written.
+const HALF: &str = ".new";
+/// What is added to the name of one that cannot be read.
+const DAMAGED: &str = ".damaged";
 
 /// A unit as noted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -129,62 +134,107 @@ impl Note {
     }
 }
 
-/// The notes of a folder, in memory and on disk.
+/// The notes of a folder, in memory and on disk. Reading them never waits for the disk.
 #[derive(Debug)]
 pub(super) struct Notes {
     folder: PathBuf,
-    all: BTreeMap<DockerId, Note>,
+    all: RwLock<BTreeMap<DockerId, Note>>,
+    writing: Mutex<()>,
 }
 
 impl Notes {
-    /// Reads the notes of a folder, which is made when it is missing. A half-written one goes: it was not acknowledged.
+    /// Reads the notes of a folder, which is made when it is missing. A half-written one goes: it was not acknowledged. One
+    /// that cannot be read is set aside, and its unit is gone: the protocol brings another one.
     ///
     /// # Errors
-    /// Those of the file system, and a note that cannot be read: it is named.
+    /// Those of the file system.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         make_folder(folder)?;
         let mut all = BTreeMap::new();
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
-            if path.extension().is_none_or(|ending| ending != &ENDING[1..]) {
+            let ends = |ending: &str| path.to_string_lossy().ends_with(ending);
+            if ends(HALF) {
                 absent(std::fs::remove_file(&path))?;
+            }
+            if !ends(ENDING) {
                 continue;
             }
-            let unreadable = || io::Error::new(ErrorKind::InvalidData, format!("{} is no note", path.display()));
-            let note = Note::read(&std::fs::read(&path)?).ok_or_else(unreadable)?;
-            all.insert(note.id, note);
+            match Note::read(&std::fs::read(&path)?) {
+                Some(note) => drop(all.insert(note.id, note)),
+                None => set_aside(&path)?,
+            }
         }
-        Ok(Self { folder: folder.to_owned(), all })
+        Ok(Self { folder: folder.to_owned(), all: RwLock::new(all), writing: Mutex::new(()) })
     }
 
-    pub(super) fn get(&self, id: DockerId) -> Option<&Note> {
-        self.all.get(&id)
+    pub(super) fn get(&self, id: DockerId) -> Option<Note> {
+        self.all.read().get(&id).cloned()
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Note> {
-        self.all.values()
+    pub(super) fn holds(&self, id: DockerId) -> bool {
+        self.all.read().contains_key(&id)
     }
 
-    /// Durable on return.
-    pub(super) fn put(&mut self, note: Note) -> io::Result<()> {
+    /// Those that are wanted.
+    pub(super) fn find(&self, wanted: impl Fn(&Note) -> bool) -> Vec<Note> {
+        self.all.read().values().filter(|note| wanted(note)).cloned().collect()
+    }
+
+    /// What `change` makes of a note, durable on return; false when there is none. One change at a time.
+    pub(super) fn change(&self, id: DockerId, change: impl FnOnce(&mut Note)) -> io::Result<bool> {
+        let _writing = self.writing.lock();
+        let Some(known) = self.get(id) else { return Ok(false) };
+        let mut changed = known.clone();
+        change(&mut changed);
+        if changed != known {
+            self.put(changed)?;
+        }
+        Ok(true)
+    }
+
+    /// The note of a unit, or the one that `make` gives, durable on return.
+    pub(super) fn ensure<E: From<io::Error>>(
+        &self,
+        unit: UnitId,
+        make: impl FnOnce() -> Result<Note, E>,
+    ) -> Result<Note, E> {
+        let _writing = self.writing.lock();
+        if let Some(known) = self.find(|note| note.unit == unit).pop() {
+            return Ok(known);
+        }
+        let note = make()?;
+        self.put(note.clone())?;
+        Ok(note)
+    }
+
+    fn put(&self, note: Note) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(&note.text()).map_err(io::Error::other)?;
         replace_durably(&self.path(note.unit), &text)?;
-        self.all.insert(note.id, note);
+        self.all.write().insert(note.id, note);
         Ok(())
     }
 
     /// Gone for good on return; harmless when it is not there.
-    pub(super) fn remove(&mut self, id: DockerId) -> io::Result<()> {
-        let Some(note) = self.all.get(&id) else { return Ok(()) };
+    pub(super) fn remove(&self, id: DockerId) -> io::Result<()> {
+        let _writing = self.writing.lock();
+        let Some(note) = self.get(id) else { return Ok(()) };
         absent(std::fs::remove_file(self.path(note.unit)))?;
         sync_folder(&self.folder)?;
-        self.all.remove(&id);
+        self.all.write().remove(&id);
         Ok(())
     }
 
     fn path(&self, unit: UnitId) -> PathBuf {
         self.folder.join(format!("{unit}{ENDING}"))
     }
+}
+
+fn set_aside(path: &Path) -> io::Result<()> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(DAMAGED);
+    tracing::error!(path = %path.display(), "the note of a release folder cannot be read: it is set aside, and another one made");
+    std::fs::rename(path, aside)
 }
 
 fn absent(removed: io::Result<()>) -> io::Result<()> {

@@ -40,7 +40,12 @@ pub(crate) async fn what_is_known_of_a_unit_outlives_the_engine(harness: &Harnes
     let data = harness.data.as_ref().expect("a data folder").path();
     // What a crash leaves beside a note was never acknowledged.
     std::fs::write(data.join("sites/.units/un_x.json.1-0.new"), "half").expect("a file");
+    // And one that nobody can read keeps no engine from starting.
+    std::fs::write(data.join("sites/.units/un_y.json"), "{").expect("a file");
     let again = ReleaseFolders::open(data, Clock::system()).expect("the notes");
+    assert!(
+        data.join("sites/.units/un_y.json.damaged").exists() && !data.join("sites/.units/un_x.json.1-0.new").exists()
+    );
     let again = Units::over(harness.runtime.clone(), vec![Arc::new(again)]);
     let listed = again.list(harness.log, None).await.expect("a listing");
     assert_eq!(sorted(listed[before.len()..].to_vec()), before);

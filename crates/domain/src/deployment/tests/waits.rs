@@ -1,6 +1,6 @@
 //! A change from outside that is faster than its image.
 
-use cutover_events::deployment::{Drift, DriftSeen, Handling, IntentQueued, ReasonKind, Wish};
+use cutover_events::deployment::{Drift, DriftSeen, Handling, ImageWish, IntentQueued, ReasonKind, Wish};
 use cutover_events::{Event, WorkloadId};
 
 use super::story::{By, Story, WAIT_MS, dep, deploy, unit};
@@ -122,5 +122,32 @@ fn a_person_cancels_it_and_never_waits_himself() {
     assert_eq!(waits(&story), None);
     story.wish(3, deploy(), By::Person);
     story.go_until(|story| matches!(story.next(), Next::Append(_)) && story.state.open.is_some());
+    assert_eq!(story.appends(), ["DeploymentFailed"]);
+}
+
+#[test]
+fn an_image_that_is_sought_beside_the_lane_holds_nothing_up() {
+    let mut story = Story::live(1);
+    story.wish(2, deploy(), By::Person);
+    story.go_until(|story| story.next() == Next::Do(Effect::Resolve(dep(2))));
+    story.seen.answers.resolving = Some(dep(2));
+    assert!(matches!(story.next(), Next::Wait(_)), "it is not asked for again");
+    story.wish(3, deploy(), By::Person);
+    assert_eq!(story.appends(), ["IntentSuperseded"], "a newer wish does not wait for it");
+    story.seen.answers.keep_for(Some(dep(3)));
+    assert_eq!(story.seen.answers.resolving, None);
+}
+
+#[test]
+fn a_build_is_given_up_after_many_tries_and_not_after_a_time() {
+    let mut story = Story::live(1);
+    story.wish(2, Wish::Deploy(ImageWish::Built { fresh: false }), By::Person);
+    story.go_until(|story| story.next() == Next::Do(Effect::Resolve(dep(2))));
+    story.now.mono_ms += 3_600_000;
+    for _ in 1..12 {
+        story.refused(Effect::Resolve(dep(2)), Class::Transient);
+        assert!(matches!(story.next(), Next::Wait(Some(_))), "{:?}", story.next());
+    }
+    story.refused(Effect::Resolve(dep(2)), Class::Transient);
     assert_eq!(story.appends(), ["DeploymentFailed"]);
 }
