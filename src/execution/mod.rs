@@ -3,6 +3,7 @@
 //! Nothing is decided here. [`lane`] is the loop, [`look`] the observation, [`perform`] the effects, [`planning`] what a
 //! plan needs from outside, [`tending`] what concerns more than one workload.
 
+pub mod errands;
 mod examine;
 mod fitting;
 mod lane;
@@ -27,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::adapters::host::Host;
 use crate::adapters::probe::Prober;
 use crate::adapters::router::Router;
-use crate::adapters::runtime::Runtime;
+use crate::adapters::runtime::{Attaches, Runtime};
 use crate::clock::Clock;
 use crate::commands::Commands;
 use crate::logs::Outputs;
@@ -60,6 +61,9 @@ pub struct Execution {
     pub epoch: u64,
     /// When this engine started, `CLOCK_MONOTONIC`, ms.
     pub started_ms: u64,
+    /// Programs of people.
+    pub attaches: Arc<dyn Attaches>,
+    errands: errands::Errands,
     effects: Semaphore,
     /// How often the connection to Docker was lost.
     outages: AtomicU64,
@@ -75,6 +79,8 @@ pub struct Parts {
     pub host: Arc<dyn Host>,
     /// Docker.
     pub runtime: Arc<dyn Runtime>,
+    /// The same, for programs of people.
+    pub attaches: Arc<dyn Attaches>,
     /// The proxy.
     pub router: Arc<dyn Router>,
     /// Readiness.
@@ -111,6 +117,8 @@ impl Execution {
             clock: parts.clock,
             epoch: parts.epoch,
             started_ms: parts.clock.mono_ms(),
+            attaches: parts.attaches,
+            errands: errands::Errands::default(),
             effects: Semaphore::new(parts.effects_at_once),
             outages: AtomicU64::new(0),
             leftovers: Notify::new(),
@@ -141,6 +149,7 @@ impl Execution {
             }
         }
         stop.cancel();
+        self.errands.end().await;
         while tasks.join_next().await.is_some() {}
         self.poisoned.borrow().clone()
     }

@@ -37,6 +37,7 @@ impl Execution {
         let mut looks = tokio::time::interval(Duration::from_millis(LOOK_MS));
         let mut proxy_looks = tokio::time::interval(Duration::from_millis(PROXY_MS));
         looks.reset();
+        self.end_lost_errands().await;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -51,6 +52,7 @@ impl Execution {
                 _ = looks.tick() => {
                     self.look_at_all(&mut before).await;
                     self.tidy_up().await;
+                    self.end_lost_errands().await;
                 }
             }
         }

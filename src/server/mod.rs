@@ -186,7 +186,8 @@ async fn assemble(
     drop(readiness.send_replace(Readiness::Starting("looking at Docker and the proxy")));
     proxy::ensure(config, (tasks, stop)).await;
     let docker = DockerConfig { socket: config.docker.socket.clone() };
-    let runtime: Arc<dyn Runtime> = Arc::new(DockerRuntime::new(&docker, clock));
+    let docker = Arc::new(DockerRuntime::new(&docker, clock));
+    let runtime: Arc<dyn Runtime> = docker.clone();
     let router: Arc<dyn Router> = Arc::new(HttpRouter::new(dir.join("proxy/admin.sock")));
     let ended = |error: &dyn std::fmt::Display| ServeError::Ended(error.to_string());
     let seen = recovery::look(&*runtime, &*router, &commands).await;
@@ -201,6 +202,7 @@ async fn assemble(
         commands: commands.clone(),
         host: Arc::new(RealHost::new(Bounds { allowed: config.limits.bind.clone(), kept })),
         runtime: runtime.clone(),
+        attaches: docker,
         router: router.clone(),
         prober: Arc::new(NetProber),
         secrets: secrets.clone(),

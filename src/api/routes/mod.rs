@@ -2,6 +2,7 @@
 
 mod deployments;
 mod engine;
+mod errands;
 mod events;
 mod foretold;
 mod health;
@@ -33,6 +34,8 @@ pub(super) fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(workloads::show))
         .routes(routes!(workloads::releases))
         .routes(routes!(workloads::logs))
+        .routes(routes!(errands::exec))
+        .routes(routes!(errands::run))
         .routes(routes!(deployments::deploy))
         .routes(routes!(deployments::rollback))
         .routes(routes!(deployments::restart))
