@@ -208,6 +208,7 @@ impl Raw {
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        drop(tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0));
+        // A terminal that is gone needs no mode.
+        tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0).ok();
     }
 }
