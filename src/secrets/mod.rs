@@ -1,16 +1,15 @@
 //! Sealed values: nothing here enters the log but the digests of ciphertexts. One age identity for each owner; when it
 //! is destroyed, its values are unreadable for ever, and the chain of the log stays whole.
 
+mod ring;
 #[cfg(test)]
 mod tests;
 
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::PathBuf;
 
-use age::secrecy::ExposeSecret;
 use age::x25519::Identity;
 use cutover_events::{Digest, WorkloadId};
 use hmac::{Hmac, KeyInit, Mac};
@@ -18,6 +17,7 @@ use parking_lot::Mutex;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use self::ring::Ring;
 use crate::store::blobs::Blobs;
 use crate::store::files;
 
@@ -39,6 +39,9 @@ pub enum SecretsError {
     /// The sealed value or an identity is damaged.
     #[error("its sealed value is damaged")]
     Damaged,
+    /// A value that is in use was sealed with an older identity only.
+    #[error("a value is still sealed with the old identity; seal it anew before the old one is dropped")]
+    StillOld,
     /// The files cannot be used.
     #[error("the folder of secrets cannot be used: {0}")]
     Io(#[from] io::Error),
@@ -67,7 +70,7 @@ impl Secrets {
     /// # Errors
     /// The identity or the blob cannot be written.
     pub fn seal(&self, owner: Owner, value: &[u8]) -> Result<Digest, SecretsError> {
-        let recipient = self.identity(owner, Missing::Make)?.to_public();
+        let recipient = self.ring(owner, Missing::Make)?.newest.to_public();
         let recipients = std::iter::once(&recipient as &dyn age::Recipient);
         let encryptor = age::Encryptor::with_recipients(recipients).map_err(|_| SecretsError::Damaged)?;
         let mut sealed = Vec::with_capacity(value.len() + 256);
@@ -82,14 +85,8 @@ impl Secrets {
     /// # Errors
     /// The identity is gone, or the blob is damaged or not there.
     pub fn unseal(&self, owner: Owner, sealed: Digest) -> Result<Zeroizing<String>, SecretsError> {
-        let identity = self.identity(owner, Missing::Refuse)?;
-        let content = self.blobs.read(sealed)?;
-        let decryptor = age::Decryptor::new(&content[..]).map_err(|_| SecretsError::Damaged)?;
-        let identities = std::iter::once(&identity as &dyn age::Identity);
-        let mut reader = decryptor.decrypt(identities).map_err(|_| SecretsError::Damaged)?;
-        let mut value = Zeroizing::new(String::new());
-        reader.read_to_string(&mut value).map_err(|_| SecretsError::Damaged)?;
-        Ok(value)
+        let ring = self.ring(owner, Missing::Refuse)?;
+        self.open_with(std::iter::once(&ring.newest).chain(&ring.older), sealed)
     }
 
     /// A keyed hash of a value: equal for equal values of one owner, and of no use without its identity.
@@ -97,14 +94,55 @@ impl Secrets {
     /// # Errors
     /// The identity cannot be read or made.
     pub fn mac(&self, owner: Owner, value: &[u8]) -> Result<[u8; 16], SecretsError> {
-        let identity = self.identity(owner, Missing::Make)?.to_string();
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(identity.expose_secret().as_bytes()).map_err(|_| SecretsError::Damaged)?;
+        let ring = self.ring(owner, Missing::Make)?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(&ring.hashing[..]).map_err(|_| SecretsError::Damaged)?;
         mac.update(b"cutover value\0");
         mac.update(value);
         let mut short = [0; 16];
         short.copy_from_slice(&mac.finalize().into_bytes()[..16]);
         Ok(short)
+    }
+
+    /// Gives an owner a new identity, which everything is sealed with from now on; the old one still reads. A renewal that
+    /// was begun before and not finished goes on. Keyed hashes stay as they are.
+    ///
+    /// # Errors
+    /// The owner has no identity, or it cannot be read or written.
+    pub fn begin_renewal(&self, owner: Owner) -> Result<(), SecretsError> {
+        let path = self.path(owner);
+        let _making = self.making.lock();
+        let Ring { newest, older, hashing } = Ring::read(&path)?;
+        if !older.is_empty() {
+            return Ok(());
+        }
+        Ring { newest: Identity::generate(), older: vec![newest], hashing }.write(&path)
+    }
+
+    /// Seals a sealed value anew, with the newest identity.
+    ///
+    /// # Errors
+    /// As of [`Self::unseal`] and [`Self::seal`].
+    pub fn reseal(&self, owner: Owner, sealed: Digest) -> Result<Digest, SecretsError> {
+        let value = self.unseal(owner, sealed)?;
+        self.seal(owner, value.as_bytes())
+    }
+
+    /// Drops the old identity: what was sealed with it is unreadable for ever. `used` are the sealed values that must stay
+    /// readable.
+    ///
+    /// # Errors
+    /// One of `used` does not open with the newest identity: then nothing is dropped. The files cannot be used.
+    pub fn finish_renewal(&self, owner: Owner, used: &[Digest]) -> Result<(), SecretsError> {
+        let path = self.path(owner);
+        let _making = self.making.lock();
+        let ring = Ring::read(&path)?;
+        for sealed in used {
+            match self.open_with(std::iter::once(&ring.newest), *sealed) {
+                Err(SecretsError::Damaged) => return Err(SecretsError::StillOld),
+                opened => opened.map(drop)?,
+            }
+        }
+        Ring { older: Vec::new(), ..ring }.write(&path)
     }
 
     /// Makes the values of an owner unreadable for ever.
@@ -118,20 +156,31 @@ impl Secrets {
         }
     }
 
-    fn identity(&self, owner: Owner, missing: Missing) -> Result<Identity, SecretsError> {
+    fn ring(&self, owner: Owner, missing: Missing) -> Result<Ring, SecretsError> {
         let path = self.path(owner);
         let _making = self.making.lock();
-        match fs::read_to_string(&path) {
-            Ok(text) => {
-                let text = Zeroizing::new(text);
-                Identity::from_str(text.trim()).map_err(|_| SecretsError::Damaged)
+        match Ring::read(&path) {
+            Err(SecretsError::NoIdentity) if matches!(missing, Missing::Make) => {
+                let ring = Ring::new(Identity::generate());
+                ring.write(&path)?;
+                Ok(ring)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match missing {
-                Missing::Make => make(&path),
-                Missing::Refuse => Err(SecretsError::NoIdentity),
-            },
-            Err(error) => Err(error.into()),
+            read => read,
         }
+    }
+
+    fn open_with<'a>(
+        &self,
+        identities: impl Iterator<Item = &'a Identity>,
+        sealed: Digest,
+    ) -> Result<Zeroizing<String>, SecretsError> {
+        let content = self.blobs.read(sealed)?;
+        let decryptor = age::Decryptor::new(&content[..]).map_err(|_| SecretsError::Damaged)?;
+        let identities = identities.map(|identity| identity as &dyn age::Identity);
+        let mut reader = decryptor.decrypt(identities).map_err(|_| SecretsError::Damaged)?;
+        let mut value = Zeroizing::new(String::new());
+        reader.read_to_string(&mut value).map_err(|_| SecretsError::Damaged)?;
+        Ok(value)
     }
 
     fn path(&self, owner: Owner) -> PathBuf {
@@ -142,14 +191,8 @@ impl Secrets {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Missing {
     Make,
     Refuse,
-}
-
-fn make(path: &Path) -> Result<Identity, SecretsError> {
-    let identity = Identity::generate();
-    let text = Zeroizing::new(format!("{}\n", identity.to_string().expose_secret()));
-    files::replace_durably(path, text.as_bytes())?;
-    Ok(identity)
 }
