@@ -59,7 +59,7 @@ impl ReleaseFolders {
         let whole = self.is_whole(&note.image);
         let phase = if whole { note.phase } else { Phase::Exited };
         let runs = phase == Phase::Running;
-        // It runs since ever: nothing of it can come up later, and nothing restarts it.
+        // It counts as having run for ever: nothing of it comes up later, and nothing restarts it.
         let lasted = if runs { u64::MAX } else { 0 };
         Container {
             id: note.id,
