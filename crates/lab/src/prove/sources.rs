@@ -65,8 +65,9 @@ impl Proof<'_> {
         self.folder.join(name)
     }
 
-    /// Writes a version of the program as a build context.
-    async fn version(&self, name: &str, version: &Version, lines: &[&str]) -> Result {
+    /// Writes a version of the program as a build context, in which the steps of no other run are found in Docker's cache.
+    async fn version(&self, name: &str, mut version: Version, lines: &[&str]) -> Result {
+        version.env.push(format!("RUN_OF={}", self.stand.project));
         version.context(&self.at(name), lines).await
     }
 
@@ -106,7 +107,7 @@ impl Proof<'_> {
     /// Blue-green: built and swapped under load, nothing built twice, failures leave blue.
     async fn built(&self, verdict: &mut Verdict) -> Result {
         let context = self.at(API);
-        self.version(API, &Version::good("v0"), &[]).await?;
+        self.version(API, Version::good("v0"), &[]).await?;
         let source = format!("dockerfile = \"{}\"\nstrategy = \"blue-green\"", context.display());
         let said = self.apply(&Workload::of(API, &source)).await?;
         verdict.same("exit of the first apply", said.code, 0);
@@ -114,7 +115,7 @@ impl Proof<'_> {
         let load = self.load(API);
         for number in 1..=SWAPS {
             let version = format!("v{number}");
-            self.version(API, &Version::good(&version), &[]).await?;
+            self.version(API, Version::good(&version), &[]).await?;
             let began = Instant::now();
             let said = self.deploy(API).await?;
             verdict.same(&format!("exit of the deployment of {version}: {}", said.told()), said.code, 0);
@@ -137,7 +138,7 @@ impl Proof<'_> {
             ("a failing step", Version::good("v8"), &["RUN [\"/app\", \"build\"]"][..], "there is nothing to build"),
             ("a version that exits", Version::with("v8", &["EXIT_AT_START=1"]), &[][..], "ended with exit code 3"),
         ] {
-            self.version(API, &version, lines).await?;
+            self.version(API, version, lines).await?;
             self.fails(verdict, name, told).await?;
         }
         std::fs::remove_file(context.join("Dockerfile"))?;
@@ -166,7 +167,7 @@ impl Proof<'_> {
 
     /// In the middle of a build: a kill of the engine, a newer wish, a person's cancel.
     async fn interrupted(&self, verdict: &mut Verdict) -> Result {
-        self.version(API, &Version::good("v4"), &["RUN [\"/app\", \"build\", \"4\"]"]).await?;
+        self.version(API, Version::good("v4"), &["RUN [\"/app\", \"build\", \"4\"]"]).await?;
         let id = self.begun(API).await?;
         self.stand.kill_engine().await?;
         self.stand.start_engine().await?;
@@ -175,9 +176,9 @@ impl Proof<'_> {
         self.answers(verdict, (API, "/version"), "v4").await;
         progress("killed in the middle of a build: it goes on under its id");
 
-        self.version(API, &Version::good("v5"), &[LONG]).await?;
+        self.version(API, Version::good("v5"), &[LONG]).await?;
         let older = self.begun(API).await?;
-        self.version(API, &Version::good("v6"), &[]).await?;
+        self.version(API, Version::good("v6"), &[]).await?;
         let newer = self.deploy(API).await?;
         verdict.same(&format!("the newer wish: {}", newer.told()), newer.code, 0);
         let ended = self.stand.ask(&["wait", &older, "--json"]).await?;
@@ -185,7 +186,7 @@ impl Proof<'_> {
         self.answers(verdict, (API, "/version"), "v6").await;
         progress("superseded in the middle of a build");
 
-        self.version(API, &Version::good("v7"), &[LONG]).await?;
+        self.version(API, Version::good("v7"), &[LONG]).await?;
         let id = self.begun(API).await?;
         self.stand.must(&["cancel", &id]).await?;
         let ended = self.stand.ask(&["wait", &id, "--json"]).await?;
@@ -214,11 +215,11 @@ impl Proof<'_> {
 
     /// Recreate: requests wait while nothing serves, and the figure is on the timeline.
     async fn recreated(&self, verdict: &mut Verdict) -> Result {
-        self.version(REDONE, &Version::good("r1"), &[]).await?;
+        self.version(REDONE, Version::good("r1"), &[]).await?;
         let source = format!("dockerfile = \"{}\"", self.at(REDONE).display());
         let said = self.apply(&Workload::of(REDONE, &source)).await?;
         verdict.same(&format!("exit of the first apply: {}", said.told()), said.code, 0);
-        self.version(REDONE, &Version::good("r2"), &[]).await?;
+        self.version(REDONE, Version::good("r2"), &[]).await?;
         let (said, (asked, failed)) = tokio::try_join!(self.deploy(REDONE), self.asks_until(REDONE, "/version", "r2"))?;
         verdict.same(&format!("exit of the redeployment: {}", said.told()), said.code, 0);
         verdict.same("requests that were not answered while it was recreated", failed, 0);
