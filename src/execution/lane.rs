@@ -107,7 +107,7 @@ impl Execution {
 
     async fn step(self: &Arc<Self>, lane: &mut Lane) -> Result<Step, String> {
         let state = lane.cell.state();
-        if state.version == 0 || !self.commands.live().engine().held.is_empty() {
+        if state.version == 0 || self.is_held() {
             return Ok(Step::Sleep(REST_TICK_MS));
         }
         for (effect, result) in std::mem::take(&mut lane.sight.removed) {

@@ -174,6 +174,11 @@ impl Execution {
         self.poisoned.borrow().clone()
     }
 
+    /// Whether a person must decide first: the log may not be the one that the world was made by, so nothing is touched.
+    fn is_held(&self) -> bool {
+        !self.commands.live().engine().held.is_empty()
+    }
+
     /// Ends the engine: recovery is the tested path, limping is not.
     fn poison(&self, why: String) {
         tracing::error!(why, "the engine cannot go on and ends, to be started again");

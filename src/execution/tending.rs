@@ -50,15 +50,17 @@ impl Execution {
                     Some(Hint::Lost) => drop(self.outages.fetch_add(1, Ordering::Relaxed)),
                     None => hints = self.runtime.clone().hints(self.log),
                 },
-                () = self.leftovers.notified() => {
+                () = self.leftovers.notified(), if !self.is_held() => {
                     self.tidy_up().await;
                     self.tidy_images().await;
                 }
-                _ = images.tick() => self.tidy_images().await,
+                _ = images.tick() => if !self.is_held() { self.tidy_images().await },
                 _ = proxy_looks.tick() => self.look_at_proxy(&mut proxy).await,
                 _ = looks.tick() => {
                     self.look_at_all(&mut before).await;
-                    self.tidy_up().await;
+                    if !self.is_held() {
+                        self.tidy_up().await;
+                    }
                 }
             }
         }
