@@ -25,6 +25,9 @@ pub(super) const RESOLVE_MS: u64 = 30_000;
 /// How often a build is tried while Docker or the remote is away, a count: the pauses between add up to half a minute, as
 /// long as a registry is asked.
 const BUILD_TRIES: u32 = 12;
+/// How often an image is asked for at least, a count: one pull may take longer than the deadline of all tries, and a connection
+/// that is lost in its end must not be the end of the deployment.
+const PULL_TRIES: u32 = 3;
 /// For an effect of a step that Docker refuses again and again, ms: longer than any restart of a daemon takes.
 const STEP_MS: u64 = 120_000;
 
@@ -134,7 +137,10 @@ impl Look<'_> {
     fn seeks_no_more(self, trouble: &Trouble, sought: &ImageWish) -> bool {
         match sought {
             ImageWish::Built { .. } => trouble.class != Class::Transient || trouble.tries >= BUILD_TRIES,
-            ImageWish::Reference { .. } | ImageWish::Current => self.gives_up(trouble, self.open.begun, RESOLVE_MS),
+            ImageWish::Reference { .. } | ImageWish::Current => {
+                let tried = trouble.class != Class::Transient || trouble.tries >= PULL_TRIES;
+                tried && self.gives_up(trouble, self.open.begun, RESOLVE_MS)
+            }
         }
     }
 

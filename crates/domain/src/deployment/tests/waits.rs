@@ -151,3 +151,17 @@ fn a_build_is_given_up_after_many_tries_and_not_after_a_time() {
     story.refused(Effect::Resolve(dep(2)), Class::Transient);
     assert_eq!(story.appends(), ["DeploymentFailed"]);
 }
+
+#[test]
+fn a_pull_that_outlasts_the_deadline_and_is_lost_is_tried_again() {
+    let mut story = Story::live(1);
+    story.wish(2, deploy(), By::Person);
+    story.go_until(|story| story.next() == Next::Do(Effect::Resolve(dep(2))));
+    story.now.mono_ms += 60_000;
+    for _ in 1..3 {
+        story.refused(Effect::Resolve(dep(2)), Class::Transient);
+        assert!(matches!(story.next(), Next::Wait(Some(_))), "{:?}", story.next());
+    }
+    story.refused(Effect::Resolve(dep(2)), Class::Transient);
+    assert_eq!(story.appends(), ["DeploymentFailed"]);
+}
