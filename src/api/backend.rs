@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use cutover_events::{Actor, DeliveryId, DeploymentId, Digest, ReleaseId, TokenId};
 use tokio::sync::watch;
 
+use crate::execution::errands::{Asked, Wire};
+
 use super::views::{
     AcceptedImagesView, AcceptedView, ApplyAsk, ApplyView, BuildLogView, ConfirmAsk, DeliveriesView, DeployAsk,
     DeploymentView, DoctorView, EventsPage, ExplainView, ExportLine, ForetoldView, HeadView, HookAsk, HookSecretView,
@@ -193,6 +195,8 @@ pub trait Backend: Send + Sync + 'static {
     async fn logs(&self, name: WorkloadName, lines: usize) -> Result<LogsView, Refusal>;
     /// A stretch of the log of a build.
     async fn build_log(&self, name: WorkloadName, ask: BuildLogAsk) -> Result<BuildLogView, Refusal>;
+    /// Begins a person's program, recorded, and serves it on the connection that comes once this was answered.
+    async fn errand(&self, asker: Asker, name: WorkloadName, what: (Asked, Wire)) -> Result<(), Refusal>;
     /// Why something is as it is.
     async fn explain(&self, about: About) -> Result<ExplainView, Refusal>;
     /// Events, oldest first; `next_after` is past everything that was looked at, so that a filter never stalls, and is

@@ -88,6 +88,10 @@ pub(super) enum Command {
     Wait(Wait),
     /// Show the output of the containers of a workload, failed ones too
     Logs(Logs),
+    /// Run a program in a container that serves; its exit code is this command's
+    Exec(Exec),
+    /// Run a program in a container of its own, made of what serves and removed afterwards
+    Run(Run),
     /// Sources of deliveries
     #[command(subcommand)]
     Hook(Hook),
@@ -449,6 +453,30 @@ pub(super) struct OfBuild {
     /// With --build: only lines that hold this text, upper and lower case alike
     #[arg(long, allow_hyphen_values = true, value_name = "TEXT", requires = "build", conflicts_with = "follow")]
     pub(super) grep: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Exec {
+    /// Workload: project/name, or its name where that is unambiguous
+    pub(super) name: String,
+    /// Process of the workload; the workload itself without it
+    #[arg(long, allow_hyphen_values = true, value_name = "NAME", value_parser = values::project)]
+    pub(super) process: Option<String>,
+    /// Replica, counted from 1; the first that runs without it
+    #[arg(long, allow_hyphen_values = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(super) replica: Option<u16>,
+    /// Program and arguments, after --; of these only the program's name is recorded
+    #[arg(last = true, required = true, num_args = 1.., value_name = "CMD")]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Run {
+    /// Workload: project/name, or its name where that is unambiguous
+    pub(super) name: String,
+    /// What stands in place of the image's command, after --; of these only the program's name is recorded
+    #[arg(last = true, required = true, num_args = 1.., value_name = "CMD")]
+    pub(super) command: Vec<String>,
 }
 
 #[derive(Subcommand, Debug)]

@@ -142,7 +142,7 @@ impl Execution {
 
     /// What is mounted, with the real paths of folders: they are judged again, because links can have moved since the
     /// apply.
-    async fn mounts(&self, plan: &Plan) -> Result<Vec<Mount>, Failed> {
+    pub(super) async fn mounts(&self, plan: &Plan) -> Result<Vec<Mount>, Failed> {
         let (host, mounts) = (self.host.clone(), plan.template.mounts.clone());
         let real = move |mount: Mount| match &mount.from {
             MountFrom::Volume(_) => Ok(mount),
@@ -159,7 +159,7 @@ impl Execution {
     }
 
     /// The gateway of the project's network, where the proxy answers names, then the host's resolvers.
-    fn dns(&self, plan: &Plan) -> Vec<Ipv4Addr> {
+    pub(super) fn dns(&self, plan: &Plan) -> Vec<Ipv4Addr> {
         let gateway = self.gateway(plan).map(|(address, _)| address);
         gateway.into_iter().chain(host_resolvers()).collect()
     }
@@ -195,7 +195,7 @@ impl Execution {
         }
     }
 
-    fn environment(&self, workload: WorkloadId, plan: &Plan) -> Result<Vec<(String, String)>, Failed> {
+    pub(super) fn environment(&self, workload: WorkloadId, plan: &Plan) -> Result<Vec<(String, String)>, Failed> {
         let value = |var: &cutover_events::workload::EnvVar| {
             let value = self.secrets.unseal(crate::secrets::Owner::Workload(workload), var.sealed);
             let value =

@@ -193,7 +193,8 @@ async fn assemble(
     let docker = DockerConfig { socket: config.docker.socket.clone() };
     let folders = ReleaseFolders::open(dir, clock).map_err(|error| io("the folder of sites", error))?;
     let folders = Arc::new(folders);
-    let containers: Arc<dyn Runtime> = Arc::new(DockerRuntime::new(&docker, clock));
+    let docker = Arc::new(DockerRuntime::new(&docker, clock));
+    let containers: Arc<dyn Runtime> = docker.clone();
     let runtime: Arc<dyn Runtime> = Arc::new(Units::over(containers, vec![folders.clone()]));
     let builder: Arc<dyn Builder> = Arc::new(DockerBuilder::new(config.docker.socket.clone()));
     let builder = Arc::new(Builders::over(builder, dir, folders));
@@ -215,6 +216,7 @@ async fn assemble(
         commands: commands.clone(),
         host: Arc::new(RealHost::new(bounds)),
         runtime: runtime.clone(),
+        attaches: docker,
         router: router.clone(),
         prober: Arc::new(NetProber),
         source: Arc::new(sources),

@@ -10,6 +10,7 @@ use cutover::api::backend::{
 use cutover::api::views::*;
 use cutover::api::{ApiState, Readiness, router, serve};
 use cutover::clock::Clock;
+use cutover::execution::errands::{Asked, Wire};
 use cutover_events::{DeploymentId, Digest, TokenId};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -109,6 +110,10 @@ fn no<T>() -> Result<T, Refusal> {
 
 #[async_trait]
 impl Backend for Fake {
+    async fn errand(&self, _: Asker, name: WorkloadName, _: (Asked, Wire)) -> Result<(), Refusal> {
+        Err(Refusal::NotAllowed(format!("{}: nothing of it runs: deploy it first", name.0)))
+    }
+
     async fn apply(&self, _: Asker, ask: ApplyAsk) -> Result<ApplyView, Refusal> {
         let workloads = ask.workloads.iter().map(|body| AppliedView {
             workload: format!("{}/{}", body.project.as_deref().unwrap_or("default"), body.name),

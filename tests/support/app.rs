@@ -1,11 +1,30 @@
 //! What runs inside the containers of the tests: an HTTP server without dependencies, built static.
 //!
-//! `EXIT=n` ends at once with that code. Every path answers 200 with the name of the variable `WHO`.
+//! `say OUT ERR CODE`, `cat` and `hang`, as its arguments or after its own path, are what people run in it. `EXIT=n` ends at once with that code. Every path answers 200 with the name of the variable `WHO`.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
 fn main() {
+    let words: Vec<String> = std::env::args().skip(1).skip_while(|word| word.contains('/')).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["say", out, err, code] => {
+            print!("{out}");
+            eprint!("{err}");
+            std::io::stdout().flush().expect("an output");
+            std::process::exit(code.parse().unwrap_or(1));
+        }
+        ["cat"] => {
+            let mut text = Vec::new();
+            std::io::stdin().read_to_end(&mut text).expect("an input");
+            std::io::stdout().write_all(&text).expect("an output");
+            return;
+        }
+        ["hang"] => loop {
+            std::thread::park();
+        },
+        _ => (),
+    }
     println!("out: {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "));
     eprintln!("err: {}", std::env::var("WHO").unwrap_or_default());
     for path in ["/written", "/tmp/written"] {

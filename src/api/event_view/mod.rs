@@ -4,6 +4,7 @@
 
 mod delivery;
 mod deployment;
+mod errand;
 mod plan;
 mod registry;
 
@@ -141,6 +142,8 @@ pub fn deployment(event: &Event) -> Option<DeploymentId> {
         | Event::RouteReasserted(_)
         | Event::DriftSeen(_)
         | Event::Accepted(_)
+        | Event::ErrandBegun(_)
+        | Event::ErrandEnded(_)
         | Event::DriftEnded(_)
         | Event::Frozen(_)
         | Event::Thawed(_)
@@ -205,6 +208,8 @@ pub fn fields(event: &Event) -> Fields {
         Event::WorkloadTornDown(_) | Event::Resumed(_) => json!({}),
         Event::ImageAwaited(e) => json!({"reference": e.reference, "wait_ms": e.wait_ms}),
         Event::Accepted(e) => json!({"release": text(&e.release)}),
+        Event::ErrandBegun(e) => errand::begun(e),
+        Event::ErrandEnded(e) => errand::ended(e),
         Event::Parked(e) => json!({"reason": deployment::reason(&e.reason)}),
     };
     if let Value::Object(fields) = value { fields } else { Fields::new() }

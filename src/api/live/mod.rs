@@ -33,6 +33,7 @@ use super::views::*;
 use crate::clock::Clock;
 use crate::commands::{By, Commands, Error};
 use crate::execution::Execution;
+use crate::execution::errands::{Asked, NotBegun, Wire};
 use crate::logs::Outputs;
 use crate::projections::World;
 use crate::secrets::Secrets;
@@ -139,6 +140,20 @@ impl From<Error> for Refusal {
     }
 }
 
+impl From<NotBegun> for Refusal {
+    fn from(why: NotBegun) -> Self {
+        match why {
+            NotBegun::Unknown(text) => Self::UnknownName(text),
+            NotBegun::NothingRuns(text) => Self::NotAllowed(text),
+            NotBegun::Unwritten(error) => error.into(),
+            NotBegun::Runtime(error) if error.may_pass() => Self::Unavailable(error.to_string()),
+            NotBegun::Runtime(error) => Self::NotAllowed(error.to_string()),
+            NotBegun::TooMany => Self::NotAllowed(why.to_string()),
+            NotBegun::Stopping => Self::Unavailable(why.to_string()),
+        }
+    }
+}
+
 impl From<crate::store::ReadError> for Refusal {
     fn from(error: crate::store::ReadError) -> Self {
         Self::Internal(error.to_string())
@@ -239,6 +254,11 @@ impl Backend for LiveBackend {
 
     async fn build_log(&self, name: WorkloadName, ask: BuildLogAsk) -> Result<BuildLogView, Refusal> {
         self.build_log_of(&name, ask).await
+    }
+
+    async fn errand(&self, asker: Asker, name: WorkloadName, what: (Asked, Wire)) -> Result<(), Refusal> {
+        let id = self.find(&name)?;
+        Ok(self.execution.errand(asker.actor, id, what).await?)
     }
 
     async fn explain(&self, about: About) -> Result<ExplainView, Refusal> {

@@ -3,6 +3,7 @@
 mod builds;
 mod deployments;
 mod engine;
+mod errands;
 mod events;
 mod foretold;
 mod health;
@@ -35,6 +36,8 @@ pub(super) fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(workloads::releases))
         .routes(routes!(workloads::logs))
         .routes(routes!(builds::build_log))
+        .routes(routes!(errands::exec))
+        .routes(routes!(errands::run))
         .routes(routes!(deployments::deploy))
         .routes(routes!(deployments::rollback))
         .routes(routes!(deployments::restart))

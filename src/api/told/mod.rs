@@ -2,6 +2,7 @@
 //! a wildcard, so that a new kind gets its words on purpose.
 
 mod deployment;
+mod errand;
 mod names;
 pub mod words;
 
@@ -83,6 +84,8 @@ pub fn told(event: &Event, cause: Cause, actor: &Actor) -> Told {
         Event::Parked(e) => bad(format!("parked, waits for a person: {}", e.reason.text)),
         Event::ImageAwaited(e) => moving(awaited(e)),
         Event::Accepted(e) => normal(format!("{} lets changes from outside deploy {} again", who(actor), e.release)),
+        Event::ErrandBegun(e) => normal(errand::begun(e, actor)),
+        Event::ErrandEnded(e) => normal(errand::ended(e)),
         Event::Resumed(_) => moving(format!("resumed by {}", who(actor))),
     }
 }

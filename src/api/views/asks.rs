@@ -61,6 +61,44 @@ pub struct AcceptAsk {
     pub what: Option<String>,
 }
 
+/// Columns and rows of a terminal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TerminalAsk {
+    /// Columns.
+    pub columns: u16,
+    /// Rows.
+    pub rows: u16,
+}
+
+/// A program that a person runs in a container that serves.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExecAsk {
+    /// The program and its arguments. Of these only the program's name is recorded.
+    pub command: Vec<String>,
+    /// Its terminal; null: pipes, with errors apart.
+    #[serde(default)]
+    pub terminal: Option<TerminalAsk>,
+    /// Process of the workload; null: the workload itself.
+    #[serde(default)]
+    pub process: Option<String>,
+    /// Replica, from 1 on; null: the first that runs.
+    #[serde(default)]
+    pub replica: Option<u16>,
+}
+
+/// A program that a person runs in a container of its own, made of what serves.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunAsk {
+    /// In place of the image's command; its entrypoint stays. Of these only the program's name is recorded.
+    pub command: Vec<String>,
+    /// Its terminal; null: pipes, with errors apart.
+    #[serde(default)]
+    pub terminal: Option<TerminalAsk>,
+}
+
 /// Why the engine may be held, and what a person confirms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]

@@ -33,6 +33,12 @@ pub(super) async fn run(session: &mut Session, command: Command) -> Result<Exit,
         Command::Hook(hook) => hooks::hook(session, hook).await,
         Command::Token(token) => hooks::token(session, token).await,
         Command::Log(log) => log::ask(session, &log).await,
-        Command::Serve | Command::Proxy | Command::Check(_) | Command::Schema(_) | Command::Import(_) => Ok(Exit::Ok),
+        Command::Serve
+        | Command::Proxy
+        | Command::Check(_)
+        | Command::Schema(_)
+        | Command::Import(_)
+        | Command::Exec(_)
+        | Command::Run(_) => Ok(Exit::Ok),
     }
 }

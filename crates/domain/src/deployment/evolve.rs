@@ -11,6 +11,7 @@ use cutover_events::workload::Policy;
 use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
 
 use super::waits;
+use crate::errand;
 use crate::observed::Mark;
 use crate::rejected;
 use crate::workload::{Open, Phase, Release, Routed, Slot, Stopped, Teardown, Toward, Workload};
@@ -81,6 +82,8 @@ fn happened(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
         Event::Resumed(e) => on_open(state, event, e.deployment, |open| (open.parked, open.step_since) = (false, at)),
         Event::ImageAwaited(e) => waits::awaited(state, event, e, at),
         Event::Accepted(e) => accepted(state, event, e.release),
+        Event::ErrandBegun(e) => errand::begun(state, event, e),
+        Event::ErrandEnded(e) => errand::ended(state, event, e.errand),
         Event::LogBegun(_)
         | Event::EngineStarted(_)
         | Event::NetworkMade(_)

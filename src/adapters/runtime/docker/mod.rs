@@ -8,6 +8,7 @@
 //! | `look` | listing, inspecting, and what an inspection says |
 //! | `age` | how long a process lives, whatever the wall clock does |
 //! | `create` | the create call, its repetition, and what a container is allowed |
+//! | `attach` | programs of people, in containers that run and in containers of their own |
 //! | `steps` | start, policy, stop, remove, output |
 //! | `mend` | what a person has changed: unpause, rename, limits |
 //! | `images` | references and pulls |
@@ -17,6 +18,7 @@
 //! | `hints` | the stream of events |
 
 mod age;
+mod attach;
 mod client;
 mod create;
 mod hints;
