@@ -57,4 +57,6 @@ pub enum ErrandEnd {
     Stopped,
     /// The engine, or Docker, was not there to see it.
     Unknown,
+    /// Its workload was torn down, and the program was told to end.
+    TornDown,
 }

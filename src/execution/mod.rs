@@ -8,6 +8,7 @@ mod building;
 pub mod errands;
 mod examine;
 mod fitting;
+pub mod following;
 mod lane;
 mod look;
 mod perform;

@@ -241,6 +241,7 @@ fn errands() -> Vec<Event> {
         ErrandEnd::Refused("one line".into()),
         ErrandEnd::Stopped,
         ErrandEnd::Unknown,
+        ErrandEnd::TornDown,
     ];
     let ended = ends.into_iter().map(|end| {
         let lasted_ms = (end != ErrandEnd::Unknown).then_some(1_500);

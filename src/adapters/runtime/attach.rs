@@ -49,6 +49,46 @@ pub enum Printed {
     Err(Bytes),
 }
 
+/// Which part of what a container prints is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reading {
+    /// Nothing before this second, since 1970.
+    pub since_s: u64,
+    /// Of what was printed before, at most so many lines; all where missing.
+    pub tail: Option<u32>,
+    /// How far.
+    pub until: Until,
+}
+
+/// How far an output is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Until {
+    /// To what is printed by now.
+    Now,
+    /// To the end of the container.
+    End,
+}
+
+/// A line that a container has printed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Line {
+    /// When, by Docker's clock, ns since 1970.
+    pub at_ns: u64,
+    /// Where.
+    pub pipe: Pipe,
+    /// What, without the end of the line; bytes that are no text are replaced.
+    pub text: String,
+}
+
+/// Where something is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pipe {
+    /// As output.
+    Out,
+    /// As an error.
+    Err,
+}
+
 /// A program that runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Running {
@@ -82,7 +122,7 @@ pub struct Attached {
     pub running: Running,
 }
 
-/// Runs programs of people. Every call has a deadline of its own.
+/// Runs programs of people, and reads for them what containers print. Every call has a deadline of its own.
 #[async_trait]
 pub trait Attaches: Send + Sync + 'static {
     /// Runs a program in a container that runs.
@@ -99,6 +139,13 @@ pub trait Attaches: Send + Sync + 'static {
 
     /// Ends and removes such a container; gone is success.
     async fn remove_alone(&self, container: DockerId) -> Result<(), RuntimeError>;
+
+    /// Reads what a container prints, line by line, each pipe in its order.
+    async fn read(
+        &self,
+        container: DockerId,
+        reading: Reading,
+    ) -> Result<BoxStream<'static, Result<Line, RuntimeError>>, RuntimeError>;
 
     /// Sets the size of a program's terminal.
     async fn resize(&self, running: &Running, size: Size) -> Result<(), RuntimeError>;

@@ -13,9 +13,9 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 use tokio::sync::watch;
 
-use super::attach::{Alone, Attached, Attaches, Printed, Program, Push, Running, Size};
+use super::attach::{Alone, Attached, Attaches, Line, Pipe, Printed, Program, Push, Reading, Running, Size, Until};
 use super::memory::MemoryRuntime;
-use super::{CreateContainer, RuntimeError};
+use super::{CreateContainer, Runtime, RuntimeError};
 
 /// Bytes that a program of the twin takes before it reads.
 const PIPE: usize = 64 * 1024;
@@ -172,6 +172,24 @@ impl Attaches for MemoryRuntime {
         }
         self.shared().lock().errands.alone.remove(&container);
         Ok(())
+    }
+
+    async fn read(
+        &self,
+        container: DockerId,
+        reading: Reading,
+    ) -> Result<BoxStream<'static, Result<Line, RuntimeError>>, RuntimeError> {
+        let text = self.output(container, usize::MAX).await?;
+        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        let tail = reading.tail.and_then(|lines| usize::try_from(lines).ok()).unwrap_or(usize::MAX);
+        let lines: Vec<_> =
+            lines.into_iter().zip(1..).map(|(text, at_ns)| Line { at_ns, pipe: Pipe::Out, text }).collect();
+        let said = stream::iter(lines.clone().into_iter().skip(lines.len().saturating_sub(tail)).map(Ok));
+        // No container of the twin prints another word, and whoever follows one waits for it.
+        Ok(match reading.until {
+            Until::Now => said.boxed(),
+            Until::End => said.chain(stream::pending()).boxed(),
+        })
     }
 
     async fn resize(&self, running: &Running, size: Size) -> Result<(), RuntimeError> {

@@ -16,7 +16,7 @@ use cutover_domain::observed::{DockerId, ImageHealth, Phase, Restart};
 use cutover_events::workload::{Hardening, Limits, Mount, MountFrom, PublishedPort, Pull};
 use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId};
 
-pub use attach::{Alone, Attached, Attaches, Printed, Program, Push, Running, Size};
+pub use attach::{Alone, Attached, Attaches, Line, Pipe, Printed, Program, Push, Reading, Running, Size, Until};
 pub(crate) use attach_memory::Errands;
 pub use docker::{DockerConfig, DockerRuntime, assignable, gateway, host_resolvers};
 pub use memory::MemoryRuntime;

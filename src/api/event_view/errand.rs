@@ -27,6 +27,7 @@ pub(super) fn ended(e: &ErrandEnded) -> Value {
         ErrandEnd::Refused(why) => ("refused", None, Some(why)),
         ErrandEnd::Stopped => ("stopped", None, None),
         ErrandEnd::Unknown => ("unknown", None, None),
+        ErrandEnd::TornDown => ("torn-down", None, None),
     };
     json!({"errand_id": e.errand.to_string(), "end": end, "exit_code": code, "why": why, "lasted_ms": e.lasted_ms})
 }

@@ -10,6 +10,7 @@ mod foretelling;
 mod freezing;
 mod hooks;
 mod naming;
+mod printing;
 mod sealing;
 mod showing;
 mod spec;
@@ -24,10 +25,11 @@ use cutover_domain::ability::Ability;
 use cutover_domain::file::strict::nearest;
 use cutover_domain::registry::Registry;
 use cutover_events::{Actor, Cause, DeploymentId, Digest, Key, TokenId, WorkloadId};
+use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
 use super::backend::{
-    About, Asker, Backend, BuildLogAsk, Filter, HookName, Refusal, RollbackTo, Span, Volumes, WorkloadName,
+    About, Asker, Backend, BuildLogAsk, Filter, HookName, OutputAsk, Refusal, RollbackTo, Span, Volumes, WorkloadName,
 };
 use super::views::*;
 use crate::clock::Clock;
@@ -148,7 +150,7 @@ impl From<NotBegun> for Refusal {
             NotBegun::Unwritten(error) => error.into(),
             NotBegun::Runtime(error) if error.may_pass() => Self::Unavailable(error.to_string()),
             NotBegun::Runtime(error) => Self::NotAllowed(error.to_string()),
-            NotBegun::TooMany => Self::NotAllowed(why.to_string()),
+            NotBegun::TooMany | NotBegun::Held => Self::NotAllowed(why.to_string()),
             NotBegun::Stopping => Self::Unavailable(why.to_string()),
         }
     }
@@ -254,6 +256,10 @@ impl Backend for LiveBackend {
 
     async fn build_log(&self, name: WorkloadName, ask: BuildLogAsk) -> Result<BuildLogView, Refusal> {
         self.build_log_of(&name, ask).await
+    }
+
+    async fn output(&self, name: WorkloadName, ask: OutputAsk) -> Result<BoxStream<'static, OutputLine>, Refusal> {
+        self.follow_output(&name, ask).await
     }
 
     async fn errand(&self, asker: Asker, name: WorkloadName, what: (Asked, Wire)) -> Result<(), Refusal> {

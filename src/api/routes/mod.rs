@@ -9,6 +9,7 @@ mod foretold;
 mod health;
 mod hooks;
 mod log;
+mod outputs;
 mod workloads;
 
 use axum::Json;
@@ -36,6 +37,7 @@ pub(super) fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(workloads::releases))
         .routes(routes!(workloads::logs))
         .routes(routes!(builds::build_log))
+        .routes(routes!(outputs::output))
         .routes(routes!(errands::exec))
         .routes(routes!(errands::run))
         .routes(routes!(deployments::deploy))

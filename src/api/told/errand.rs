@@ -19,6 +19,7 @@ pub(super) fn ended(e: &ErrandEnded) -> String {
         ErrandEnd::Idle => format!("nothing happened for a day{lasted}; the program was told to end"),
         ErrandEnd::Refused(why) => format!("a person's program was not begun: {why}"),
         ErrandEnd::Stopped => format!("the engine was stopped{lasted}; a person's program was told to end"),
+        ErrandEnd::TornDown => format!("the workload was torn down{lasted}; a person's program was told to end"),
         ErrandEnd::Unknown => "how a person's program ended is unknown: the engine was not there to see it".into(),
     }
 }

@@ -1,6 +1,6 @@
 //! Which command is which.
 
-use super::{Session, files, history, hooks, log, state, wishes};
+use super::{Session, files, history, hooks, log, logs, state, wishes};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::grammar::Command;
 
@@ -25,7 +25,7 @@ pub(super) async fn run(session: &mut Session, command: Command) -> Result<Exit,
         Command::Thaw(thaw) => state::thaw(session, thaw).await,
         Command::Status(status) => state::status(session, &status).await,
         Command::Releases(named) => state::releases(session, &named).await,
-        Command::Logs(logs) => state::logs(session, &logs).await,
+        Command::Logs(logs) => logs::logs(session, &logs).await,
         Command::Doctor(json) => state::doctor(session, json).await,
         Command::Timeline(timeline) => history::timeline(session, &timeline).await,
         Command::Events(events) => history::events(session, &events).await,

@@ -24,6 +24,8 @@ const PING: Duration = Duration::from_secs(15);
 const SILENCE: Duration = Duration::from_secs(60);
 /// Pieces on their way between a thread and the connection, a count: what is not taken holds the other side up.
 const PIECES: usize = 4;
+/// How long what was printed may take to be written once this command was told to end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// A code that no process of a shell can have been given.
 const NO_CODE: u8 = 255;
 
@@ -60,12 +62,25 @@ async fn at(session: &Session, call: Call, terminal: Option<TerminalAsk>) -> Res
     let ended = tokio::select! {
         ended = down(&mut reader, &printers) => ended,
         failed = up(&mut writer, terminal) => Err(failed),
-        // With a terminal it is the program that reads Ctrl-C.
-        _ = tokio::signal::ctrl_c(), if terminal.is_none() => Err(Failure::new(Exit::Interrupted, "")),
+        failed = told_to_end() => Err(failed),
     };
-    printers.finish().await;
+    match &ended {
+        Ok(_) => printers.finish().await,
+        // Somebody who does not read, such as a pager, must not hold up what was interrupted.
+        Err(_) => drop(tokio::time::timeout(LAST_WORDS, printers.finish()).await),
+    }
     drop(raw);
     ended
+}
+
+/// Returns when this command is told to end, so that the terminal is left as it was found. With a raw terminal it is the
+/// program that reads Ctrl-C, and a signal comes from elsewhere.
+async fn told_to_end() -> Failure {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()];
+    let mut signals: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
+    let any = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+    futures_util::future::select_all(any).await;
+    Failure::new(Exit::Interrupted, "")
 }
 
 /// What the program prints, until it has ended.
@@ -81,7 +96,10 @@ async fn down(reader: &mut (impl tokio::io::AsyncRead + Unpin), printers: &Print
             Frame::Err(bytes) => printers.err.pass(bytes).await?,
             Frame::Note(text) => printers.err.pass(format!("cutover: {text}\r\n").into()).await?,
             Frame::Exit(code) => return Ok(ExitCode::from(u8::try_from(code).unwrap_or(NO_CODE))),
-            Frame::Lost(why) => return Err(gone(&why)),
+            Frame::Lost(why) => {
+                let text = format!("how the program ended is not known: {why}");
+                return Err(Failure::new(Exit::Unreachable, text));
+            }
             Frame::Ping | Frame::Input(_) | Frame::InputEnd | Frame::Resize(..) => (),
         }
     }
@@ -89,7 +107,8 @@ async fn down(reader: &mut (impl tokio::io::AsyncRead + Unpin), printers: &Print
 
 /// What the person types, sizes of the terminal and signs of life, until the connection breaks.
 async fn up(writer: &mut (impl AsyncWrite + Unpin), terminal: Option<TerminalAsk>) -> Failure {
-    let mut typed = typed();
+    // Whether there may be more to read here.
+    let (mut typed, mut open) = (typed(), true);
     let mut pings = tokio::time::interval(PING);
     let mut resized = terminal.and_then(|_| signal(SignalKind::window_change()).ok());
     loop {
@@ -100,14 +119,12 @@ async fn up(writer: &mut (impl AsyncWrite + Unpin), terminal: Option<TerminalAsk
             }
         };
         let frame = tokio::select! {
-            bytes = typed.recv() => match bytes {
+            bytes = typed.recv(), if open => match bytes {
                 Some(bytes) if bytes.is_empty() => Frame::InputEnd,
                 Some(bytes) => Frame::Input(bytes),
                 None => {
-                    // Everything was read: only signs of life are left to send.
-                    typed = mpsc::channel(1).1;
-                    pings.tick().await;
-                    Frame::Ping
+                    open = false;
+                    continue;
                 }
             },
             _ = changed => match self::terminal() {

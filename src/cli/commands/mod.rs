@@ -7,6 +7,7 @@ mod files;
 mod history;
 mod hooks;
 mod log;
+mod logs;
 mod processes;
 mod schema;
 pub(crate) use processes::CHILD;

@@ -8,7 +8,7 @@ mod lost;
 mod opening;
 mod serving;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cutover_events::ErrandId;
@@ -61,6 +61,9 @@ pub enum NotBegun {
     /// Docker refuses it, or is away.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// A person must decide first whether the log is that of this world.
+    #[error("nothing is run while a person must decide: `cutover status` says what")]
+    Held,
     /// Too many run.
     #[error("people run {MAX_AT_ONCE} programs already, which is as many as may: end one of them first")]
     TooMany,
@@ -81,8 +84,8 @@ pub type Wire = BoxFuture<'static, std::io::Result<Box<dyn Duplex>>>;
 #[derive(Debug)]
 pub(super) struct Errands {
     places: Arc<Semaphore>,
-    /// Begun by this engine and not ended.
-    ours: Mutex<BTreeSet<ErrandId>>,
+    /// Begun by this engine and not ended; cancelled, one ends because its workload is torn down.
+    ours: Mutex<BTreeMap<ErrandId, CancellationToken>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }

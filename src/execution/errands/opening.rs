@@ -12,6 +12,7 @@ use cutover_events::plan::Plan;
 use cutover_events::workload::{Access, MountFrom};
 use cutover_events::{Actor, Cause, DeploymentId, ErrandId, ReleaseId, UnitId, WorkloadId};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::super::Execution;
 use super::{Asked, NotBegun, Where, Wire, size};
@@ -34,6 +35,8 @@ pub(super) struct Errand {
 
 /// One of the places, and the word that this engine looks after the errand; both are given back when it is dropped.
 pub(super) struct Held {
+    /// Cancelled when its workload is torn down.
+    pub(super) torn_down: CancellationToken,
     shell: Arc<Execution>,
     id: ErrandId,
     _place: OwnedSemaphorePermit,
@@ -66,6 +69,9 @@ impl Execution {
         if self.errands.stop.is_cancelled() {
             return Err(NotBegun::Stopping);
         }
+        if self.is_held() {
+            return Err(NotBegun::Held);
+        }
         let (answer, answered) = oneshot::channel();
         let shell = self.clone();
         // A task of its own: a request that is given up half way must not leave a program that nobody looks after.
@@ -84,8 +90,9 @@ impl Execution {
     async fn open(self: &Arc<Self>, actor: Actor, workload: WorkloadId, asked: Asked) -> Result<Errand, NotBegun> {
         let place = self.errands.places.clone().try_acquire_owned().map_err(|_| NotBegun::TooMany)?;
         let id = ErrandId::from_ulid(self.clock.ulid());
-        self.errands.ours.lock().insert(id);
-        let held = Held { shell: self.clone(), id, _place: place };
+        let torn_down = CancellationToken::new();
+        self.errands.ours.lock().insert(id, torn_down.clone());
+        let held = Held { torn_down, shell: self.clone(), id, _place: place };
         let state = self.commands.live().cell(workload).state();
         let found = self.place(workload, &state, (id, &asked)).await?;
         let by = By { cause: Cause::Person, actor, key: None };
@@ -180,6 +187,11 @@ impl Execution {
             let why = stopped.unwrap_or(Rejection::NothingRuns);
             return Err(NotBegun::NothingRuns(format!("{name}: {why}")));
         };
+        if self.runtime.folder(&plan.template.image).is_some() {
+            return Err(NotBegun::NothingRuns(format!(
+                "{name} has no container that a program could run in: the proxy serves its files by itself"
+            )));
+        }
         let (container, place, inside) = match &asked.place {
             Where::Alone => (format!("cutover-{}-run-{}", name.replace('/', "-"), errand.suffix()), Place::Own, None),
             Where::Inside(process, replica) => {

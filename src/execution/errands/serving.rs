@@ -9,12 +9,13 @@ use bytes::Bytes;
 use cutover_events::errand::ErrandEnd;
 use futures_util::{Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
 
 use super::super::Execution;
 use super::frame::{self, Frame, MAX_PAYLOAD};
 use super::opening::Errand;
 use super::{Wire, size};
-use crate::adapters::runtime::{Printed, Push, Running, RuntimeError};
+use crate::adapters::runtime::{Attached, Printed, Push, Running, RuntimeError};
 
 /// Between two signs of life.
 const PING: Duration = Duration::from_secs(15);
@@ -51,7 +52,7 @@ impl Execution {
             None => (None, None),
         };
         let apart = match (&mut reader, &mut writer) {
-            (Some(reader), Some(writer)) => self.carry((reader, writer), attached, &notes).await,
+            (Some(reader), Some(writer)) => self.carry((reader, writer), (attached, &held.torn_down), &notes).await,
             _ => Apart::Pushed(ErrandEnd::Left),
         };
         let (end, last) = self.ended(apart, &running).await;
@@ -68,7 +69,7 @@ impl Execution {
     async fn carry(
         &self,
         (reader, writer): (&mut (impl AsyncRead + Unpin), &mut (impl AsyncWrite + Unpin)),
-        attached: crate::adapters::runtime::Attached,
+        (attached, torn_down): (Attached, &CancellationToken),
         notes: &[String],
     ) -> Apart {
         let (moved, running) = (AtomicBool::new(false), attached.running.clone());
@@ -76,6 +77,7 @@ impl Execution {
             end = self.upward(reader, (attached.input, &running), &moved) => Apart::Pushed(end),
             apart = downward(writer, (attached.output, notes), &moved) => apart,
             () = self.errands.stop.cancelled() => Apart::Pushed(ErrandEnd::Stopped),
+            () = torn_down.cancelled() => Apart::Pushed(ErrandEnd::TornDown),
         }
     }
 
@@ -112,6 +114,10 @@ impl Execution {
         match apart {
             Apart::Over => match self.attaches.exit_code(running).await {
                 Ok(code) => (ErrandEnd::Exited(code), Frame::Exit(code)),
+                Err(RuntimeError::NotFound(_)) => {
+                    let text = "its container was removed meanwhile: a deployment replaces it whatever runs in it";
+                    (ErrandEnd::Unknown, Frame::Lost(text.to_owned()))
+                }
                 Err(error) => (ErrandEnd::Unknown, Frame::Lost(error.to_string())),
             },
             Apart::Broken(error) => (ErrandEnd::Unknown, Frame::Lost(error.to_string())),
@@ -120,6 +126,7 @@ impl Execution {
                 let text = match &end {
                     ErrandEnd::Idle => "nothing was typed or printed for a day",
                     ErrandEnd::Stopped => "the engine was stopped",
+                    ErrandEnd::TornDown => "the workload was torn down",
                     _ => "the connection ended",
                 };
                 (end, Frame::Lost(format!("{text}: the program was told to end")))

@@ -13,6 +13,7 @@ use bollard::query_parameters::{
 };
 use cutover_domain::observed::DockerId;
 use cutover_events::{ErrandId, LogId};
+use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::{Instant, sleep};
@@ -21,7 +22,9 @@ use super::super::labels as keys;
 use super::client::{classify, status, text, within};
 use super::create::{CREATE, body};
 use super::{DockerRuntime, RuntimeError, labels, names};
-use crate::adapters::runtime::attach::{Alone, Attached, Attaches, Printed, Program, Push, Running, Size};
+use crate::adapters::runtime::attach::{
+    Alone, Attached, Attaches, Line, Printed, Program, Push, Reading, Running, Size,
+};
 
 /// A program begins within 0.1 to 0.5 s; a host under load takes many.
 const BEGIN: Duration = Duration::from_secs(60);
@@ -29,6 +32,9 @@ const BEGIN: Duration = Duration::from_secs(60);
 const CALL: Duration = Duration::from_secs(10);
 /// What a program has printed is read to its end before Docker has written down how it ended: measured below 50 ms.
 const ENDING: Duration = Duration::from_secs(5);
+/// What makes Docker let go of a program that goes on: by default Ctrl-P Ctrl-Q, of which every shell and editor has the
+/// first. It cannot be switched off; this nobody types.
+const NO_KEYS: &str = "ctrl-@,ctrl-^,ctrl-_,ctrl-@,ctrl-^,ctrl-_";
 /// Between two looks at it.
 const ENDING_PAUSE: Duration = Duration::from_millis(10);
 
@@ -43,6 +49,8 @@ impl Attaches for DockerRuntime {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             tty: Some(tty),
+            console_size: program.terminal.map(|size| vec![size.rows.into(), size.columns.into()]),
+            detach_keys: Some(NO_KEYS.to_owned()),
             cmd: Some(program.command.clone()),
             ..ExecConfig::default()
         };
@@ -90,7 +98,8 @@ impl Attaches for DockerRuntime {
         self.client.ping().await?;
         let docker = self.client.docker()?;
         let name = names::container(container);
-        let options = AttachContainerOptionsBuilder::new().stream(true).stdin(true).stdout(true).stderr(true).build();
+        let options = AttachContainerOptionsBuilder::new().stream(true).stdin(true).stdout(true).stderr(true);
+        let options = options.detach_keys(NO_KEYS).build();
         let attached = within("attach", BEGIN, docker.attach_container(&name, Some(options))).await?;
         let attached = attached.map_err(classify("attach to the container"))?;
         self.start_container(container).await?;
@@ -117,6 +126,14 @@ impl Attaches for DockerRuntime {
 
     async fn remove_alone(&self, container: DockerId) -> Result<(), RuntimeError> {
         self.remove_container(container).await
+    }
+
+    async fn read(
+        &self,
+        container: DockerId,
+        reading: Reading,
+    ) -> Result<BoxStream<'static, Result<Line, RuntimeError>>, RuntimeError> {
+        self.read_output(container, reading).await
     }
 
     async fn resize(&self, running: &Running, size: Size) -> Result<(), RuntimeError> {
@@ -150,11 +167,9 @@ impl Attaches for DockerRuntime {
     async fn push(&self, running: &Running, push: Push) -> Result<(), RuntimeError> {
         let Running::Inside { exec, container } = running else { return Ok(()) };
         let found = self.looked_up(exec).await?;
-        if found.running != Some(true) {
-            return Ok(());
-        }
         let pid = found.pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| RuntimeError::Unavailable("a program has no process".to_owned()))?;
+        // It has not begun, or Docker has forgotten it.
+        let Some(pid) = pid else { return Ok(()) };
         let signal = match push {
             Push::HangUp => Signal::HUP,
             Push::Kill => Signal::KILL,
@@ -194,18 +209,35 @@ impl DockerRuntime {
     }
 }
 
-/// Docker has no call that ends a program inside a container. Its process is one of this host: it gets the signal if it
-/// is in the container's control group, and whoever has its number afterwards does not.
-fn signalled(pid: Pid, container: DockerId, signal: Signal) -> Result<(), RuntimeError> {
-    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
-    let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", pid.as_raw_nonzero())).unwrap_or_default();
-    if !groups.contains(&names::container(container)) {
-        return Err(RuntimeError::Refused("a program is not seen in the container that it was begun in".to_owned()));
+/// Docker has no call that ends a program inside a container. Its processes are some of this host: runc makes each program
+/// the leader of a session, so that the session names all that it has started and that has not left it by itself. They get
+/// the signal if they are in the container's control group, and whoever has their numbers afterwards does not.
+fn signalled(leader: Pid, container: DockerId, signal: Signal) -> Result<(), RuntimeError> {
+    let failed =
+        |error: &dyn std::fmt::Display| RuntimeError::Unavailable(format!("a program cannot be told to end: {error}"));
+    let all = std::fs::read_dir("/proc").map_err(|error| failed(&error))?;
+    let pids = all.flatten().filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+    for pid in pids.filter(|pid| session(*pid) == Some(leader.as_raw_nonzero().get())) {
+        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+        // Looked at again, now that the number cannot come to mean another process.
+        let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", pid.as_raw_nonzero())).unwrap_or_default();
+        if session(pid) != Some(leader.as_raw_nonzero().get()) || !groups.contains(&names::container(container)) {
+            continue;
+        }
+        match pidfd_send_signal(process, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => (),
+            Err(error) => return Err(failed(&error)),
+        }
     }
-    match pidfd_send_signal(process, signal) {
-        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-        Err(error) => Err(RuntimeError::Unavailable(format!("a program cannot be told to end: {error}"))),
-    }
+    Ok(())
+}
+
+/// The session that a process is in.
+fn session(pid: Pid) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    // After the name, which may hold anything: state, parent, group, session.
+    let (_, after) = stat.rsplit_once(')')?;
+    after.split_whitespace().nth(3)?.parse().ok()
 }
 
 fn printed(
