@@ -50,7 +50,7 @@ impl Stand {
         let image = tagged().await;
         let mut stand = Self { folder, project, image, log: LogId([0; 16]), engine: None, proxy, port };
         stand.start().await;
-        let begun = stand.events().await.into_iter().find_map(|event| text(&event, "log"));
+        let begun = stand.events().await.into_iter().find_map(|event| text(&event, "log_id"));
         stand.log = begun.expect("the log has an id").parse().expect("an id");
         stand
     }
@@ -107,7 +107,7 @@ impl Stand {
     pub(crate) fn web(&self, who: &str) -> String {
         format!(
             "image = \"{}\"\nport = 8080\nhost = \"web.{}.test\"\nenv = {{ WHO = \"{who}\", GREETING = \"hello\" }}\n\
-             policy = {{ liveness = \"0s\", drain = \"100ms\", bake = \"100ms\", stop_timeout = \"1s\" }}\n",
+             policy = {{ liveness = \"100ms\", drain = \"100ms\", bake = \"100ms\", stop_timeout = \"1s\" }}\n",
             self.image, self.project
         )
     }

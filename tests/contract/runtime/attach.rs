@@ -1,6 +1,6 @@
 //! Programs that people run in containers.
 
-use cutover::adapters::runtime::{Alone, Attached, Printed, Program, Push, Running, RuntimeError};
+use cutover::adapters::runtime::{Alone, Attached, Printed, Program, Push, Reading, Running, RuntimeError, Until};
 use cutover::clock::Clock;
 use cutover_domain::observed::DockerId;
 use cutover_events::ErrandId;
@@ -84,4 +84,22 @@ pub(crate) async fn a_container_of_its_own_is_in_no_listing_of_units(harness: &H
     harness.attaches.remove_alone(id).await.expect("a removal");
     harness.attaches.remove_alone(id).await.expect("the same removal again");
     assert_eq!(harness.attaches.alone(harness.log).await, Ok(Vec::new()));
+}
+
+pub(crate) async fn what_a_container_has_printed_is_read_line_by_line(harness: &Harness) {
+    let id = running(harness).await;
+    harness.runtime.stop(id, std::time::Duration::from_secs(1)).await.expect("a stop");
+    let text = harness.runtime.output(id, 64 * 1024).await.expect("an output");
+    let read = async |tail| {
+        let reading = Reading { since_s: 0, tail, until: Until::Now };
+        let lines = harness.attaches.read(id, reading).await.expect("lines");
+        let lines: Vec<_> = lines.map(|line| line.expect("a line").text).collect().await;
+        lines
+    };
+    let (mut all, mut whole) = (read(None).await, text.lines().map(str::to_owned).collect::<Vec<_>>());
+    // Docker keeps the order of each pipe only.
+    all.sort();
+    whole.sort();
+    assert_eq!(all, whole);
+    assert_eq!(read(Some(1)).await.len(), whole.len().min(1));
 }

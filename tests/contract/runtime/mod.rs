@@ -40,6 +40,7 @@ contract! {
     attach::a_program_that_nobody_is_at_ends_when_it_is_told_to,
     attach::a_program_needs_a_container_that_runs,
     attach::a_container_of_its_own_is_in_no_listing_of_units,
+    attach::what_a_container_has_printed_is_read_line_by_line,
     create::a_container_carries_what_it_was_created_with,
     create::the_same_create_again_finds_the_first,
     create::many_creates_at_once_make_one_container,

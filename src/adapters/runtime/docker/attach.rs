@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::container::LogOutput;
 use bollard::exec::{StartExecOptions, StartExecResults};
-use bollard::models::{ExecConfig, ExecInspectResponse};
+use bollard::models::{ExecConfig, ExecInspectResponse, HostConfig, HostConfigLogConfig};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ListContainersOptionsBuilder,
     ResizeContainerTTYOptions, ResizeExecOptions,
@@ -83,6 +83,9 @@ impl Attaches for DockerRuntime {
         body.tty = Some(alone.terminal);
         (body.open_stdin, body.stdin_once) = (Some(true), Some(true));
         (body.attach_stdin, body.attach_stdout, body.attach_stderr) = (Some(true), Some(true), Some(true));
+        // What a person does there is nobody else's, on no disk either.
+        let unlogged = HostConfigLogConfig { typ: Some("none".to_owned()), config: None };
+        body.host_config = body.host_config.map(|host| HostConfig { log_config: Some(unlogged), ..host });
         match within("create", CREATE, docker.create_container(Some(options), body)).await? {
             Ok(made) => labels::docker_id(&made.id)
                 .ok_or_else(|| RuntimeError::Unavailable("a create was answered without an id".to_owned())),
