@@ -20,6 +20,7 @@ mod docker;
 mod engine;
 mod engine_people;
 mod errands;
+mod errands_twin;
 mod following;
 mod git_fetch;
 mod git_support;

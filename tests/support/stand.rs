@@ -160,8 +160,12 @@ impl Drop for Stand {
         if let Some(engine) = &mut self.engine {
             drop(engine.start_kill());
         }
-        // The parent of the proxy ends its child with it.
+        // The parent of the proxy ends its child with it, if it is given the time: killed, it would leave it behind.
         signal(&self.proxy, Signal::TERM);
+        let begun = Instant::now();
+        while matches!(self.proxy.try_wait(), Ok(None)) && begun.elapsed() < PATIENCE {
+            std::thread::sleep(PAUSE);
+        }
         let log = self.log;
         let swept = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
