@@ -281,7 +281,7 @@ mod terminal {
 
         /// What is shown, until it holds this text; with `again` typed between two looks.
         fn shows(&mut self, text: &str, again: &str) {
-            let begun = std::time::Instant::now();
+            let begun = tokio::time::Instant::now();
             while !self.shown.contains(text) {
                 assert!(begun.elapsed() < PATIENCE, "{text} is not shown: {:?}", self.shown);
                 match self.pieces.recv_timeout(std::time::Duration::from_millis(500)) {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use cutover::adapters::runtime::labels;
@@ -13,6 +13,7 @@ use cutover_events::LogId;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::{Child, Command};
+use tokio::time::Instant;
 
 use crate::docker;
 

@@ -1,5 +1,5 @@
 //! The twin of Docker's `exec` and `attach`. It knows the words that the program of the contract's image takes: `say OUT
-//! ERR CODE`, `cat`, `size`, `hang`.
+//! ERR CODE`, `cat`, `sizes`, `hang`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl MemoryRuntime {
         let output = match words.as_slice() {
             ["say", out, err, code] => said(&run, (out, err), code.parse().unwrap_or(1)),
             ["cat"] => copied(run, read),
-            ["size"] => {
+            ["sizes"] => {
                 let size = *run.size.lock();
                 let text = size.map_or_else(|| "none\n".to_owned(), |size| format!("{} {}\n", size.columns, size.rows));
                 said(&run, (&text, ""), 0)

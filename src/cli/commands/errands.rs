@@ -78,6 +78,9 @@ async fn at(session: &Session, call: Call, terminal: Option<TerminalAsk>) -> Res
 async fn told_to_end() -> Failure {
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()];
     let mut signals: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
+    if signals.is_empty() {
+        return std::future::pending().await;
+    }
     let any = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
     futures_util::future::select_all(any).await;
     Failure::new(Exit::Interrupted, "")

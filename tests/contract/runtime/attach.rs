@@ -1,6 +1,8 @@
 //! Programs that people run in containers.
 
-use cutover::adapters::runtime::{Alone, Attached, Printed, Program, Push, Reading, Running, RuntimeError, Until};
+use cutover::adapters::runtime::{
+    Alone, Attached, Printed, Program, Push, Reading, Running, RuntimeError, Size, Until,
+};
 use cutover::clock::Clock;
 use cutover_domain::observed::DockerId;
 use cutover_events::ErrandId;
@@ -62,6 +64,22 @@ pub(crate) async fn a_program_that_nobody_is_at_ends_when_it_is_told_to(harness:
     harness.attaches.push(&hangs.running, Push::Kill).await.expect("a signal to what has ended");
 }
 
+pub(crate) async fn a_program_has_a_terminal_of_the_size_that_was_said(harness: &Harness) {
+    let id = running(harness).await;
+    let terminal = Some(Size { columns: 100, rows: 40 });
+    let mut sizes = harness.attaches.exec(id, &Program { terminal, ..program(&["sizes"]) }).await.expect("a program");
+    // What it has printed at its start may be from before it had a size; the twin has ended by now and reads nothing.
+    sizes.input.write_all(b"\r").await.unwrap_or_default();
+    let mut shown = String::new();
+    while !shown.contains("100 40") {
+        let piece = timeout(PATIENCE, sizes.output.next()).await.expect("a piece").expect("more");
+        if let Printed::Out(bytes) = piece.expect("what it prints") {
+            shown.push_str(&String::from_utf8_lossy(&bytes));
+        }
+    }
+    harness.attaches.push(&sizes.running, Push::Kill).await.expect("a signal");
+}
+
 pub(crate) async fn a_program_needs_a_container_that_runs(harness: &Harness) {
     let (_, id) = harness.created().await;
     let refused = harness.attaches.exec(id, &program(&["cat"])).await.err();
@@ -93,8 +111,7 @@ pub(crate) async fn what_a_container_has_printed_is_read_line_by_line(harness: &
     let read = async |tail| {
         let reading = Reading { since_s: 0, tail, until: Until::Now };
         let lines = harness.attaches.read(id, reading).await.expect("lines");
-        let lines: Vec<_> = lines.map(|line| line.expect("a line").text).collect().await;
-        lines
+        lines.map(|line| line.expect("a line").text).collect::<Vec<_>>().await
     };
     let (mut all, mut whole) = (read(None).await, text.lines().map(str::to_owned).collect::<Vec<_>>());
     // Docker keeps the order of each pipe only.
