@@ -87,6 +87,7 @@ async fn a_program_in_a_container_that_serves_has_pipes_and_its_code_is_the_comm
 
     let none = exec(&stand, &["/no/such/program"]).await;
     assert!(matches!(none.status.code(), Some(126 | 127)), "{none:?}");
+    assert!(lossy(&none.stderr).contains("program cannot be run there"), "{none:?}");
     for (args, code, why) in [
         (vec!["exec", &name, "--replica", "9", "--", "/app"], 3, "has no replica 9: it has 1"),
         (vec!["exec", &name, "--process", "worker", "--", "/app"], 3, "has no process worker: it has none"),

@@ -24,6 +24,8 @@ use crate::crash;
 pub(super) struct Errand {
     pub(super) id: ErrandId,
     pub(super) workload: WorkloadId,
+    /// Its name, as it is recorded.
+    pub(super) program: String,
     pub(super) attached: Attached,
     /// The container that goes with it.
     pub(super) own: Option<DockerId>,
@@ -108,7 +110,9 @@ impl Execution {
         };
         let notes = if found.inside.is_none() { left_out(&found.plan) } else { Vec::new() };
         match begun {
-            Ok(attached) => Ok(Errand { id, workload, attached, own, begun_ms, notes, held }),
+            Ok(attached) => {
+                Ok(Errand { id, workload, program: found.begun.program, attached, own, begun_ms, notes, held })
+            }
             Err(error) => {
                 self.take_alone_away(own).await;
                 self.record_end(workload, (id, ErrandEnd::Refused(error.to_string())), Some(begun_ms)).await;

@@ -28,6 +28,9 @@ const UPGRADE: Duration = Duration::from_secs(30);
 /// How long a program may take to end once nobody is at it.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// What a program ends with that cannot be run, or is not there.
+const CANNOT_BEGIN: [i32; 2] = [126, 127];
+
 /// How the connection and the program came apart.
 enum Apart {
     /// The program closed its output.
@@ -41,7 +44,7 @@ enum Apart {
 impl Execution {
     /// Serves to the end, which is recorded before the person is told.
     pub(super) async fn serve(self: &Arc<Self>, errand: Errand, wire: Wire) {
-        let Errand { id, workload, attached, own, begun_ms, notes, held } = errand;
+        let Errand { id, workload, program, attached, own, begun_ms, notes, held } = errand;
         let running = attached.running.clone();
         let wire = tokio::time::timeout(UPGRADE, wire).await.ok().and_then(Result::ok);
         let (mut reader, mut writer) = match wire {
@@ -61,7 +64,14 @@ impl Execution {
         drop(held);
         if let Some(writer) = &mut writer {
             // Who has gone is told nothing.
-            let told = async { frame::write(writer, &last).await.and(writer.shutdown().await) };
+            let told = async {
+                if matches!(last, Frame::Exit(code) if CANNOT_BEGIN.contains(&code)) {
+                    let text = format!("{program} cannot be run there: it is not in the container, or is no program");
+                    frame::write(writer, &Frame::Note(text)).await?;
+                }
+                frame::write(writer, &last).await?;
+                writer.shutdown().await
+            };
             drop(tokio::time::timeout(GRACE, told).await);
         }
     }
@@ -120,7 +130,11 @@ impl Execution {
                 }
                 Err(error) => (ErrandEnd::Unknown, Frame::Lost(error.to_string())),
             },
-            Apart::Broken(error) => (ErrandEnd::Unknown, Frame::Lost(error.to_string())),
+            // Docker says why a program cannot be begun where its output would be, and not in the form of one.
+            Apart::Broken(error) => match self.attaches.exit_code(running).await {
+                Ok(code) if CANNOT_BEGIN.contains(&code) => (ErrandEnd::Exited(code), Frame::Exit(code)),
+                _ => (ErrandEnd::Unknown, Frame::Lost(error.to_string())),
+            },
             Apart::Pushed(end) => {
                 self.end_program(running).await;
                 let text = match &end {
