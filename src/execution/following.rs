@@ -171,13 +171,8 @@ impl Following {
             };
             match piece {
                 Some((unit, piece)) => self.printed(unit, piece),
-                None => {
-                    let state = self.state();
-                    // Docker may be away for a while, and a process may be there again with the next deployment.
-                    if let Err(error) = self.look(&state).await {
-                        tracing::debug!(%error, "an output cannot be followed at the moment");
-                    }
-                }
+                // Docker may be away for a while, and a process may be there again with the next deployment.
+                None => drop(self.look(&self.state()).await),
             }
         }
     }
@@ -222,13 +217,14 @@ impl Following {
         let mut history = Vec::new();
         for (unit, process, replica) in wanted {
             let Some(container) = all.iter().find(|container| container.unit == unit) else { continue };
-            if !self.sources.contains_key(&unit) {
+            let anew = !self.sources.contains_key(&unit);
+            if anew {
                 let from = From { container: container.name.clone(), process, replica, release: container.release };
                 let source = Source { from: Arc::new(from), last_ns: self.ask.after_ns, after_ns: 0, open: false };
                 self.sources.insert(unit, source);
-                if first {
-                    history.extend(self.history(container, now_ms).await?);
-                }
+            }
+            if anew && first {
+                history.extend(self.history(container, now_ms).await?);
             }
             if self.ask.on == Goes::On {
                 self.go_on(container).await?;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::Session;
 use crate::api::views::{ExecAsk, RunAsk, TerminalAsk};
-use crate::cli::client::{Call, encoded};
+use crate::cli::client::Call;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::grammar::{Exec, Run};
 use crate::cli::values;
@@ -31,7 +31,7 @@ const NO_CODE: u8 = 255;
 
 /// `exec`.
 pub(super) async fn exec(session: &Session, exec: Exec) -> Result<ExitCode, Failure> {
-    let name = encoded(values::workload(&exec.name)?.as_str());
+    let name = values::workload(&exec.name)?;
     let terminal = terminal();
     let ask = ExecAsk { command: exec.command, terminal, process: exec.process, replica: exec.replica };
     at(session, Call::post(format!("/api/v1/workloads/{name}/exec"), &ask)?, terminal).await
@@ -39,7 +39,7 @@ pub(super) async fn exec(session: &Session, exec: Exec) -> Result<ExitCode, Fail
 
 /// `run`.
 pub(super) async fn run(session: &Session, run: Run) -> Result<ExitCode, Failure> {
-    let name = encoded(values::workload(&run.name)?.as_str());
+    let name = values::workload(&run.name)?;
     let terminal = terminal();
     let ask = RunAsk { command: run.command, terminal };
     at(session, Call::post(format!("/api/v1/workloads/{name}/run"), &ask)?, terminal).await
@@ -197,11 +197,10 @@ impl Printer {
         std::thread::spawn(move || {
             // Dropped at the end, which is what is waited for.
             let _over: mpsc::Sender<()> = over;
-            while let Some(piece) = waiting.blocking_recv() {
-                if to.write_all(&piece).and_then(|()| to.flush()).is_err() {
-                    return;
-                }
-            }
+            let pieces = std::iter::from_fn(|| waiting.blocking_recv());
+            let write = |piece: Bytes| to.write_all(&piece).and_then(|()| to.flush());
+            // A reader that has gone is met by whoever passes the next piece.
+            drop(pieces.map(write).find(Result::is_err));
         });
         Self { pieces, done }
     }

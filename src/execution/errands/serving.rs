@@ -65,11 +65,9 @@ impl Execution {
         if let Some(writer) = &mut writer {
             // Who has gone is told nothing.
             let told = async {
-                if matches!(last, Frame::Exit(code) if CANNOT_BEGIN.contains(&code)) {
-                    let text = format!("{program} cannot be run there: it is not in the container, or is no program");
-                    frame::write(writer, &Frame::Note(text)).await?;
+                for frame in cannot_begin(&program, &last).into_iter().chain([last]) {
+                    frame::write(writer, &frame).await?;
                 }
-                frame::write(writer, &last).await?;
                 writer.shutdown().await
             };
             drop(tokio::time::timeout(GRACE, told).await);
@@ -108,11 +106,8 @@ impl Execution {
                     drop(input.write_all(&bytes).await.and(input.flush().await));
                 }
                 Frame::InputEnd => drop(input.shutdown().await),
-                Frame::Resize(columns, rows) => {
-                    if let Err(error) = self.attaches.resize(running, size((columns, rows))).await {
-                        tracing::debug!(%error, "a terminal keeps its size");
-                    }
-                }
+                // A terminal that keeps its size is no reason to end what runs on it.
+                Frame::Resize(columns, rows) => drop(self.attaches.resize(running, size((columns, rows))).await),
                 Frame::Ping => (),
                 _ => return ErrandEnd::Left,
             }
@@ -165,6 +160,13 @@ impl Execution {
             }
         }
     }
+}
+
+/// What a person is told of a program that could not be run.
+fn cannot_begin(program: &str, last: &Frame) -> Option<Frame> {
+    let cannot = matches!(last, Frame::Exit(code) if CANNOT_BEGIN.contains(code));
+    let text = || format!("{program} cannot be run there: it is not in the container, or is no program");
+    cannot.then(text).map(Frame::Note)
 }
 
 /// From the program to the person, until its output ends or the person does not take it.

@@ -169,15 +169,26 @@ impl Attaches for DockerRuntime {
 
     async fn push(&self, running: &Running, push: Push) -> Result<(), RuntimeError> {
         let Running::Inside { exec, container } = running else { return Ok(()) };
-        let found = self.looked_up(exec).await?;
-        let pid = found.pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        // It has not begun, or Docker has forgotten it.
-        let Some(pid) = pid else { return Ok(()) };
         let signal = match push {
             Push::HangUp => Signal::HUP,
             Push::Kill => Signal::KILL,
         };
-        signalled(pid, *container, signal)
+        let deadline = Instant::now() + ENDING;
+        loop {
+            let found = self.looked_up(exec).await?;
+            let pid = found.pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+            let reached = pid.map(|pid| signalled(pid, *container, signal)).transpose()?.unwrap_or(0);
+            let over = found.running != Some(true) && found.exit_code.is_some();
+            if reached > 0 || over {
+                return Ok(());
+            }
+            // One that has only just begun has no process for a moment, or not in its place yet.
+            if Instant::now() >= deadline {
+                let text = "a program is not seen in the container that it was begun in";
+                return Err(RuntimeError::Refused(text.to_owned()));
+            }
+            sleep(ENDING_PAUSE).await;
+        }
     }
 }
 
@@ -215,11 +226,12 @@ impl DockerRuntime {
 /// Docker has no call that ends a program inside a container. Its processes are some of this host: runc makes each program
 /// the leader of a session, so that the session names all that it has started and that has not left it by itself. They get
 /// the signal if they are in the container's control group, and whoever has their numbers afterwards does not.
-fn signalled(leader: Pid, container: DockerId, signal: Signal) -> Result<(), RuntimeError> {
+fn signalled(leader: Pid, container: DockerId, signal: Signal) -> Result<usize, RuntimeError> {
     let failed =
         |error: &dyn std::fmt::Display| RuntimeError::Unavailable(format!("a program cannot be told to end: {error}"));
     let all = std::fs::read_dir("/proc").map_err(|error| failed(&error))?;
     let pids = all.flatten().filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+    let mut reached = 0;
     for pid in pids.filter(|pid| session(*pid) == Some(leader.as_raw_nonzero().get())) {
         let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
         // Looked at again, now that the number cannot come to mean another process.
@@ -228,11 +240,12 @@ fn signalled(leader: Pid, container: DockerId, signal: Signal) -> Result<(), Run
             continue;
         }
         match pidfd_send_signal(process, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => (),
+            Ok(()) => reached += 1,
+            Err(rustix::io::Errno::SRCH) => (),
             Err(error) => return Err(failed(&error)),
         }
     }
-    Ok(())
+    Ok(reached)
 }
 
 /// The session that a process is in.

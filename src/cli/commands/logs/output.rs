@@ -40,9 +40,7 @@ pub(super) async fn tell(session: &mut Session, name: &str, logs: &Logs) -> Resu
             match client.events(&told.path()).await {
                 Ok(frames) => {
                     away.back();
-                    if matches!(told.pass_on(frames, output).await?, End::Over) {
-                        return Ok(Exit::Ok);
-                    }
+                    let End::Broken = told.pass_on(frames, output).await? else { return Ok(Exit::Ok) };
                 }
                 Err(error) => told.bear(client, (&mut away, &error))?,
             }
