@@ -101,6 +101,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServeErr
         clock,
     };
     let mut scheduler = housekeeping.schedule().await.map_err(|error| ServeError::Ended(error.to_string()))?;
+    let execution = engine.execution;
     let ended = tokio::select! {
         ended = engine.lanes => ended,
         ended = decider.run() => ended.err().map(|halt| halt.to_string()),
@@ -108,6 +109,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServeErr
     };
     drop(engine.readiness.send_replace(Readiness::Stopping));
     stop.cancel();
+    // The lanes may be given up at any time, and go on at the next start; what people are at may not.
+    execution.end_errands().await;
     if let Err(error) = scheduler.shutdown().await {
         tracing::debug!(%error, "the scheduler had ended");
     }
@@ -176,6 +179,7 @@ struct Assembled {
     secrets: Arc<Secrets>,
     outputs: Arc<Outputs>,
     build_logs: BuildLogs,
+    execution: Arc<Execution>,
     lanes: Lanes,
     backend: Arc<LiveBackend>,
     readiness: watch::Sender<Readiness>,
@@ -245,8 +249,8 @@ async fn assemble(
         abilities: ABILITIES,
     });
     let late = recovery::compare_late(commands.clone(), (runtime, router), seen);
-    let lanes = Box::pin(drive(late, execution, stop.clone()));
-    Ok(Assembled { commands, secrets, outputs, build_logs, lanes, backend, readiness })
+    let lanes = Box::pin(drive(late, execution.clone(), stop.clone()));
+    Ok(Assembled { commands, secrets, outputs, build_logs, execution, lanes, backend, readiness })
 }
 
 /// Passes the position of the log's head on.

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::Execution;
 use crate::adapters::runtime::{RuntimeError, Size};
 use crate::commands::Error;
 
@@ -107,6 +108,13 @@ impl Errands {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+}
+
+impl Execution {
+    /// Ends what people run through this engine, and returns once that is recorded and they are told.
+    pub async fn end_errands(&self) {
+        self.errands.end().await;
     }
 }
 

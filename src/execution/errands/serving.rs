@@ -64,13 +64,7 @@ impl Execution {
         drop(held);
         if let Some(writer) = &mut writer {
             // Who has gone is told nothing.
-            let told = async {
-                for frame in cannot_begin(&program, &last).into_iter().chain([last]) {
-                    frame::write(writer, &frame).await?;
-                }
-                writer.shutdown().await
-            };
-            drop(tokio::time::timeout(GRACE, told).await);
+            drop(tokio::time::timeout(GRACE, tell_the_end(writer, &program, &last)).await);
         }
     }
 
@@ -167,6 +161,15 @@ fn cannot_begin(program: &str, last: &Frame) -> Option<Frame> {
     let cannot = matches!(last, Frame::Exit(code) if CANNOT_BEGIN.contains(code));
     let text = || format!("{program} cannot be run there: it is not in the container, or is no program");
     cannot.then(text).map(Frame::Note)
+}
+
+/// The last frames.
+async fn tell_the_end(writer: &mut (impl AsyncWrite + Unpin), program: &str, last: &Frame) -> std::io::Result<()> {
+    if let Some(note) = cannot_begin(program, last) {
+        frame::write(writer, &note).await?;
+    }
+    frame::write(writer, last).await?;
+    writer.shutdown().await
 }
 
 /// From the program to the person, until its output ends or the person does not take it.

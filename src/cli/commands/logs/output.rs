@@ -35,14 +35,17 @@ pub(super) async fn tell(session: &mut Session, name: &str, logs: &Logs) -> Resu
     let mut told = Told { name, logs, after: 0, serves: None, anew: true };
     let Session { client, output, .. } = session;
     let follow = async {
-        let mut away = Away::new(None);
+        let (mut away, mut over) = (Away::new(None), End::Broken);
         loop {
             match client.events(&told.path()).await {
                 Ok(frames) => {
                     away.back();
-                    let End::Broken = told.pass_on(frames, output).await? else { return Ok(Exit::Ok) };
+                    over = told.pass_on(frames, output).await?;
                 }
                 Err(error) => told.bear(client, (&mut away, &error))?,
+            }
+            if matches!(over, End::Over) {
+                return Ok(Exit::Ok);
             }
             Away::pause().await;
         }
