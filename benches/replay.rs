@@ -134,7 +134,8 @@ async fn engine(commands: Commands, clock: Clock, dir: &Path) -> Arc<Execution> 
     let blobs = Blobs::open(dir.join("blobs")).unwrap();
     Execution::new(Parts {
         commands,
-        runtime,
+        runtime: runtime.clone(),
+        attaches: runtime,
         host: Arc::new(MemoryHost::default()),
         router,
         prober: Arc::new(MemoryProber::new(twin)),

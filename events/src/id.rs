@@ -82,6 +82,8 @@ ids! {
     DeliveryId "dlv_" "delivery";
     /// A token for the API.
     TokenId "tok_" "token";
+    /// Something that a person runs in a container.
+    ErrandId "erd_" "errand";
     /// One start of the engine.
     InstanceId "eng_" "engine instance";
     /// One start of the serving process of the proxy; a write addressed to another one is refused.

@@ -1,7 +1,7 @@
 //! The catalogue of events: each has a number that is never reused, and a version of its shape.
 
 use crate::codec::{self, CodecError};
-use crate::{delivery::*, deployment::*, engine::*, release::*, workload::*};
+use crate::{delivery::*, deployment::*, engine::*, errand::*, release::*, workload::*};
 
 macro_rules! catalogue {
     ($($number:literal $name:ident $version:literal $stream:literal $meaning:literal;)*) => {
@@ -121,6 +121,8 @@ catalogue! {
     70 DriftEnded 1 "workload" "What differed is as the log says again.";
     71 ImageAwaited 1 "workload" "The registry does not have the image yet; the wish waits for it, without the lane.";
     72 Accepted 1 "workload" "A person lets automatic wishes deploy a rejected image again.";
+    73 ErrandBegun 1 "workload" "A person is about to run a program in a container.";
+    74 ErrandEnded 1 "workload" "What a person ran in a container is over.";
 }
 
 impl Event {
@@ -184,6 +186,8 @@ impl Event {
             | Self::RouteReasserted(_)
             | Self::DriftSeen(_)
             | Self::Accepted(_)
+            | Self::ErrandBegun(_)
+            | Self::ErrandEnded(_)
             | Self::DriftEnded(_)
             | Self::Frozen(_)
             | Self::Thawed(_)

@@ -3,13 +3,17 @@
 use async_trait::async_trait;
 use cutover_domain::deployment::Insist;
 use cutover_events::{Actor, DeliveryId, DeploymentId, Digest, ReleaseId, TokenId};
+use futures_util::stream::BoxStream;
 use tokio::sync::watch;
+
+use crate::execution::errands::{Asked, Wire};
+use crate::execution::following::Goes;
 
 use super::views::{
     AcceptedImagesView, AcceptedView, ApplyAsk, ApplyView, BuildLogView, ConfirmAsk, DeliveriesView, DeployAsk,
     DeploymentView, DoctorView, EventsPage, ExplainView, ExportLine, ForetoldView, HeadView, HookAsk, HookSecretView,
-    HooksView, LogsView, PlanView, ReleasesView, RollbackView, RotateAsk, ShowView, StatusView, TokenAddedView,
-    TokenAsk, TokensView, VerifyView,
+    HooksView, LogsView, OutputLine, PlanView, ReleasesView, RollbackView, RotateAsk, ShowView, StatusView,
+    TokenAddedView, TokenAsk, TokensView, VerifyView,
 };
 
 /// Who asks, and what makes the asking happen once.
@@ -116,6 +120,23 @@ pub enum Volumes {
     Remove,
 }
 
+/// Which output of containers is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OutputAsk {
+    /// Of this process; the workload's name for the workload itself.
+    pub process: Option<String>,
+    /// Of this replica, from 1 on.
+    pub replica: Option<u16>,
+    /// Lines of what each container has printed before; all where missing.
+    pub tail: Option<u32>,
+    /// Nothing before this time, as a person writes it.
+    pub since: Option<String>,
+    /// Nothing at this time or before, ns since 1970.
+    pub after_ns: u64,
+    /// Whether it goes on.
+    pub on: Goes,
+}
+
 /// Which part of the log of a build is asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct BuildLogAsk {
@@ -194,6 +215,10 @@ pub trait Backend: Send + Sync + 'static {
     async fn logs(&self, name: WorkloadName, lines: usize) -> Result<LogsView, Refusal>;
     /// A stretch of the log of a build.
     async fn build_log(&self, name: WorkloadName, ask: BuildLogAsk) -> Result<BuildLogView, Refusal>;
+    /// What its containers print, from what they have printed on.
+    async fn output(&self, name: WorkloadName, ask: OutputAsk) -> Result<BoxStream<'static, OutputLine>, Refusal>;
+    /// Begins a person's program, recorded, and serves it on the connection that comes once this was answered.
+    async fn errand(&self, asker: Asker, name: WorkloadName, what: (Asked, Wire)) -> Result<(), Refusal>;
     /// Why something is as it is.
     async fn explain(&self, about: About) -> Result<ExplainView, Refusal>;
     /// Events, oldest first; `next_after` is past everything that was looked at, so that a filter never stalls, and is

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::backend::Backend;
 use super::problem::{Code, Problem};
@@ -35,6 +35,15 @@ impl ApiState {
     #[must_use]
     pub fn new(readiness: watch::Receiver<Readiness>, clock: Clock) -> Self {
         Self { readiness, clock, streams: Arc::new(Semaphore::new(MAX_STREAMS)) }
+    }
+
+    /// The place of one more stream.
+    ///
+    /// # Errors
+    /// Too many are open.
+    pub(super) fn stream(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let permit = Arc::clone(&self.streams).try_acquire_owned();
+        permit.map_err(|_| Problem::new(Code::TooManyStreams, "too many event streams are open; close some"))
     }
 
     /// The engine.

@@ -11,7 +11,7 @@ use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::backend::{Backend, Filter, Refusal, Span};
-use super::problem::{Code, Problem};
+use super::problem::Problem;
 use super::state::{ApiState, Readiness};
 use super::views::EventLine;
 
@@ -46,9 +46,7 @@ enum Stage {
 /// The engine is not ready, does not know what is filtered by, or too many streams are open.
 pub(super) async fn follow(state: &ApiState, filter: Filter, after: u64) -> Result<Response, Problem> {
     let backend = state.backend()?;
-    let permit = Arc::clone(&state.streams).try_acquire_owned();
-    let permit =
-        permit.map_err(|_| Problem::new(Code::TooManyStreams, "too many event streams are open; close some"))?;
+    let permit = state.stream()?;
     let head = backend.head();
     let page = backend.events(filter.clone(), Span { after, limit: PAGE }).await?;
     let follow = Follow {

@@ -182,23 +182,28 @@ fn line(frame: &super::client::Frame) -> Option<EventLine> {
 }
 
 /// How long the engine has been away.
-struct Away {
+pub(super) struct Away {
     since: Option<Instant>,
     limit: Option<Duration>,
 }
 
 impl Away {
     /// With a time to wait there is no limit of its own.
-    fn new(timeout: Option<Duration>) -> Self {
+    pub(super) fn new(timeout: Option<Duration>) -> Self {
         Self { since: None, limit: timeout.is_none().then_some(AWAY) }
     }
 
-    fn back(&mut self) {
+    pub(super) fn back(&mut self) {
         self.since = None;
     }
 
+    /// Between two tries.
+    pub(super) async fn pause() {
+        tokio::time::sleep(PAUSE).await;
+    }
+
     /// Bears that the engine is away, or gives up.
-    fn bear(&mut self, client: &Client, error: &CallError) -> Result<(), Failure> {
+    pub(super) fn bear(&mut self, client: &Client, error: &CallError) -> Result<(), Failure> {
         if let CallError::Problem(problem) = error
             && !matches!(problem.code, Code::Unavailable | Code::TooManyStreams | Code::Internal)
         {

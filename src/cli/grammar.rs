@@ -88,6 +88,10 @@ pub(super) enum Command {
     Wait(Wait),
     /// Show the output of the containers of a workload, failed ones too
     Logs(Logs),
+    /// Run a program in a container that serves; its exit code is this command's
+    Exec(Exec),
+    /// Run a program in a container of its own, made of what serves and removed afterwards
+    Run(Run),
     /// Sources of deliveries
     #[command(subcommand)]
     Hook(Hook),
@@ -436,18 +440,41 @@ pub(super) struct Logs {
     /// Workload: project/name, or its name where that is unambiguous
     pub(super) name: String,
     /// Lines of each container
-    #[arg(long, allow_hyphen_values = true, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=2000))]
+    #[arg(long, visible_alias = "tail", allow_hyphen_values = true, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=2000))]
     pub(super) lines: u32,
     #[command(flatten)]
     pub(super) of: OfBuild,
-    /// With --build: go on for as long as it builds
-    #[arg(long, short, requires = "build")]
+    /// Go on, across deployments and restarts of the engine; with --build, for as long as it builds
+    #[arg(long, short)]
     pub(super) follow: bool,
+    #[command(flatten)]
+    pub(super) part: OfOutput,
     /// Only the last words that were kept of this deployment's container
     #[arg(long, allow_hyphen_values = true, value_name = "DEPLOYMENT", value_parser = values::deployment)]
     pub(super) deployment: Option<String>,
     #[command(flatten)]
     pub(super) json: Json,
+}
+
+/// Which part of the output of what serves.
+#[derive(Args, Debug)]
+pub(super) struct OfOutput {
+    /// Only lines since then: how long ago, as in 10m, or a time in UTC, as in 14:02
+    #[arg(long, allow_hyphen_values = true, value_name = "TIME", conflicts_with_all = ["build", "deployment"])]
+    pub(super) since: Option<String>,
+    /// Only of this process; the workload's name is the workload itself
+    #[arg(long, allow_hyphen_values = true, value_name = "NAME", value_parser = values::project, conflicts_with_all = ["build", "deployment"])]
+    pub(super) process: Option<String>,
+    /// Only of this replica, counted from 1
+    #[arg(long, allow_hyphen_values = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), conflicts_with_all = ["build", "deployment"])]
+    pub(super) replica: Option<u16>,
+}
+
+impl OfOutput {
+    /// Whether a part is asked for, and not all that was kept.
+    pub(super) fn is_asked_for(&self) -> bool {
+        self.since.is_some() || self.process.is_some() || self.replica.is_some()
+    }
 }
 
 #[derive(Args, Debug)]
@@ -458,6 +485,30 @@ pub(super) struct OfBuild {
     /// With --build: only lines that hold this text, upper and lower case alike
     #[arg(long, allow_hyphen_values = true, value_name = "TEXT", requires = "build", conflicts_with = "follow")]
     pub(super) grep: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Exec {
+    /// Workload: project/name, or its name where that is unambiguous
+    pub(super) name: String,
+    /// Process of the workload; the workload itself without it
+    #[arg(long, allow_hyphen_values = true, value_name = "NAME", value_parser = values::project)]
+    pub(super) process: Option<String>,
+    /// Replica, counted from 1; the first that runs without it
+    #[arg(long, allow_hyphen_values = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(super) replica: Option<u16>,
+    /// Program and arguments, after --; of these only the program's name is recorded
+    #[arg(last = true, required = true, num_args = 1.., value_name = "CMD")]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Run {
+    /// Workload: project/name, or its name where that is unambiguous
+    pub(super) name: String,
+    /// What stands in place of the image's command, after --; of these only the program's name is recorded
+    #[arg(last = true, required = true, num_args = 1.., value_name = "CMD")]
+    pub(super) command: Vec<String>,
 }
 
 #[derive(Subcommand, Debug)]

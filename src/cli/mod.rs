@@ -33,7 +33,7 @@ pub fn main() -> ExitCode {
         Err(error) => return answered(&error),
     };
     match commands::run(cli) {
-        Ok(exit) => exit.code(),
+        Ok(code) => code,
         Err(failure) => {
             output::tell(&failure);
             failure.exit.code()

@@ -59,7 +59,22 @@ impl Execution {
         }
         found.extend(self.strangers().await?);
         found.extend(self.nameless().await?);
+        found.extend(self.abandoned().await?);
         Ok(found)
+    }
+
+    /// Containers of people's programs that nobody is at any more and that are still there.
+    async fn abandoned(&self) -> Result<Option<Examined>, String> {
+        for _ in 1..SECOND_LOOKS {
+            if self.stray_errands().await? == 0 {
+                return Ok(None);
+            }
+            self.end_lost_errands().await;
+            tokio::time::sleep(Duration::from_millis(PAUSE_MS)).await;
+        }
+        let left = self.stray_errands().await?;
+        let text = format!("{left} containers of `cutover run` are left that nobody is at; they cannot be removed");
+        Ok((left > 0).then(|| Examined { name: "run".into(), verdict: Verdict::Broken, text }))
     }
 
     /// Projects whose names are not answered.

@@ -5,8 +5,10 @@
 //! more than one workload.
 
 mod building;
+pub mod errands;
 mod examine;
 mod fitting;
+pub mod following;
 mod lane;
 mod look;
 mod perform;
@@ -32,7 +34,7 @@ use crate::adapters::builder::Builder;
 use crate::adapters::host::Host;
 use crate::adapters::probe::Prober;
 use crate::adapters::router::Router;
-use crate::adapters::runtime::Runtime;
+use crate::adapters::runtime::{Attaches, Runtime};
 use crate::adapters::source::Source;
 use crate::clock::Clock;
 use crate::commands::Commands;
@@ -72,6 +74,9 @@ pub struct Execution {
     pub epoch: u64,
     /// When this engine started, `CLOCK_MONOTONIC`, ms.
     pub started_ms: u64,
+    /// Programs of people.
+    pub attaches: Arc<dyn Attaches>,
+    errands: errands::Errands,
     effects: Semaphore,
     /// Images that are looked for at the same time. Apart from effects: a pull may take minutes.
     pulls: Semaphore,
@@ -91,6 +96,8 @@ pub struct Parts {
     pub host: Arc<dyn Host>,
     /// Docker.
     pub runtime: Arc<dyn Runtime>,
+    /// The same, for programs of people.
+    pub attaches: Arc<dyn Attaches>,
     /// The proxy.
     pub router: Arc<dyn Router>,
     /// Readiness.
@@ -138,6 +145,8 @@ impl Execution {
             clock: parts.clock,
             epoch: parts.epoch,
             started_ms: parts.clock.mono_ms(),
+            attaches: parts.attaches,
+            errands: errands::Errands::default(),
             effects: Semaphore::new(parts.effects_at_once),
             pulls: Semaphore::new(parts.effects_at_once),
             builds: Semaphore::new(parts.builds_at_once),
@@ -170,6 +179,7 @@ impl Execution {
             }
         }
         stop.cancel();
+        self.errands.end().await;
         while tasks.join_next().await.is_some() {}
         self.poisoned.borrow().clone()
     }

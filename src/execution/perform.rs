@@ -113,7 +113,7 @@ impl Execution {
         self.image_here(state, plan).await?;
         let witness = lane.cell.planned();
         let env = self.environment(lane.id, plan)?;
-        let mounts = self.mounts(plan, unit).await?;
+        let mounts = self.mounts(plan.mounts(unit).cloned().collect()).await?;
         let part = plan.part(unit);
         let container = CreateContainer {
             name: planned.name.clone(),
@@ -142,8 +142,8 @@ impl Execution {
 
     /// What is mounted, with the real paths of folders: they are judged again, because links can have moved since the
     /// apply.
-    async fn mounts(&self, plan: &Plan, unit: UnitId) -> Result<Vec<Mount>, Failed> {
-        let (host, mounts) = (self.host.clone(), plan.mounts(unit).cloned().collect::<Vec<_>>());
+    pub(super) async fn mounts(&self, mounts: Vec<Mount>) -> Result<Vec<Mount>, Failed> {
+        let host = self.host.clone();
         let real = move |mount: Mount| match &mount.from {
             MountFrom::Volume(_) => Ok(mount),
             MountFrom::Folder(path) => {
@@ -159,7 +159,7 @@ impl Execution {
     }
 
     /// The gateway of the project's network, where the proxy answers names, then the host's resolvers.
-    fn dns(&self, plan: &Plan) -> Vec<Ipv4Addr> {
+    pub(super) fn dns(&self, plan: &Plan) -> Vec<Ipv4Addr> {
         let gateway = self.gateway(plan).map(|(address, _)| address);
         gateway.into_iter().chain(host_resolvers()).collect()
     }
@@ -195,7 +195,7 @@ impl Execution {
         }
     }
 
-    fn environment(&self, workload: WorkloadId, plan: &Plan) -> Result<Vec<(String, String)>, Failed> {
+    pub(super) fn environment(&self, workload: WorkloadId, plan: &Plan) -> Result<Vec<(String, String)>, Failed> {
         let value = |var: &cutover_events::workload::EnvVar| {
             let value = self.secrets.unseal(crate::secrets::Owner::Workload(workload), var.sealed);
             let value =

@@ -41,6 +41,7 @@ impl Execution {
         let mut proxy_looks = tokio::time::interval(Duration::from_millis(PROXY_MS));
         let mut images = tokio::time::interval(Duration::from_millis(IMAGES_MS));
         looks.reset();
+        self.end_lost_errands().await;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -61,6 +62,7 @@ impl Execution {
                     if !self.is_held() {
                         self.tidy_up().await;
                     }
+                    self.end_lost_errands().await;
                 }
             }
         }

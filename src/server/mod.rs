@@ -101,6 +101,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServeErr
         clock,
     };
     let mut scheduler = housekeeping.schedule().await.map_err(|error| ServeError::Ended(error.to_string()))?;
+    let execution = engine.execution;
     let ended = tokio::select! {
         ended = engine.lanes => ended,
         ended = decider.run() => ended.err().map(|halt| halt.to_string()),
@@ -108,6 +109,8 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServeErr
     };
     drop(engine.readiness.send_replace(Readiness::Stopping));
     stop.cancel();
+    // The lanes may be given up at any time, and go on at the next start; what people are at may not.
+    execution.end_errands().await;
     if let Err(error) = scheduler.shutdown().await {
         tracing::debug!(%error, "the scheduler had ended");
     }
@@ -176,6 +179,7 @@ struct Assembled {
     secrets: Arc<Secrets>,
     outputs: Arc<Outputs>,
     build_logs: BuildLogs,
+    execution: Arc<Execution>,
     lanes: Lanes,
     backend: Arc<LiveBackend>,
     readiness: watch::Sender<Readiness>,
@@ -193,7 +197,8 @@ async fn assemble(
     let docker = DockerConfig { socket: config.docker.socket.clone() };
     let folders = ReleaseFolders::open(dir, clock).map_err(|error| io("the folder of sites", error))?;
     let folders = Arc::new(folders);
-    let containers: Arc<dyn Runtime> = Arc::new(DockerRuntime::new(&docker, clock));
+    let docker = Arc::new(DockerRuntime::new(&docker, clock));
+    let containers: Arc<dyn Runtime> = docker.clone();
     let runtime: Arc<dyn Runtime> = Arc::new(Units::over(containers, vec![folders.clone()]));
     let builder: Arc<dyn Builder> = Arc::new(DockerBuilder::new(config.docker.socket.clone()));
     let builder = Arc::new(Builders::over(builder, dir, folders));
@@ -215,6 +220,7 @@ async fn assemble(
         commands: commands.clone(),
         host: Arc::new(RealHost::new(bounds)),
         runtime: runtime.clone(),
+        attaches: docker,
         router: router.clone(),
         prober: Arc::new(NetProber),
         source: Arc::new(sources),
@@ -243,8 +249,8 @@ async fn assemble(
         abilities: ABILITIES,
     });
     let late = recovery::compare_late(commands.clone(), (runtime, router), seen);
-    let lanes = Box::pin(drive(late, execution, stop.clone()));
-    Ok(Assembled { commands, secrets, outputs, build_logs, lanes, backend, readiness })
+    let lanes = Box::pin(drive(late, execution.clone(), stop.clone()));
+    Ok(Assembled { commands, secrets, outputs, build_logs, execution, lanes, backend, readiness })
 }
 
 /// Passes the position of the log's head on.

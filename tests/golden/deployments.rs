@@ -4,12 +4,13 @@ use std::net::Ipv4Addr;
 
 use cutover_events::delivery::ChangeKind;
 use cutover_events::deployment::*;
+use cutover_events::errand::{ErrandBegun, ErrandEnd, ErrandEnded, Place};
 use cutover_events::plan::{
     CommandPlan, Former, Plan, PlannedStep, ProcessPlan, Step, Strategy, Template, Undo, UnitPlan, Why,
 };
 use cutover_events::release::{ReleaseCommandEnded, ReleaseCommandStarted};
 use cutover_events::workload::{Check, Hardening, OnCrash, Policy};
-use cutover_events::{DeploymentId, Digest, Event, ReleaseId, UnitId};
+use cutover_events::{DeploymentId, Digest, ErrandId, Event, ReleaseId, UnitId};
 
 use crate::others::{DEPLOYMENT, WORKLOAD, change, health, http, limits, mounts, ports, route, variable};
 
@@ -26,6 +27,7 @@ pub(crate) fn samples() -> Vec<Event> {
     all.extend(swaps());
     all.extend(ends());
     all.extend(tending());
+    all.extend(errands());
     all
 }
 
@@ -234,6 +236,28 @@ fn ends() -> Vec<Event> {
     let mut all: Vec<Event> = vec![DeploymentSucceeded { deployment: DEPLOYMENT, lists: lists() }.into()];
     all.extend(kinds.map(failed));
     all
+}
+
+fn errands() -> Vec<Event> {
+    let errand = ErrandId([0xe1; 16]);
+    let begun = |place, terminal| {
+        let container = "cutover-shop-web-01k9zzzzzzzzzzzzzzzzzzzzz0".into();
+        ErrandBegun { errand, program: "sh".into(), place, container, release: RELEASE, terminal }.into()
+    };
+    let ends = [
+        ErrandEnd::Exited(-1),
+        ErrandEnd::Left,
+        ErrandEnd::Idle,
+        ErrandEnd::Refused("one line".into()),
+        ErrandEnd::Stopped,
+        ErrandEnd::Unknown,
+        ErrandEnd::TornDown,
+    ];
+    let ended = ends.into_iter().map(|end| {
+        let lasted_ms = (end != ErrandEnd::Unknown).then_some(1_500);
+        ErrandEnded { errand, end, lasted_ms }.into()
+    });
+    [begun(Place::Unit(GREEN), true), begun(Place::Own, false)].into_iter().chain(ended).collect()
 }
 
 fn tending() -> Vec<Event> {

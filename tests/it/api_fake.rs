@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cutover::api::backend::{
-    About, Asker, Backend, BuildLogAsk, Filter, HookName, Refusal, RollbackTo, Span, Volumes, WorkloadName,
+    About, Asker, Backend, BuildLogAsk, Filter, HookName, OutputAsk, Refusal, RollbackTo, Span, Volumes, WorkloadName,
 };
 use cutover::api::views::*;
 use cutover::api::{ApiState, Readiness, router, serve};
 use cutover::clock::Clock;
+use cutover::execution::errands::{Asked, Wire};
 use cutover_domain::deployment::Insist;
 use cutover_events::{DeploymentId, Digest, TokenId};
+use futures_util::stream::BoxStream;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -115,6 +117,14 @@ fn no<T>() -> Result<T, Refusal> {
 
 #[async_trait]
 impl Backend for Fake {
+    async fn output(&self, name: WorkloadName, _: OutputAsk) -> Result<BoxStream<'static, OutputLine>, Refusal> {
+        Err(Refusal::NotAllowed(format!("{} prints nothing", name.0)))
+    }
+
+    async fn errand(&self, _: Asker, name: WorkloadName, _: (Asked, Wire)) -> Result<(), Refusal> {
+        Err(Refusal::NotAllowed(format!("{}: nothing of it runs: deploy it first", name.0)))
+    }
+
     async fn apply(&self, _: Asker, ask: ApplyAsk) -> Result<ApplyView, Refusal> {
         let workloads = ask.workloads.iter().map(|body| AppliedView {
             workload: format!("{}/{}", body.project.as_deref().unwrap_or("default"), body.name),

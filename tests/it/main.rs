@@ -14,8 +14,14 @@ mod compose_import;
 mod contexts;
 #[cfg(not(feature = "crash-points"))]
 mod crash_points;
+#[path = "../support/docker.rs"]
+#[expect(dead_code, reason = "shared with the contracts, which need more of it")]
+mod docker;
 mod engine;
 mod engine_people;
+mod errands;
+mod errands_twin;
+mod following;
 mod git_fetch;
 mod git_support;
 mod inputs;
@@ -30,6 +36,8 @@ mod log_opening;
 mod log_support;
 mod pushes;
 mod sources;
+#[path = "../support/stand.rs"]
+mod stand;
 mod whole;
 mod wiring;
 mod wishes;

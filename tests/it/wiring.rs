@@ -43,7 +43,8 @@ pub(crate) async fn execution(commands: &Commands, clock: Clock, (twin, folder):
     let blobs = Blobs::open(folder.join("blobs")).unwrap();
     Execution::new(Parts {
         commands: commands.clone(),
-        runtime,
+        runtime: runtime.clone(),
+        attaches: runtime,
         host: Arc::new(host(folder)),
         router,
         prober: Arc::new(MemoryProber::new(twin.clone())),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cutover_events::deployment::{BuiltFrom, Drift, IntentQueued, Lists, Reason, SlotRef, Wish};
+use cutover_events::errand::ErrandBegun;
 use cutover_events::plan::Plan;
 use cutover_events::{DeploymentId, ReleaseId, UnitId};
 
@@ -58,6 +59,8 @@ pub struct Workload {
     pub shielded: bool,
     /// Whether it is being torn down.
     pub teardown: Teardown,
+    /// What people run in its containers, oldest first.
+    pub errands: Vec<Arc<ErrandBegun>>,
 }
 
 /// A wish whose image is not in its registry yet.
@@ -296,6 +299,16 @@ impl Workload {
     pub fn seeks(&self) -> Option<&Arc<IntentQueued>> {
         let awaited = self.waiting.as_ref().map(|awaited| &awaited.intent);
         self.open.as_ref().map(|open| &open.intent).or(awaited)
+    }
+
+    /// What requests are led to: green once the route was seen on it, what is active otherwise.
+    #[must_use]
+    pub fn serving(&self) -> Option<(ReleaseId, Arc<Plan>)> {
+        let swapped = self.open.as_ref().filter(|open| matches!(open.phase, Phase::Swapped { .. }));
+        let green = swapped
+            .and_then(|open| Some((open.release?, open.plan.clone()?)))
+            .filter(|(_, plan)| !plan.slot.is_empty());
+        green.or_else(|| self.active.as_ref().map(|slot| (slot.release, slot.plan.clone())))
     }
 
     /// Whether others may come after it: it is active, and routed where it can be.

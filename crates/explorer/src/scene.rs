@@ -153,6 +153,8 @@ fn hash_command<H: std::hash::Hasher>(command: &Command, state: &mut H) {
         Command::Resolved(event) => event.hash(state),
         Command::Planned(id, plan) | Command::Restore(id, plan) => (id, plan).hash(state),
         Command::Cancel(id, _) | Command::Resume(id) => id.hash(state),
+        Command::BeginErrand(event) => event.hash(state),
+        Command::EndErrand(event) => event.hash(state),
     }
 }
 

@@ -35,6 +35,10 @@ impl MemoryRuntime {
         Self { twin }
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.twin
+    }
+
     fn effect(&self, request: Request) -> Result<Answer, RuntimeError> {
         let mut twin = self.twin.lock();
         check(&twin)?;
@@ -76,7 +80,7 @@ impl MemoryRuntime {
     }
 }
 
-fn check(twin: &Twin) -> Result<(), RuntimeError> {
+pub(super) fn check(twin: &Twin) -> Result<(), RuntimeError> {
     twin.away().map_or(Ok(()), |why| Err(RuntimeError::Unavailable(why.to_owned())))
 }
 

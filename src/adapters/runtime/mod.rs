@@ -1,5 +1,7 @@
 //! The port to what runs containers.
 
+mod attach;
+mod attach_memory;
 mod docker;
 mod memory;
 
@@ -14,6 +16,8 @@ use cutover_domain::observed::{DockerId, ImageHealth, Phase, Restart};
 use cutover_events::workload::{Hardening, Limits, Mount, MountFrom, PublishedPort, Pull};
 use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId};
 
+pub use attach::{Alone, Attached, Attaches, Line, Pipe, Printed, Program, Push, Reading, Running, Size, Until};
+pub(crate) use attach_memory::Errands;
 pub use docker::{DockerConfig, DockerRuntime, assignable, gateway, host_resolvers};
 pub use memory::MemoryRuntime;
 
@@ -190,6 +194,14 @@ pub enum RuntimeError {
     NameTaken(String),
 }
 
+impl RuntimeError {
+    /// Whether the same call may do what was asked at another time.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
 /// A hint that something happened; the listing is the truth.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Hint {
@@ -287,6 +299,8 @@ pub mod labels {
     pub const DEPLOYMENT: &str = "io.cutover.deployment";
     /// `position:chain`.
     pub const WITNESS: &str = "io.cutover.witness";
+    /// Errand id, on a container of its own: such a one is no unit, and no listing of units shows it.
+    pub const ERRAND: &str = "io.cutover.errand";
     /// Project, on networks and volumes.
     pub const PROJECT: &str = "io.cutover.project";
 }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use cutover_domain::observed::DockerId;
-use cutover_events::{LogId, UnitId, WorkloadId};
+use cutover_events::{ErrandId, LogId, UnitId, WorkloadId};
 use cutover_proxy::wire;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::{Answer, Request, World};
-use crate::adapters::runtime::{CreateContainer, Hint, Image, Network, Volume};
+use crate::adapters::runtime::{CreateContainer, Errands, Hint, Image, Network, Volume};
 
 /// One world behind all in-memory adapters of a test.
 pub type Shared = Arc<Mutex<Twin>>;
@@ -92,6 +92,7 @@ pub struct Twin {
     pub(crate) route_texts: BTreeMap<WorkloadId, RouteText>,
     /// Of writes that have not arrived, by workload and generation.
     pub(crate) sent_texts: BTreeMap<(WorkloadId, u64), RouteText>,
+    pub(crate) errands: Errands,
     faults: VecDeque<Fault>,
     watchers: Vec<(LogId, mpsc::Sender<Hint>)>,
     away: Option<String>,
@@ -133,6 +134,12 @@ impl Twin {
     #[must_use]
     pub fn created(&self, unit: UnitId) -> Option<CreateContainer> {
         self.details.get(&unit).map(|details| details.create.clone())
+    }
+
+    /// What the container of a person's program was created with, while it is there.
+    #[must_use]
+    pub fn created_alone(&self, errand: ErrandId) -> Option<CreateContainer> {
+        self.errands.created(errand)
     }
 
     /// A container of somebody else has this name.

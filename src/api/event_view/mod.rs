@@ -4,6 +4,7 @@
 
 mod delivery;
 mod deployment;
+mod errand;
 mod plan;
 mod registry;
 
@@ -143,6 +144,8 @@ pub fn deployment(event: &Event) -> Option<DeploymentId> {
         | Event::RouteReasserted(_)
         | Event::DriftSeen(_)
         | Event::Accepted(_)
+        | Event::ErrandBegun(_)
+        | Event::ErrandEnded(_)
         | Event::DriftEnded(_)
         | Event::Frozen(_)
         | Event::Thawed(_)
@@ -211,6 +214,8 @@ pub fn fields(event: &Event) -> Fields {
         Event::ReleaseCommandEnded(e) => {
             json!({"unit": text(&e.unit), "exit_code": e.exit_code, "took_ms": e.took_ms})
         }
+        Event::ErrandBegun(e) => errand::begun(e),
+        Event::ErrandEnded(e) => errand::ended(e),
         Event::Parked(e) => json!({"reason": deployment::reason(&e.reason)}),
     };
     if let Value::Object(fields) = value { fields } else { Fields::new() }

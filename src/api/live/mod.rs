@@ -10,6 +10,7 @@ mod foretelling;
 mod freezing;
 mod hooks;
 mod naming;
+mod printing;
 mod sealing;
 mod showing;
 mod spec;
@@ -25,15 +26,17 @@ use cutover_domain::deployment::Insist;
 use cutover_domain::file::strict::nearest;
 use cutover_domain::registry::Registry;
 use cutover_events::{Actor, Cause, DeploymentId, Digest, Key, TokenId, WorkloadId};
+use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
 use super::backend::{
-    About, Asker, Backend, BuildLogAsk, Filter, HookName, Refusal, RollbackTo, Span, Volumes, WorkloadName,
+    About, Asker, Backend, BuildLogAsk, Filter, HookName, OutputAsk, Refusal, RollbackTo, Span, Volumes, WorkloadName,
 };
 use super::views::*;
 use crate::clock::Clock;
 use crate::commands::{By, Commands, Error};
 use crate::execution::Execution;
+use crate::execution::errands::{Asked, NotBegun, Wire};
 use crate::logs::Outputs;
 use crate::projections::World;
 use crate::secrets::Secrets;
@@ -140,6 +143,20 @@ impl From<Error> for Refusal {
     }
 }
 
+impl From<NotBegun> for Refusal {
+    fn from(why: NotBegun) -> Self {
+        match why {
+            NotBegun::Unknown(text) => Self::UnknownName(text),
+            NotBegun::NothingRuns(text) => Self::NotAllowed(text),
+            NotBegun::Unwritten(error) => error.into(),
+            NotBegun::Runtime(error) if error.may_pass() => Self::Unavailable(error.to_string()),
+            NotBegun::Runtime(error) => Self::NotAllowed(error.to_string()),
+            NotBegun::TooMany | NotBegun::Held => Self::NotAllowed(why.to_string()),
+            NotBegun::Stopping => Self::Unavailable(why.to_string()),
+        }
+    }
+}
+
 impl From<crate::store::ReadError> for Refusal {
     fn from(error: crate::store::ReadError) -> Self {
         Self::Internal(error.to_string())
@@ -240,6 +257,15 @@ impl Backend for LiveBackend {
 
     async fn build_log(&self, name: WorkloadName, ask: BuildLogAsk) -> Result<BuildLogView, Refusal> {
         self.build_log_of(&name, ask).await
+    }
+
+    async fn output(&self, name: WorkloadName, ask: OutputAsk) -> Result<BoxStream<'static, OutputLine>, Refusal> {
+        self.follow_output(&name, ask).await
+    }
+
+    async fn errand(&self, asker: Asker, name: WorkloadName, what: (Asked, Wire)) -> Result<(), Refusal> {
+        let id = self.find(&name)?;
+        Ok(self.execution.errand(asker.actor, id, what).await?)
     }
 
     async fn explain(&self, about: About) -> Result<ExplainView, Refusal> {

@@ -3,11 +3,13 @@
 mod builds;
 mod deployments;
 mod engine;
+mod errands;
 mod events;
 mod foretold;
 mod health;
 mod hooks;
 mod log;
+mod outputs;
 mod workloads;
 
 use axum::Json;
@@ -35,6 +37,9 @@ pub(super) fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(workloads::releases))
         .routes(routes!(workloads::logs))
         .routes(routes!(builds::build_log))
+        .routes(routes!(outputs::output))
+        .routes(routes!(errands::exec))
+        .routes(routes!(errands::run))
         .routes(routes!(deployments::deploy))
         .routes(routes!(deployments::rollback))
         .routes(routes!(deployments::restart))

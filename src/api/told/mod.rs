@@ -2,6 +2,7 @@
 //! a wildcard, so that a new kind gets its words on purpose.
 
 mod deployment;
+mod errand;
 mod names;
 pub mod words;
 
@@ -86,6 +87,8 @@ pub fn told(event: &Event, cause: Cause, actor: &Actor) -> Told {
         Event::ReleaseCommandStarted(_) => moving("the release command runs".into()),
         Event::ReleaseCommandEnded(e) if e.exit_code == 0 => normal(command_ended(e)),
         Event::ReleaseCommandEnded(e) => bad(command_ended(e)),
+        Event::ErrandBegun(e) => normal(errand::begun(e, actor)),
+        Event::ErrandEnded(e) => normal(errand::ended(e)),
         Event::Resumed(_) => moving(format!("resumed by {}", who(actor))),
     }
 }

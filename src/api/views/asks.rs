@@ -61,6 +61,79 @@ pub struct AcceptAsk {
     pub what: Option<String>,
 }
 
+/// Columns and rows of a terminal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TerminalAsk {
+    /// Columns.
+    pub columns: u16,
+    /// Rows.
+    pub rows: u16,
+}
+
+/// A program that a person runs in a container that serves.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExecAsk {
+    /// The program and its arguments. Of these only the program's name is recorded.
+    pub command: Vec<String>,
+    /// Its terminal; null: pipes, with errors apart.
+    #[serde(default)]
+    pub terminal: Option<TerminalAsk>,
+    /// Process of the workload; null: the workload itself.
+    #[serde(default)]
+    pub process: Option<String>,
+    /// Replica, from 1 on; null: the first that runs.
+    #[serde(default)]
+    pub replica: Option<u16>,
+}
+
+/// A program that a person runs in a container of its own, made of what serves.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunAsk {
+    /// In place of the image's command; its entrypoint stays. Of these only the program's name is recorded.
+    pub command: Vec<String>,
+    /// Its terminal; null: pipes, with errors apart.
+    #[serde(default)]
+    pub terminal: Option<TerminalAsk>,
+}
+
+/// What is told on a stream of output.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct OutputLine {
+    /// What it is.
+    pub kind: OutputKind,
+    /// When (RFC 3339), by Docker's clock; empty for what is no line.
+    pub time: String,
+    /// The same to the nanosecond, since 1970: what `after` takes; 0 for what is no line.
+    pub at_ns: u64,
+    /// The container that has printed it; empty for what is no line.
+    pub container: String,
+    /// Its process, the workload's name for the workload itself; empty for what is no line.
+    pub process: String,
+    /// Its replica, from 1 on; with `serves`, how many containers are followed.
+    pub replica: usize,
+    /// What the container was made of, or what serves from here on; empty with `nothing`.
+    pub release: String,
+    /// What was printed, without the end of the line; with `nothing`, why.
+    pub text: String,
+}
+
+/// What is told on a stream of output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputKind {
+    /// A line of output.
+    Out,
+    /// A line that was printed as an error.
+    Err,
+    /// From here on this release serves; lines of the former one may follow until its containers are gone.
+    Serves,
+    /// From here on nothing serves.
+    Nothing,
+}
+
 /// Why the engine may be held, and what a person confirms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]

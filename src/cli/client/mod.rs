@@ -9,10 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(super) use sse::{Frame, Frames};
+use transport::Upgrading;
 pub(super) use transport::{Exchange, Target};
 
 use super::exit::{Exit, Failure};
@@ -44,11 +47,20 @@ pub(super) struct Call {
     pub(super) body: Option<Bytes>,
     pub(super) key: Option<String>,
     pub(super) accept: &'static str,
+    /// What the connection is to become.
+    pub(super) upgrade: Option<&'static str>,
 }
 
 impl Call {
     pub(super) fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), body: None, key: None, accept: "application/json" }
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            body: None,
+            key: None,
+            accept: "application/json",
+            upgrade: None,
+        }
     }
 
     pub(super) fn delete(path: impl Into<String>) -> Self {
@@ -58,6 +70,11 @@ impl Call {
     pub(super) fn post<T: Serialize>(path: impl Into<String>, body: &T) -> Result<Self, Failure> {
         let body = serde_json::to_vec(body).map_err(|e| Failure::new(Exit::Other, e.to_string()))?;
         Ok(Self { method: Method::POST, body: Some(Bytes::from(body)), ..Self::get(path) })
+    }
+
+    /// The same call, whose connection becomes one of this protocol.
+    pub(super) fn becoming(self, protocol: &'static str) -> Self {
+        Self { upgrade: Some(protocol), ..self }
     }
 
     /// The same call, which happens once however often it is sent.
@@ -129,6 +146,18 @@ impl Client {
     /// One try, whose body is read as it comes.
     pub(super) async fn open(&self, call: &Call) -> Result<Exchange, CallError> {
         transport::open(&self.target, self.token.as_deref(), call).await
+    }
+
+    /// The connection that this call becomes; a refusal is an error.
+    pub(super) async fn upgrade(&self, call: &Call) -> Result<TokioIo<Upgraded>, CallError> {
+        let (status, body) = match transport::upgrade(&self.target, self.token.as_deref(), call).await? {
+            Upgrading::Done(connection) => return Ok(connection),
+            Upgrading::Refused(exchange) => {
+                (exchange.status, http_body_util::Limited::new(exchange.body, MAX_ANSWER_BYTES))
+            }
+        };
+        let bytes = body.collect().await.map_err(|e| CallError::Broken(e.to_string()))?.to_bytes();
+        Err(CallError::Problem(Box::new(problem(status, &bytes))))
     }
 
     /// A stream of events; a refusal is an error.

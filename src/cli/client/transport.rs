@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{Request, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -34,6 +35,8 @@ pub(in crate::cli) struct Exchange {
     pub(in crate::cli) status: StatusCode,
     pub(in crate::cli) body: Incoming,
     pub(super) connection: JoinSet<()>,
+    /// What the connection becomes, where the call asked for that.
+    pub(super) upgrade: Option<OnUpgrade>,
 }
 
 impl fmt::Display for Target {
@@ -51,6 +54,29 @@ impl Target {
         match self {
             Self::Unix(_) => "start it with `cutover serve`, or name its configuration with --config",
             Self::Tcp(_) => "check the address, and that [api] listen is set there",
+        }
+    }
+}
+
+/// What a call that asks to become a connection comes to.
+pub(super) enum Upgrading {
+    /// It has.
+    Done(TokioIo<Upgraded>),
+    /// It has not; the answer says why.
+    Refused(Exchange),
+}
+
+/// Sends a call that asks to become a connection of frames.
+pub(super) async fn upgrade(target: &Target, token: Option<&str>, call: &Call) -> Result<Upgrading, CallError> {
+    let Exchange { status, body, connection, upgrade } = open(target, token, call).await?;
+    let exchange = Exchange { status, body, connection, upgrade: None };
+    match upgrade.filter(|_| status == StatusCode::SWITCHING_PROTOCOLS) {
+        None => Ok(Upgrading::Refused(exchange)),
+        Some(upgrade) => {
+            // The driver of the connection gives it away only while it runs.
+            let upgraded = upgrade.await.map_err(|e| CallError::Broken(e.to_string()))?;
+            drop(exchange);
+            Ok(Upgrading::Done(TokioIo::new(upgraded)))
         }
     }
 }
@@ -93,6 +119,9 @@ fn request(host: &str, token: Option<&str>, call: &Call) -> Result<Request<Full<
     if let Some(key) = &call.key {
         request = request.header(IDEMPOTENCY_KEY, key);
     }
+    if let Some(protocol) = call.upgrade {
+        request = request.header(header::CONNECTION, "upgrade").header(header::UPGRADE, protocol);
+    }
     if call.body.is_some() {
         request = request.header(header::CONTENT_TYPE, "application/json");
     }
@@ -110,9 +139,11 @@ where
     let (mut sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let mut connection = JoinSet::new();
     // What the driver meets, the request and its body meet too.
-    connection.spawn(async move { drop(driver.await) });
+    connection.spawn(async move { drop(driver.with_upgrades().await) });
     let answer = tokio::time::timeout(ANSWER, sender.send_request(request)).await;
-    let answer = answer.map_err(|_| CallError::Broken("no answer in time".to_owned()))?.map_err(broken)?;
+    let mut answer = answer.map_err(|_| CallError::Broken("no answer in time".to_owned()))?.map_err(broken)?;
+    let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let upgrade = switched.then(|| hyper::upgrade::on(&mut answer));
     let (parts, body) = answer.into_parts();
-    Ok(Exchange { status: parts.status, body, connection })
+    Ok(Exchange { status: parts.status, body, connection, upgrade })
 }

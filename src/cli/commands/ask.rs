@@ -1,6 +1,6 @@
 //! Which command is which.
 
-use super::{Session, files, history, hooks, log, state, wishes};
+use super::{Session, files, history, hooks, log, logs, state, wishes};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::grammar::Command;
 
@@ -25,7 +25,7 @@ pub(super) async fn run(session: &mut Session, command: Command) -> Result<Exit,
         Command::Thaw(thaw) => state::thaw(session, thaw).await,
         Command::Status(status) => state::status(session, &status).await,
         Command::Releases(named) => state::releases(session, &named).await,
-        Command::Logs(logs) => state::logs(session, &logs).await,
+        Command::Logs(logs) => logs::logs(session, &logs).await,
         Command::Doctor(json) => state::doctor(session, json).await,
         Command::Timeline(timeline) => history::timeline(session, &timeline).await,
         Command::Events(events) => history::events(session, &events).await,
@@ -33,6 +33,12 @@ pub(super) async fn run(session: &mut Session, command: Command) -> Result<Exit,
         Command::Hook(hook) => hooks::hook(session, hook).await,
         Command::Token(token) => hooks::token(session, token).await,
         Command::Log(log) => log::ask(session, &log).await,
-        Command::Serve | Command::Proxy | Command::Check(_) | Command::Schema(_) | Command::Import(_) => Ok(Exit::Ok),
+        Command::Serve
+        | Command::Proxy
+        | Command::Check(_)
+        | Command::Schema(_)
+        | Command::Import(_)
+        | Command::Exec(_)
+        | Command::Run(_) => Ok(Exit::Ok),
     }
 }

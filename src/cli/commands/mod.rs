@@ -2,10 +2,12 @@
 
 mod ask;
 mod compose;
+mod errands;
 mod files;
 mod history;
 mod hooks;
 mod log;
+mod logs;
 mod processes;
 mod schema;
 pub(crate) use processes::CHILD;
@@ -13,6 +15,7 @@ mod state;
 mod wishes;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
@@ -47,16 +50,32 @@ impl Session {
 }
 
 /// Runs a command to its end.
-pub(super) fn run(cli: Cli) -> Result<Exit, Failure> {
-    match cli.command {
+pub(super) fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let exit = match cli.command {
         Command::Serve => processes::serve(&config(&cli.global)?),
         Command::Proxy => processes::proxy(&config(&cli.global)?),
         Command::Check(files) => files::check(&files),
         Command::Schema(asked) => schema::print(&asked),
         Command::Import(Import::Compose(import)) => compose::import(&import),
         Command::Log(log) if log::offline(&log) => log::read(&log),
+        Command::Exec(_) | Command::Run(_) => return at_a_program(&cli.global, cli.command),
         command => asking(&cli.global, command),
-    }
+    };
+    exit.map(Exit::code)
+}
+
+/// The commands whose exit code is that of a person's program.
+fn at_a_program(global: &Global, command: Command) -> Result<ExitCode, Failure> {
+    let session = Session::new(global)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::new(Exit::Other, format!("the runtime cannot be started: {e}")))?;
+    runtime.block_on(async {
+        match command {
+            Command::Exec(exec) => errands::exec(&session, exec).await,
+            Command::Run(run) => errands::run(&session, run).await,
+            _ => Ok(Exit::Ok.code()),
+        }
+    })
 }
 
 fn asking(global: &Global, command: Command) -> Result<Exit, Failure> {

@@ -101,6 +101,8 @@ fn word(line: &EventLine) -> &'static str {
         "RouteReasserted" => "repaired",
         "StandbyExpired" => "standby",
         "Accepted" => "accepted",
+        "ErrandBegun" => "run",
+        "ErrandEnded" => "ran",
         _ => "",
     }
 }

@@ -11,7 +11,7 @@ use bollard::models::{ContainerUpdateBody, NetworkDisconnectRequest};
 use bollard::query_parameters::RenameContainerOptionsBuilder;
 use cutover::adapters::probe::{MemoryProber, NetProber, Prober};
 use cutover::adapters::runtime::{
-    Container, CreateContainer, MemoryRuntime, Network, Runtime, RuntimeError, Witness, assignable,
+    Attaches, Container, CreateContainer, MemoryRuntime, Network, Runtime, RuntimeError, Witness, assignable,
 };
 use cutover::adapters::units::{ReleaseFolders, Units};
 use cutover::adapters::world::{Fault, OnStart, Program, Shared, Twin};
@@ -33,6 +33,7 @@ const KILL: u8 = 9;
 /// A runtime with a log of its own.
 pub(crate) struct Harness {
     pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) attaches: Arc<dyn Attaches>,
     pub(crate) prober: Arc<dyn Prober>,
     pub(crate) log: LogId,
     pub(crate) network: Network,
@@ -61,11 +62,12 @@ pub(crate) async fn begin_docker(test: &str) -> Harness {
     let log = docker::log_id(test);
     docker::sweep(log).await;
     let image = docker::image().await;
-    let runtime: Arc<dyn Runtime> = docker::runtime();
+    let runtime = docker::runtime();
     let reference = docker::client().await.inspect_image(&image).await.expect("the image").repo_tags;
     let reference = reference.into_iter().flatten().find(|tag| tag.starts_with("cutover-test/")).expect("a tag");
     let prober = Arc::new(NetProber);
-    harness(HarnessParts { runtime, prober, log, reference, failing: image.clone(), image, twin: None }).await
+    let attaches: Arc<dyn Attaches> = runtime.clone();
+    harness(HarnessParts { runtime, attaches, prober, log, reference, failing: image.clone(), image, twin: None }).await
 }
 
 /// An empty world.
@@ -78,11 +80,12 @@ pub(crate) async fn begin_memory(test: &str) -> Harness {
         let fails = Program { on_start: OnStart::Exits(3), output: output("last words\n"), exposed: vec![8080] };
         (twin.image_here("cutover-test/app:1", serves).id, twin.image_here("cutover-test/app:2", fails).id)
     };
-    let runtime: Arc<dyn Runtime> = Arc::new(MemoryRuntime::new(twin.clone()));
+    let runtime = Arc::new(MemoryRuntime::new(twin.clone()));
     let prober = Arc::new(MemoryProber::new(twin.clone()));
     let reference = "cutover-test/app:1".to_owned();
     let log = docker::log_id(test);
-    harness(HarnessParts { runtime, prober, log, reference, failing, image, twin: Some(twin) }).await
+    let attaches: Arc<dyn Attaches> = runtime.clone();
+    harness(HarnessParts { runtime, attaches, prober, log, reference, failing, image, twin: Some(twin) }).await
 }
 
 /// Release folders beside an empty world.
@@ -101,6 +104,7 @@ pub(crate) async fn begin_folders(test: &str) -> Harness {
 
 struct HarnessParts {
     runtime: Arc<dyn Runtime>,
+    attaches: Arc<dyn Attaches>,
     prober: Arc<dyn Prober>,
     log: LogId,
     reference: String,
@@ -110,11 +114,23 @@ struct HarnessParts {
 }
 
 async fn harness(parts: HarnessParts) -> Harness {
-    let HarnessParts { runtime, prober, log, reference, image, failing, twin } = parts;
+    let HarnessParts { runtime, attaches, prober, log, reference, image, failing, twin } = parts;
     let network = runtime.ensure_network(log, "contract").await.expect("a network");
     let (first, _) = assignable(&network.subnet).expect("a range");
     let next_address = u32::from(first).into();
-    Harness { runtime, prober, log, network, reference, image, failing_image: failing, twin, data: None, next_address }
+    Harness {
+        runtime,
+        attaches,
+        prober,
+        log,
+        network,
+        reference,
+        image,
+        failing_image: failing,
+        twin,
+        data: None,
+        next_address,
+    }
 }
 
 /// Runs a sentence, and removes what it made whether it holds or not.

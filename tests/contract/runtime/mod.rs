@@ -1,5 +1,6 @@
 //! The contract of `Runtime`, held by Docker and by its twin.
 
+mod attach;
 mod create;
 mod docker_only;
 mod folders;
@@ -34,6 +35,13 @@ macro_rules! contract {
 }
 
 contract! {
+    attach::a_program_prints_apart_and_its_code_is_seen,
+    attach::a_program_reads_until_its_input_ends,
+    attach::a_program_that_nobody_is_at_ends_when_it_is_told_to,
+    attach::a_program_has_a_terminal_of_the_size_that_was_said,
+    attach::a_program_needs_a_container_that_runs,
+    attach::a_container_of_its_own_is_in_no_listing_of_units,
+    attach::what_a_container_has_printed_is_read_line_by_line,
     create::a_container_carries_what_it_was_created_with,
     create::the_same_create_again_finds_the_first,
     create::many_creates_at_once_make_one_container,

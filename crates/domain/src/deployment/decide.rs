@@ -6,10 +6,12 @@ use cutover_events::deployment::{
     Accepted, DeploymentBegun, DeploymentFailed, DeploymentPlanned, DriftSeen, IntentCancelled, IntentQueued, Reason,
     ReasonKind, ReleaseResolved, RestorePlanned, Resumed, Wish,
 };
+use cutover_events::errand::{ErrandBegun, ErrandEnded};
 use cutover_events::plan::Plan;
-use cutover_events::{DeploymentId, Event, ReleaseId};
+use cutover_events::{DeploymentId, ErrandId, Event, ReleaseId};
 
 use super::{gate, lists, waits};
+use crate::errand;
 use crate::protocol::{Rule, on};
 use crate::rejected::is_automatic;
 use crate::workload::{Closed, Open, Phase, Teardown, Workload};
@@ -27,6 +29,10 @@ pub enum Command {
     Cancel(DeploymentId, Insist),
     /// A person lets a parked deployment go on.
     Resume(DeploymentId),
+    /// A person runs a program in a container.
+    BeginErrand(ErrandBegun),
+    /// It is over.
+    EndErrand(ErrandEnded),
     /// A person lets changes from outside deploy the image of this release again, or every image that is rejected.
     Accept(Option<ReleaseId>),
     /// The image of the open deployment is waited for, at most so long, ms.
@@ -91,6 +97,12 @@ pub enum Rejection {
     /// It is not stopped.
     #[error("it is not stopped")]
     NotStopped,
+    /// As many programs of people run in its containers as may.
+    #[error("people run {0} programs in its containers already: end one of them first")]
+    TooManyErrands(usize),
+    /// It is over, or never was.
+    #[error("{0} does not run")]
+    NoSuchErrand(ErrandId),
     /// Nothing of it, or not this, is rejected.
     #[error("{}", match .0 {
         Some(release) => format!("{release} is not rejected"),
@@ -122,6 +134,8 @@ pub fn decide(state: &Workload, command: Command) -> Result<Vec<Event>, Rejectio
         }
         Command::Resolved(event) if unplanned(state, event.deployment) => Ok(resolved(state, event)),
         Command::Accept(release) => accept(state, release),
+        Command::BeginErrand(event) => errand::begin(state, event),
+        Command::EndErrand(event) => errand::end(state, event),
         Command::Await(deployment, wait_ms) => waits::waits(state, deployment, wait_ms),
         Command::Planned(deployment, plan) if prepares(state, deployment) || plans_again(state, deployment) => {
             let again = state.open.as_ref().is_some_and(|open| open.plan.is_some());

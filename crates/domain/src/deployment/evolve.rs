@@ -11,6 +11,7 @@ use cutover_events::workload::Policy;
 use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
 
 use super::{release, waits};
+use crate::errand;
 use crate::observed::Mark;
 use crate::rejected;
 use crate::workload::{Open, Phase, Ran, Release, Routed, Slot, Stopped, Teardown, Toward, Workload};
@@ -90,6 +91,8 @@ fn happened(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
         Event::ReleaseCommandEnded(e) => release::ended(state, event, e),
         Event::ImageAwaited(e) => waits::awaited(state, event, e, at),
         Event::Accepted(e) => accepted(state, event, e.release),
+        Event::ErrandBegun(e) => errand::begun(state, event, e),
+        Event::ErrandEnded(e) => errand::ended(state, event, e.errand),
         Event::LogBegun(_)
         | Event::EngineStarted(_)
         | Event::NetworkMade(_)

@@ -17,7 +17,7 @@ use super::client::{classify, status, text, within};
 use super::{CreateContainer, DockerRuntime, RuntimeError, labels, names, volumes};
 
 /// A create takes 9 to 40 ms; a host that writes back a pull takes seconds.
-const CREATE: Duration = Duration::from_secs(60);
+pub(super) const CREATE: Duration = Duration::from_secs(60);
 /// After a 409 the winner cannot be inspected for up to 76 ms (measured); past this the name is held by a create that
 /// hangs.
 const WINNER: Duration = Duration::from_secs(2);
@@ -79,7 +79,7 @@ impl DockerRuntime {
     }
 }
 
-fn body(log: LogId, container: &CreateContainer) -> ContainerCreateBody {
+pub(super) fn body(log: LogId, container: &CreateContainer) -> ContainerCreateBody {
     let env = container.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     ContainerCreateBody {
         image: Some(container.image.clone()),

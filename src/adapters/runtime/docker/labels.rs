@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use cutover_domain::observed::DockerId;
 use cutover_events::{DeploymentId, LogId, ReleaseId, UnitId, WorkloadId};
 
-use super::super::{CreateContainer, Witness, labels};
+use super::super::{Alone, CreateContainer, Witness, labels};
 
 /// Labels as the library has them.
 pub(super) type Labels = HashMap<String, String>;
@@ -35,6 +35,14 @@ pub(super) fn write(log: LogId, container: &CreateContainer) -> Labels {
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into()
+}
+
+/// The labels of a container that a person's program has for itself.
+pub(super) fn write_alone(log: LogId, alone: &Alone) -> Labels {
+    let mut all = write(log, &alone.container);
+    all.retain(|key, _| key != labels::UNIT && key != labels::DEPLOYMENT);
+    all.insert(labels::ERRAND.to_owned(), alone.errand.to_string());
+    all
 }
 
 /// Who a container is; `None` when it does not say so completely, and so is nobody that we made.

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, EndpointSettings, HealthStatusEnum,
-    HostConfig, RestartPolicyNameEnum,
+    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, ContainerSummary, EndpointSettings,
+    HealthStatusEnum, HostConfig, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 use cutover_domain::observed::{ImageHealth, Phase, Restart};
@@ -42,7 +42,10 @@ impl DockerRuntime {
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let listed = within("list", LIST, docker.list_containers(Some(options))).await?;
         let listed = listed.map_err(classify("list containers"))?;
-        let ids = listed.into_iter().filter_map(|summary| summary.id);
+        let errand = |summary: &ContainerSummary| {
+            summary.labels.as_ref().is_some_and(|labels| labels.contains_key(keys::ERRAND))
+        };
+        let ids = listed.into_iter().filter(|summary| !errand(summary)).filter_map(|summary| summary.id);
         let looks = stream::iter(ids).map(|id| async move { self.look_at(&id).await });
         let found: Vec<Option<Container>> = looks.buffer_unordered(AT_ONCE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())

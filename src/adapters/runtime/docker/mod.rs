@@ -8,6 +8,8 @@
 //! | `look` | listing, inspecting, and what an inspection says |
 //! | `age` | how long a process lives, whatever the wall clock does |
 //! | `create` | the create call, its repetition, and what a container is allowed |
+//! | `attach` | programs of people, in containers that run and in containers of their own |
+//! | `reading` | what a container prints, line by line |
 //! | `steps` | start, policy, stop, remove, output |
 //! | `mend` | what a person has changed: unpause, rename, limits |
 //! | `images` | references and pulls |
@@ -17,6 +19,7 @@
 //! | `hints` | the stream of events |
 
 mod age;
+mod attach;
 mod client;
 mod create;
 mod hints;
@@ -26,6 +29,7 @@ mod look;
 mod mend;
 mod names;
 mod networks;
+mod reading;
 mod resolvers;
 mod steps;
 mod subnet;
