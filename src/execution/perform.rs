@@ -113,7 +113,8 @@ impl Execution {
         self.image_here(state, plan).await?;
         let witness = lane.cell.planned();
         let env = self.environment(lane.id, plan)?;
-        let mounts = self.mounts(plan).await?;
+        let mut mounts = self.mounts(plan).await?;
+        mounts.extend(self.given_files((lane.id, unit), plan).await?);
         let part = plan.part(unit);
         let container = CreateContainer {
             name: planned.name.clone(),
@@ -195,19 +196,9 @@ impl Execution {
         }
     }
 
-    fn environment(&self, workload: WorkloadId, plan: &Plan) -> Result<Vec<(String, String)>, Failed> {
-        let value = |var: &cutover_events::workload::EnvVar| {
-            let value = self.secrets.unseal(crate::secrets::Owner::Workload(workload), var.sealed);
-            let value =
-                value.map_err(|error| Failed::for_good(ReasonKind::Refused, format!("{}: {error}", var.name)))?;
-            Ok((var.name.clone(), value.to_string()))
-        };
-        plan.template.env.iter().map(value).collect()
-    }
-
     async fn capture(&self, lane: &mut Lane, unit: UnitId, id: DockerId) -> Result<(), Failed> {
         let text = match self.runtime.output(id, OUTPUT_BYTES).await {
-            Ok(text) => text,
+            Ok(text) => self.redactor(lane.id).text(&text),
             Err(error) => format!("(its output cannot be read: {error})"),
         };
         if let Err(error) = self.outputs.keep(unit, &text) {
@@ -224,7 +215,11 @@ impl Execution {
         let shell = self.clone();
         lane.sight.observed.answers.under_way.push(unit);
         lane.sight.removals.spawn(async move {
-            (unit, Effect::Remove(unit, id), shell.take_away(id, Duration::from_millis(grace)).await)
+            let gone = shell.take_away(id, Duration::from_millis(grace)).await;
+            if gone.is_ok() {
+                shell.take_back(unit);
+            }
+            (unit, Effect::Remove(unit, id), gone)
         });
     }
 

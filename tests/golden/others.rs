@@ -8,6 +8,7 @@ use cutover_events::engine::{
     Confirmed, EngineStarted, Frozen, Held, HeldCause, LogBegun, NetworkMade, NetworkRemoved, Thawed, TokenAdded,
     TokenRevoked,
 };
+use cutover_events::secret::{SecretRekeyed, SecretRemoved, SecretSet, SecretUse, SecretWay};
 use cutover_events::workload::{
     Access, Check, Claim, ClaimsFreed, ComposeSource, DockerfileSource, EnvVar, Hardening, Health, HookAdded,
     HookRemoved, HookRotated, ImageSource, Limits, Mount, MountFrom, Policy, Process, Provider, PublishedPort, Pull,
@@ -145,6 +146,7 @@ fn spec(pull: Pull, hardening: Hardening, check: Check) -> Spec {
             health: Some(health(Check::Tcp)),
         }],
         after: vec!["db".into()],
+        secrets: [SecretWay::File, SecretWay::Env].map(|way| SecretUse { name: "db_password".into(), way }).to_vec(),
     }
 }
 
@@ -227,6 +229,18 @@ fn registry() -> Vec<Event> {
         ClaimsFreed { workload: WORKLOAD, claims: claims.clone() }.into(),
         VolumesUnwanted { workload: WORKLOAD, deployment: DEPLOYMENT }.into(),
         VolumesRemoved { workload: WORKLOAD, volumes: vec!["pgdata".into()] }.into(),
+        SecretSet {
+            project: "shop".into(),
+            name: "db_password".into(),
+            version: 3,
+            sealed: DIGEST,
+            mac: [0x5e; 16],
+            dropped: vec![1],
+        }
+        .into(),
+        SecretRemoved { project: "shop".into(), name: "db_password".into() }.into(),
+        SecretRekeyed { project: "shop".into(), name: "db_password".into(), sealed: vec![(2, DIGEST), (3, DIGEST)] }
+            .into(),
     ]
 }
 

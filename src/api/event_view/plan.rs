@@ -4,7 +4,7 @@ use cutover_events::plan::{Plan, PlannedStep, ProcessPlan, Step, Strategy, Undo,
 use cutover_events::workload::{Access, Limits, Mount, MountFrom, OnDrift, Policy, PublishedPort, Route, Transport};
 use serde_json::{Value, json};
 
-use super::registry::{hardening, health};
+use super::registry::{hardening, health, secrets_used};
 use super::texts;
 
 pub(super) fn plan(plan: &Plan) -> Value {
@@ -40,6 +40,7 @@ pub(super) fn plan(plan: &Plan) -> Value {
         "steps": plan.steps.iter().map(planned).collect::<Vec<_>>(),
         "processes": plan.processes.iter().map(process).collect::<Vec<_>>(),
         "after": plan.after,
+        "secrets": secrets_used(&plan.template.secrets),
     })
 }
 

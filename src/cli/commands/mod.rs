@@ -8,6 +8,7 @@ mod hooks;
 mod log;
 mod processes;
 mod schema;
+mod secrets;
 pub(crate) use processes::CHILD;
 mod state;
 mod wishes;

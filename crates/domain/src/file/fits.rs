@@ -2,12 +2,24 @@
 
 use cutover_events::workload::{Hardening, Limits, Source, Spec, StaticMode, StaticSource};
 
-use super::Values;
 use super::strict::{Fault, Section};
+use super::{Values, secrets};
 
 /// What only containers have that Cutover makes itself.
-pub(super) const OF_CONTAINERS: &[&str] =
-    &["command", "volumes", "ports", "memory", "cpus", "pids", "hardening", "health", "replicas", "processes", "port"];
+pub(super) const OF_CONTAINERS: &[&str] = &[
+    "command",
+    "volumes",
+    "ports",
+    "memory",
+    "cpus",
+    "pids",
+    "hardening",
+    "health",
+    "replicas",
+    "processes",
+    "port",
+    "secrets",
+];
 
 const SERVED_BY_THE_PROXY: &str =
     "the proxy serves the files itself, without a container; write mode = \"deno\" for a program of the site's own";
@@ -42,6 +54,7 @@ pub(super) fn values(spec: &Spec, values: &Values) -> Result<(), Fault> {
         ("replicas", spec.replicas != 1),
         ("processes", !spec.processes.is_empty()),
         ("env", !values.env.is_empty()),
+        ("secrets", !secrets::files(spec).is_empty()),
     ];
     let found = said.into_iter().filter(|(_, said)| *said).find_map(|(key, _)| Some((key, unfit(key, &spec.source)?)));
     found.map_or(Ok(()), |(key, why)| Err(Fault::new(key, why)))

@@ -19,6 +19,7 @@ mod processes;
 pub mod quantity;
 mod routes;
 pub mod schema;
+mod secrets;
 mod site;
 mod source;
 pub mod strict;
@@ -40,6 +41,7 @@ pub use canonical::{
 };
 pub use compose::project_name;
 pub use difference::{difference, show};
+pub use secrets::FOLDER as SECRETS_FOLDER;
 pub use strict::{BadFile, Fault};
 use strict::{Section, Words};
 
