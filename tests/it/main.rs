@@ -14,6 +14,9 @@ mod compose_import;
 mod contexts;
 #[cfg(not(feature = "crash-points"))]
 mod crash_points;
+#[path = "../support/docker.rs"]
+#[expect(dead_code, reason = "the contract tests use the rest")]
+mod docker;
 mod engine;
 mod engine_people;
 mod git_fetch;
@@ -29,6 +32,8 @@ mod log_limits;
 mod log_opening;
 mod log_support;
 mod pushes;
+mod secrets;
+mod secrets_docker;
 mod sources;
 mod whole;
 mod wiring;
