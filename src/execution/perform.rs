@@ -215,15 +215,11 @@ impl Execution {
         let shell = self.clone();
         lane.sight.observed.answers.under_way.push(unit);
         lane.sight.removals.spawn(async move {
-            let gone = shell.take_away(id, Duration::from_millis(grace)).await;
-            if gone.is_ok() {
-                shell.take_back(unit);
-            }
-            (unit, Effect::Remove(unit, id), gone)
+            (unit, Effect::Remove(unit, id), shell.take_away((unit, id), Duration::from_millis(grace)).await)
         });
     }
 
-    async fn take_away(&self, id: DockerId, grace: Duration) -> Result<(), Failed> {
+    async fn take_away(&self, (unit, id): (UnitId, DockerId), grace: Duration) -> Result<(), Failed> {
         let [policy, stop, remove] = crash::REMOVAL;
         let point = crash::before(|| policy.into());
         match self.runtime.set_restart(id, Restart::No).await {
@@ -233,6 +229,7 @@ impl Execution {
         let point = crash::before(|| stop.into());
         self.runtime.stop(id, grace).await?;
         point.after();
+        self.take_back(unit);
         let point = crash::before(|| remove.into());
         self.runtime.remove(id).await?;
         point.after();

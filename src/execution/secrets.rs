@@ -152,7 +152,7 @@ impl Execution {
         }
     }
 
-    /// The files of a unit go with it.
+    /// The files of a unit that is stopped for good go.
     pub(super) fn take_back(&self, unit: UnitId) {
         if let Err(error) = self.secrets.files().remove(unit) {
             tracing::warn!(%unit, %error, "the files of its secrets cannot be removed yet; trying again");

@@ -1,6 +1,7 @@
 //! Secrets on Docker for real, by the program that people run: set, given as a file and inside the environment, rotated,
 //! taken out of what containers print, and gone with them.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
+use cutover::secrets::SecretFiles;
 use cutover_events::LogId;
 use futures_util::TryStreamExt;
 use serde_json::Value;
@@ -143,6 +145,19 @@ impl Stand {
         found
     }
 
+    /// The one container that is left once the former one is gone.
+    #[expect(clippy::disallowed_methods, reason = "Docker is waited for, which has the real clock")]
+    async fn container(&self) -> bollard::models::ContainerInspectResponse {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut found = self.containers().await;
+            match found.pop() {
+                Some(only) if found.is_empty() => return only,
+                other => assert!(Instant::now() < deadline, "{} containers", found.len() + usize::from(other.is_some())),
+            }
+        }
+    }
+
     /// The whole data folder, but for the sockets.
     fn kept(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let (mut folders, mut files) = (vec![self.path("data")], Vec::new());
@@ -195,7 +210,9 @@ async fn a_secret_is_given_rotated_redacted_and_gone_with_its_container() {
     let log = stand.log_id();
     let outcome = std::panic::AssertUnwindSafe(course(&stand, &image));
     let outcome = futures_util::FutureExt::catch_unwind(outcome).await;
+    drop(stand);
     docker::sweep(log).await;
+    SecretFiles::of(log).keep_only(&BTreeSet::new()).unwrap();
     if let Err(panic) = outcome {
         std::panic::resume_unwind(panic);
     }
@@ -216,7 +233,7 @@ async fn course(stand: &Stand, image: &str) {
     stand.must(&["secret", "rekey", "secrets"], b"");
     stand.must(&["restart", "secrets/web"], b"");
     given(stand, SECOND, 2).await;
-    let folder = source_of(&stand.containers().await[0]);
+    let folder = source_of(&stand.container().await);
     let line = stand.refused(&["secret", "rm", "secrets/key"], b"", 4);
     assert!(line.contains("secrets/web"), "{line}");
     stand.must(&["teardown", "secrets/web"], b"");
@@ -240,9 +257,8 @@ fn missing(stand: &Stand, file: &str) {
 async fn given(stand: &Stand, password: &str, version: u64) -> PathBuf {
     assert_eq!(stand.get("/"), format!("db:{password}@host"));
     assert_eq!(stand.get("/run/secrets/key"), KEY);
-    let containers = stand.containers().await;
-    let [container] = &containers[..] else { panic!("{} containers", containers.len()) };
-    let folder = source_of(container);
+    let container = stand.container().await;
+    let folder = source_of(&container);
     assert_eq!(rustix::fs::statfs(&folder).unwrap().f_type, 0x0102_1994, "a tmpfs");
     let told = format!("{container:?}");
     assert!(!told.contains("MIIEvQIBADANBgkqhkiG9w0B") && told.contains(password), "a variable is seen, a file is not");
@@ -264,11 +280,11 @@ async fn exported(id: &str) -> Vec<u8> {
 
 /// A new value changes nothing by itself; a restart brings it, or `--deploy` at once.
 async fn rotated(stand: &Stand, file: &str) {
-    let before = stand.containers().await[0].id.clone();
+    let before = stand.container().await.id;
     let told = stand.must(&["secret", "set", "secrets/db_password"], SECOND.as_bytes());
     assert!(told.contains("version 2") && told.contains("secrets/web runs with version 1"), "{told}");
     stand.must(&["apply", file], b"");
-    assert_eq!(stand.containers().await[0].id, before, "nothing new");
+    assert_eq!(stand.container().await.id, before, "nothing new");
     let told = stand.must(&["secret", "set", "secrets/db_password"], SECOND.as_bytes());
     assert!(told.contains("already"), "{told}");
     stand.must(&["restart", "secrets/web"], b"");

@@ -256,11 +256,8 @@ impl LiveBackend {
         if before.secrets.of(&project).next().is_none() {
             return Err(Refusal::UnknownName(format!("the project {project} has no secrets")));
         }
-        self.secrets.begin_renewal(owner).map_err(internal)?;
-        let mut anew: BTreeMap<Digest, Digest> = BTreeMap::new();
-        for version in before.secrets.of(&project).flat_map(|(_, secret)| &secret.versions) {
-            anew.insert(version.sealed, self.secrets.reseal(owner, version.sealed).map_err(internal)?);
-        }
+        let all = before.secrets.of(&project).flat_map(|(_, secret)| &secret.versions).map(|version| version.sealed);
+        let anew = self.sealed_anew(&project, all.collect()).await?;
         let mut view = RekeyedView { project: project.clone(), secrets: 0, versions: 0 };
         let rekeyed = self.commands.registry(keyless(&asker), |registry| {
             let of_one = |(name, secret): (&str, &Secret)| {
@@ -279,6 +276,19 @@ impl LiveBackend {
         self.secrets.finish_renewal(owner, &used).map_err(internal)?;
         self.forget(anew.into_keys().collect());
         Ok(view)
+    }
+
+    /// Where each of these values lies from here on; every one is made durable, so that this takes a while.
+    async fn sealed_anew(&self, project: &str, all: Vec<Digest>) -> Result<BTreeMap<Digest, Digest>, Refusal> {
+        let (secrets, project) = (self.secrets.clone(), project.to_owned());
+        let work = tokio::task::spawn_blocking(move || {
+            let owner = Owner::Project(&project);
+            secrets.begin_renewal(owner)?;
+            let one = |old: Digest| Ok((old, secrets.reseal(owner, old)?));
+            all.into_iter().map(one).collect::<Result<_, SecretsError>>()
+        });
+        let done = work.await.map_err(|_| Refusal::Unavailable("the engine ends".into()))?;
+        done.map_err(|error| Refusal::Internal(error.to_string()))
     }
 
     /// Removes blobs that nothing names any more. One that stays behind is sealed, and costs room alone.

@@ -61,7 +61,9 @@ async fn import(session: &mut Session, import: Import) -> Result<Exit, Failure> 
     let text = std::str::from_utf8(&bytes).map_err(|_| bad("this is no text".into()))?;
     // What is stored would be the ciphertext, under the name of the value.
     if text.contains(SOPS) {
-        return Err(bad("this file is encrypted by SOPS: `sops decrypt --output-type dotenv FILE | cutover secret import -`".into()));
+        return Err(bad(
+            "this file is encrypted by SOPS: `sops decrypt --output-type dotenv FILE | cutover secret import -`".into(),
+        ));
     }
     let mut found = secret::dotenv(text).map_err(bad)?;
     if let Some(missing) = import.only.iter().find(|name| !found.contains_key(*name)) {
