@@ -169,8 +169,8 @@ fn write(folder: &Path, name: &str, value: &[u8]) -> io::Result<()> {
 
 fn is_in_memory(folder: &Path) -> bool {
     // The type of the number differs between machines.
-    #[expect(clippy::cast_sign_loss, reason = "a magic number has no sign")]
-    rustix::fs::statfs(folder).is_ok_and(|found| IN_MEMORY.contains(&(found.f_type as u64)))
+    let kind = rustix::fs::statfs(folder).ok().and_then(|found| u64::try_from(found.f_type).ok());
+    kind.is_some_and(|kind| IN_MEMORY.contains(&kind))
 }
 
 #[cfg(test)]

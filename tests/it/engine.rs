@@ -27,7 +27,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Engine {
     pub(crate) commands: Commands,
-    clock: Clock,
+    pub(crate) clock: Clock,
     pub(crate) twin: Shared,
     pub(crate) workload: WorkloadId,
     stop: CancellationToken,
