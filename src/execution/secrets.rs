@@ -123,15 +123,17 @@ impl Execution {
         for (id, cell) in self.commands.live().cells() {
             let state = cell.state();
             let of_slot = |slot: &Slot| slot.units.iter().map(|unit| (*unit, slot.plan.clone())).collect::<Vec<_>>();
-            let units: Vec<_> = slots(&state).flat_map(of_slot).collect();
+            let missing = |(unit, _): &(UnitId, _)| !self.secrets.files().has(*unit);
+            let units: Vec<_> = slots(&state).flat_map(of_slot).filter(missing).collect();
             for (unit, plan) in units {
-                if self.secrets.files().has(unit) {
-                    continue;
-                }
-                if let Err(failed) = self.given_files((id, unit), &plan).await {
-                    tracing::warn!(workload = %self.full_name(id), %unit, why = failed.text, "secrets cannot be given again");
-                }
+                self.give(id, unit, &plan).await;
             }
+        }
+    }
+
+    async fn give(&self, id: WorkloadId, unit: UnitId, plan: &Plan) {
+        if let Err(failed) = self.given_files((id, unit), plan).await {
+            tracing::warn!(workload = %self.full_name(id), %unit, why = failed.text, "secrets cannot be given again");
         }
     }
 

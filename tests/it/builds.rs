@@ -161,8 +161,7 @@ async fn a_build_reads_secrets_of_its_project_and_its_log_holds_none() {
     let context = folder.join("src/app").display().to_string();
     let source = DockerfileSource { context, secrets: vec!["npm".into()], ..DockerfileSource::default() };
     let spec = Spec { source: Source::Dockerfile(source), ..spec("", 1) };
-    let apply =
-        Apply { workload: engine.workload, project: "default".into(), name: "web".into(), spec, deploy: false };
+    let apply = Apply { workload: engine.workload, project: "default".into(), name: "web".into(), spec, deploy: false };
     engine.commands.apply(By::engine(Cause::Person), vec![apply]).await.unwrap();
     rewrite(
         &engine,
@@ -170,8 +169,7 @@ async fn a_build_reads_secrets_of_its_project_and_its_log_holds_none() {
     );
     let deployment = DeploymentId::from_ulid(engine.clock.ulid());
     let wish = Wish::Deploy(ImageWish::Built { fresh: false });
-    let intent =
-        IntentQueued { deployment, workload: engine.workload, wish, revision: 2, person: true, change: None };
+    let intent = IntentQueued { deployment, workload: engine.workload, wish, revision: 2, person: true, change: None };
     engine.commands.workload(engine.workload, By::engine(Cause::Person), Command::Queue(intent)).await.unwrap();
     assert!(matches!(ended(&engine, deployment).await, Event::DeploymentSucceeded(_)));
     let used = resolved(&engine, deployment).await.built.unwrap().secrets;

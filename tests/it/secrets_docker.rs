@@ -140,7 +140,12 @@ impl Stand {
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let mut found = Vec::new();
         for one in docker.list_containers(Some(options)).await.unwrap() {
-            found.push(docker.inspect_container(&one.id.unwrap(), None::<InspectContainerOptions>).await.unwrap());
+            // One that goes meanwhile is gone.
+            match docker.inspect_container(&one.id.unwrap(), None::<InspectContainerOptions>).await {
+                Ok(container) => found.push(container),
+                Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
         }
         found
     }
@@ -153,7 +158,9 @@ impl Stand {
             let mut found = self.containers().await;
             match found.pop() {
                 Some(only) if found.is_empty() => return only,
-                other => assert!(Instant::now() < deadline, "{} containers", found.len() + usize::from(other.is_some())),
+                other => {
+                    assert!(Instant::now() < deadline, "{} containers", found.len() + usize::from(other.is_some()))
+                }
             }
         }
     }

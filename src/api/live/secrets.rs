@@ -48,23 +48,9 @@ impl LiveBackend {
         let held = self.held(&project);
         let mut dropped = Vec::new();
         let set = self.commands.registry(keyless(&asker), |registry| {
-            let mut after = registry.clone();
-            let mut events: Vec<Event> = Vec::new();
-            for Ready { name, mac, sealed } in &ready {
-                let known = after.secrets.get(&project, name).map(|secret| secret.versions.clone()).unwrap_or_default();
-                let set =
-                    after.secrets.set((&project, name), (sealed.unwrap_or_default(), *mac), &held).map_err(refused)?;
-                let Some(event) = set else { continue };
-                if sealed.is_none() {
-                    return Err(Refusal::Unavailable("somebody else has changed a secret meanwhile: try again".into()));
-                }
-                let gone = known.iter().filter(|version| event.dropped.contains(&version.number));
-                dropped.extend(gone.map(|version| version.sealed));
-                let event = Event::from(event);
-                after.evolve(&event);
-                events.push(event);
-            }
-            Ok(events)
+            let (events, gone) = recorded(registry, &project, &ready, &held)?;
+            dropped = gone;
+            Ok::<_, Refusal>(events)
         });
         set.await?;
         self.forget(dropped);
@@ -299,6 +285,27 @@ impl LiveBackend {
             }
         }
     }
+}
+
+/// The events that record new values, and where values lie that are kept no longer.
+fn recorded(
+    registry: &Registry,
+    project: &str,
+    ready: &[Ready],
+    held: &BTreeSet<(String, u32)>,
+) -> Result<(Vec<Event>, Vec<Digest>), SecretRefused> {
+    let mut after = registry.clone();
+    let (mut events, mut dropped) = (Vec::new(), Vec::new());
+    for (name, mac, sealed) in ready.iter().filter_map(|ready| Some((&ready.name, ready.mac, ready.sealed?))) {
+        let known = after.secrets.get(project, name).map(|secret| secret.versions.clone()).unwrap_or_default();
+        let Some(set) = after.secrets.set((project, name), (sealed, mac), held)? else { continue };
+        let gone = known.iter().filter(|version| set.dropped.contains(&version.number));
+        dropped.extend(gone.map(|version| version.sealed));
+        let event = Event::from(set);
+        after.evolve(&event);
+        events.push(event);
+    }
+    Ok((events, dropped))
 }
 
 /// A key would be recorded with a digest of the request, and that of a short value can be tried out. The same value again
