@@ -169,14 +169,11 @@ impl Stand {
     fn kept(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let (mut folders, mut files) = (vec![self.path("data")], Vec::new());
         while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let (path, kind) = entry.map(|entry| (entry.path(), entry.file_type().unwrap())).unwrap();
-                match (kind.is_dir(), kind.is_file()) {
-                    (true, _) => folders.push(path),
-                    (_, true) => files.push((path.clone(), std::fs::read(path).unwrap())),
-                    (false, false) => {}
-                }
-            }
+            let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            let (below, others): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+            folders.extend(below);
+            let plain = others.into_iter().filter(|path| path.is_file());
+            files.extend(plain.map(|path| (path.clone(), std::fs::read(path).unwrap())));
         }
         files
     }
@@ -239,7 +236,7 @@ async fn course(stand: &Stand, image: &str) {
     printed(stand);
     stand.must(&["secret", "rekey", "secrets"], b"");
     stand.must(&["restart", "secrets/web"], b"");
-    given(stand, SECOND, 2).await;
+    given(stand, SECOND, 4).await;
     let folder = source_of(&stand.container().await);
     let line = stand.refused(&["secret", "rm", "secrets/key"], b"", 4);
     assert!(line.contains("secrets/web"), "{line}");
