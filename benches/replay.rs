@@ -28,7 +28,7 @@ use cutover::execution::{Execution, Parts};
 use cutover::logs::{BuildLogs, LogBounds, Outputs};
 use cutover::projections::{Live, World, Written};
 use cutover::recovery;
-use cutover::secrets::Secrets;
+use cutover::secrets::{SecretFiles, Secrets, Where};
 use cutover::store::blobs::Blobs;
 use cutover::store::{Log, Store};
 use cutover_events::Sealed;
@@ -132,6 +132,7 @@ async fn engine(commands: Commands, clock: Clock, dir: &Path) -> Arc<Execution> 
     let held = recovery::compare(&seen, &commands).await.unwrap();
     let epoch = recovery::take_over(&commands, clock, &seen, held).await.unwrap();
     let blobs = Blobs::open(dir.join("blobs")).unwrap();
+    let files = SecretFiles::below(dir.join("given"), Where::Anywhere);
     Execution::new(Parts {
         commands,
         runtime: runtime.clone(),
@@ -142,7 +143,7 @@ async fn engine(commands: Commands, clock: Clock, dir: &Path) -> Arc<Execution> 
         source: Arc::new(MemorySources::new(dir.join("sources"))),
         builder: Arc::new(MemoryBuilder::default()),
         build_logs: BuildLogs::open(dir.join("builds"), LogBounds::default()).unwrap(),
-        secrets: Arc::new(Secrets::open(dir.join("secrets"), blobs).unwrap()),
+        secrets: Arc::new(Secrets::open(dir.join("secrets"), blobs, files).unwrap()),
         outputs: Arc::new(Outputs::open(dir.join("output")).unwrap()),
         world: Arc::new(World::default()),
         clock,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cutover_domain::deployment::{Command, CorruptLog, Rejection, decide};
-use cutover_domain::registry::{Apply, ApplyRejected, Disorder};
+use cutover_domain::registry::{Apply, ApplyRejected, Disorder, Registry};
 use cutover_domain::workload::Workload;
 use cutover_events::{Actor, Cause, Event, Key, Sealed, StreamId, WorkloadId};
 
@@ -160,6 +160,24 @@ impl Commands {
         let _writing = self.live.registry_lock.lock().await;
         let expected = Expected::Exact(self.live.registry().version);
         self.write(StreamId::Registry, expected, by, vec![event]).await
+    }
+
+    /// Writes to the registry's stream what `decide` makes of its state; nothing when it makes nothing.
+    ///
+    /// # Errors
+    /// What `decide` refuses, or not taken by the log.
+    pub async fn registry<E: From<Error>>(
+        &self,
+        by: By,
+        decide: impl FnOnce(&Registry) -> Result<Vec<Event>, E>,
+    ) -> Result<Option<Receipt>, E> {
+        let _writing = self.live.registry_lock.lock().await;
+        let registry = self.live.registry();
+        let events = decide(&registry)?;
+        if events.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.write(StreamId::Registry, Expected::Exact(registry.version), by, events).await?))
     }
 
     /// Writes to the engine's own stream what `decide` makes of its state; nothing when it makes nothing.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::delivery::Change;
 use crate::id::{DeploymentId, Digest, ReleaseId, UnitId, WorkloadId};
 use crate::plan::{Plan, Step};
+use crate::secret::SecretUsed;
 
 /// A durable, queued wish. Its id is the id of the deployment that comes of it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -167,6 +168,8 @@ pub struct BuiltFrom {
     pub args: [u8; 16],
     /// Whether nothing was built, because an earlier build of the same files and arguments is here.
     pub reused: bool,
+    /// The versions of the secrets that its steps could read.
+    pub secrets: Vec<SecretUsed>,
 }
 
 /// Every step is decided.

@@ -1,7 +1,7 @@
 //! The catalogue of events: each has a number that is never reused, and a version of its shape.
 
 use crate::codec::{self, CodecError};
-use crate::{delivery::*, deployment::*, engine::*, errand::*, release::*, workload::*};
+use crate::{delivery::*, deployment::*, engine::*, errand::*, release::*, secret::*, workload::*};
 
 macro_rules! catalogue {
     ($($number:literal $name:ident $version:literal $stream:literal $meaning:literal;)*) => {
@@ -89,6 +89,9 @@ catalogue! {
     22 ClaimsFreed 1 "registry" "Nothing holds these claims any more.";
     23 VolumesUnwanted 1 "registry" "The volumes made for a workload go with it, after this teardown.";
     24 VolumesRemoved 1 "registry" "The volumes made for a workload were seen gone.";
+    25 SecretSet 1 "registry" "A secret has a new value, sealed.";
+    26 SecretRemoved 1 "registry" "A secret is gone, with all of its versions.";
+    27 SecretRekeyed 1 "registry" "The versions of a secret are sealed anew; the values are the same.";
     30 DeliveryReceived 1 "hook" "A delivery was verified and is on disk; the 202 follows.";
     31 DeliveryDecided 1 "hook" "The verdict of every rule on a delivery.";
     40 IntentQueued 1 "workload" "A durable wish; its id is the deployment's.";
@@ -180,6 +183,9 @@ impl Event {
             | Self::SpecRevised(_)
             | Self::ClaimsFreed(_)
             | Self::VolumesRemoved(_)
+            | Self::SecretSet(_)
+            | Self::SecretRemoved(_)
+            | Self::SecretRekeyed(_)
             | Self::DeliveryReceived(_)
             | Self::DeliveryDecided(_)
             | Self::UnitRemoved(_)

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ReleaseId, UnitId};
+use crate::secret::SecretUsed;
 use crate::workload::{Access, EnvVar, Hardening, Health, Limits, Mount, OnCrash, Policy, PublishedPort, Route};
 
 /// Everything a deployment will do, decided before its first effect.
@@ -142,6 +143,8 @@ pub struct Template {
     pub port: Option<u16>,
     /// Releases from before whose files are answered where the new one has none; the newest first.
     pub former: Vec<Former>,
+    /// The versions of the secrets that they are given; values are taken at the create.
+    pub secrets: Vec<SecretUsed>,
 }
 
 /// A release folder from before that pages which are open in browsers still ask for.

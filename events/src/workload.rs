@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{DeploymentId, Digest, HookId, WorkloadId};
+use crate::secret::{SecretUse, SecretWay};
 pub use crate::source::{
     ComposeSource, DockerfileSource, ImageSource, Pull, SealedText, Source, SourceKind, StaticBuild, StaticMode,
     StaticSource,
@@ -43,6 +44,8 @@ pub struct Spec {
     pub processes: Vec<Process>,
     /// Names of workloads of the same project that must be ready before a deployment of this one starts anything.
     pub after: Vec<String>,
+    /// Secrets of its project that its containers are given, sorted.
+    pub secrets: Vec<SecretUse>,
     /// What runs once in a container of a new release before anything leads to it.
     pub release: Option<ReleaseCommand>,
 }
@@ -76,6 +79,18 @@ impl Spec {
             Source::Image(_) | Source::Dockerfile(_) | Source::Compose(_) => None,
         };
         self.mounts.iter().chain(storage)
+    }
+
+    /// Every secret that it needs: what its containers are given, what its build may read, and what opens its registry.
+    pub fn needed_secrets(&self) -> impl Iterator<Item = (&str, SecretWay)> {
+        let (build, login) = match &self.source {
+            Source::Dockerfile(build) => (&build.secrets[..], None),
+            Source::Image(image) => (&[][..], Some(image.credentials.as_str()).filter(|name| !name.is_empty())),
+            Source::Static(_) | Source::Compose(_) => (&[][..], None),
+        };
+        let given = self.secrets.iter().map(|used| (used.name.as_str(), used.way));
+        let build = build.iter().map(|name| (name.as_str(), SecretWay::Build));
+        given.chain(build).chain(login.map(|name| (name, SecretWay::Login)))
     }
 }
 

@@ -12,8 +12,8 @@ use crate::execution::following::Goes;
 use super::views::{
     AcceptedImagesView, AcceptedView, ApplyAsk, ApplyView, BuildLogView, ConfirmAsk, DeliveriesView, DeployAsk,
     DeploymentView, DoctorView, EventsPage, ExplainView, ExportLine, ForetoldView, HeadView, HookAsk, HookSecretView,
-    HooksView, LogsView, OutputLine, PlanView, ReleasesView, RollbackView, RotateAsk, ShowView, StatusView,
-    TokenAddedView, TokenAsk, TokensView, VerifyView,
+    HooksView, LogsView, OutputLine, PlanView, RekeyedView, ReleasesView, RollbackView, RotateAsk, SecretView,
+    SecretsAsk, SecretsSetView, SecretsView, ShowView, StatusView, TokenAddedView, TokenAsk, TokensView, VerifyView,
 };
 
 /// Who asks, and what makes the asking happen once.
@@ -64,6 +64,15 @@ pub struct WorkloadName(pub String);
 /// Which hook: by name or by id. Well formed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HookName(pub String);
+
+/// Which secret. Well formed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SecretName {
+    /// Whose.
+    pub project: String,
+    /// Its name within the project.
+    pub name: String,
+}
 
 /// A part of the log that is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -237,6 +246,17 @@ pub trait Backend: Send + Sync + 'static {
     async fn hook_remove(&self, asker: Asker, hook: HookName) -> Result<(), Refusal>;
     /// The newest deliveries of a hook, newest first.
     async fn deliveries(&self, hook: HookName, limit: usize) -> Result<DeliveriesView, Refusal>;
+
+    /// Every secret, or those of a project, without values.
+    async fn secrets(&self, project: Option<String>) -> Result<SecretsView, Refusal>;
+    /// A secret with its versions, without values.
+    async fn secret(&self, name: SecretName) -> Result<SecretView, Refusal>;
+    /// Sets values, all of them or none.
+    async fn secrets_set(&self, asker: Asker, project: String, ask: SecretsAsk) -> Result<SecretsSetView, Refusal>;
+    /// Removes a secret that no workload needs.
+    async fn secret_remove(&self, asker: Asker, name: SecretName) -> Result<(), Refusal>;
+    /// Seals every value of a project with a new identity, and destroys the old one.
+    async fn secrets_rekey(&self, asker: Asker, project: String) -> Result<RekeyedView, Refusal>;
 
     /// Every token that is accepted.
     async fn tokens(&self) -> Result<TokensView, Refusal>;

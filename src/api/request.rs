@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::auth::Caller;
-use super::backend::{AskKey, Asker, HookName, RollbackTo, WorkloadName};
+use super::backend::{AskKey, Asker, HookName, RollbackTo, SecretName, WorkloadName};
 use super::problem::{Code, Problem};
 use super::state::ApiState;
 
@@ -219,6 +219,15 @@ pub fn hook_name(text: &str) -> Result<HookName, String> {
         check::name(text).map_err(|why| format!("\"{}\" is not the name of a hook: {why}", shown(text)))?;
     }
     Ok(HookName(text.to_owned()))
+}
+
+/// A secret of a project.
+///
+/// # Errors
+/// A part is not well formed.
+pub fn secret_name(project: &str, name: &str) -> Result<SecretName, String> {
+    let project = check::name(project).map_err(|why| format!("not the name of a project: {why}"))?;
+    Ok(SecretName { project, name: check::secret(name)? })
 }
 
 /// Where a rollback goes to.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::secret::Secret;
 use super::values;
 use crate::api::views::{HeldWord, ProviderWord};
 
@@ -95,6 +96,9 @@ pub(super) enum Command {
     /// Sources of deliveries
     #[command(subcommand)]
     Hook(Hook),
+    /// Secrets of projects: values that workloads are given and nobody is shown
+    #[command(subcommand)]
+    Secret(Secret),
     /// Tokens for the API over TCP
     #[command(subcommand)]
     Token(Token),

@@ -11,6 +11,7 @@ mod follow;
 mod grammar;
 mod output;
 mod render;
+mod secret;
 mod values;
 
 use std::process::ExitCode;

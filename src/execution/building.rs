@@ -37,7 +37,7 @@ impl Execution {
             permit = self.builds.acquire() => permit.map_err(|_| Failed::ends())?,
             () = order.stop.cancelled() => return Err(Failed::ends()),
         };
-        let redactor = Redactor::new([]);
+        let redactor = self.redactor(order.workload);
         let mut log = self.build_logs.begin(order.intent.deployment, &redactor).map_err(unwritable)?;
         let made = self.make(order, &recipe, (&mut log, &redactor)).await;
         if let Err(failed) = &made {
@@ -67,11 +67,12 @@ impl Execution {
         self.note(log, &format!("{reference}{files}"));
         let (args, args_mac) = self.arguments(order, recipe.args)?;
         let content = files.digest();
-        let build = self.ordered(order, recipe, (files, args));
+        let (readable, secrets) = self.build_secrets(order.workload, recipe.secrets)?.into_iter().unzip();
+        let build = Build { secrets: readable, ..self.ordered(order, recipe, (files, args)) };
         let built = self.has_built(order, &build, (log, redactor)).await?;
         let content = content.unwrap_or(built.key);
         let image = Image { id: built.image, repo_digest: String::new(), exposed: Vec::new() };
-        let built = BuiltFrom { commit: found.commit, content, args: args_mac, reused: built.reused };
+        let built = BuiltFrom { commit: found.commit, content, args: args_mac, reused: built.reused, secrets };
         Ok(Resolved { deployment: order.intent.deployment, reference, image, built: Some(built) })
     }
 

@@ -143,14 +143,15 @@ impl Execution {
         self.runtime.has_image(image).await.unwrap_or(false)
     }
 
-    /// Present output of a container, by Docker's full id.
+    /// Present output of a container of a workload, by Docker's full id, without values of secrets.
     ///
     /// # Errors
     /// Docker does not answer, or the container is gone.
-    pub async fn output(&self, id: &str, lines: usize) -> Result<String, String> {
+    pub async fn output(&self, workload: cutover_events::WorkloadId, id: &str, lines: usize) -> Result<String, String> {
         let mut bytes = [0; 32];
         hex::decode_to_slice(id, &mut bytes).map_err(|error| error.to_string())?;
         let text = self.runtime.output(DockerId(bytes), OUTPUT_BYTES).await.map_err(|error| error.to_string())?;
+        let text = self.redactor(workload).text(&text);
         let all: Vec<_> = text.lines().collect();
         Ok(all[all.len().saturating_sub(lines)..].join("\n"))
     }

@@ -1,7 +1,7 @@
 //! The imperative shell: one lane per workload, which looks, asks the domain what comes next, and does it.
 //!
 //! Nothing is decided here. [`lane`] is the loop, [`look`] the observation, [`perform`] the effects, [`planning`] what a
-//! plan needs from outside, [`seeking`] and [`building`] how images come about beside the lane, [`tending`] what concerns
+//! plan needs from outside, [`mod@secrets`] values on their way in and out, [`seeking`] and [`building`] how images come about beside the lane, [`tending`] what concerns
 //! more than one workload.
 
 mod building;
@@ -14,6 +14,7 @@ mod look;
 mod perform;
 mod planning;
 mod probing;
+mod secrets;
 mod seeking;
 mod sparing;
 mod tending;
@@ -158,6 +159,7 @@ impl Execution {
 
     /// Drives every workload until `stop`; returns why the engine must end, when a lane could not go on.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Option<String> {
+        self.give_again().await;
         let mut tasks = JoinSet::new();
         let mut known = BTreeSet::new();
         let mut added = self.commands.live().watch_workloads();

@@ -113,7 +113,8 @@ impl Execution {
         self.image_here(state, plan).await?;
         let witness = lane.cell.planned();
         let env = self.environment(lane.id, plan)?;
-        let mounts = self.mounts(plan.mounts(unit).cloned().collect()).await?;
+        let mut mounts = self.mounts(plan.mounts(unit).cloned().collect()).await?;
+        mounts.extend(self.given_files((lane.id, unit), plan).await?);
         let part = plan.part(unit);
         let container = CreateContainer {
             name: planned.name.clone(),
@@ -195,19 +196,9 @@ impl Execution {
         }
     }
 
-    pub(super) fn environment(&self, workload: WorkloadId, plan: &Plan) -> Result<Vec<(String, String)>, Failed> {
-        let value = |var: &cutover_events::workload::EnvVar| {
-            let value = self.secrets.unseal(crate::secrets::Owner::Workload(workload), var.sealed);
-            let value =
-                value.map_err(|error| Failed::for_good(ReasonKind::Refused, format!("{}: {error}", var.name)))?;
-            Ok((var.name.clone(), value.to_string()))
-        };
-        plan.template.env.iter().map(value).collect()
-    }
-
     async fn capture(&self, lane: &mut Lane, unit: UnitId, id: DockerId) -> Result<(), Failed> {
         let text = match self.runtime.output(id, OUTPUT_BYTES).await {
-            Ok(text) => text,
+            Ok(text) => self.redactor(lane.id).text(&text),
             Err(error) => format!("(its output cannot be read: {error})"),
         };
         if let Err(error) = self.outputs.keep(unit, &text) {
@@ -224,11 +215,11 @@ impl Execution {
         let shell = self.clone();
         lane.sight.observed.answers.under_way.push(unit);
         lane.sight.removals.spawn(async move {
-            (unit, Effect::Remove(unit, id), shell.take_away(id, Duration::from_millis(grace)).await)
+            (unit, Effect::Remove(unit, id), shell.take_away((unit, id), Duration::from_millis(grace)).await)
         });
     }
 
-    async fn take_away(&self, id: DockerId, grace: Duration) -> Result<(), Failed> {
+    async fn take_away(&self, (unit, id): (UnitId, DockerId), grace: Duration) -> Result<(), Failed> {
         let [policy, stop, remove] = crash::REMOVAL;
         let point = crash::before(|| policy.into());
         match self.runtime.set_restart(id, Restart::No).await {
@@ -238,6 +229,7 @@ impl Execution {
         let point = crash::before(|| stop.into());
         self.runtime.stop(id, grace).await?;
         point.after();
+        self.take_back(unit);
         let point = crash::before(|| remove.into());
         self.runtime.remove(id).await?;
         point.after();

@@ -6,11 +6,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use cutover_domain::deployment::{Aim, Command, aim};
 use cutover_domain::observed::Class;
 use cutover_domain::plan::{Ask, Ids, ask, former, lint, networked, plan, restore};
+use cutover_domain::secret::Vault;
 use cutover_domain::strategy::chosen;
 use cutover_domain::workload::{Open, Workload};
 use cutover_events::deployment::ReasonKind;
 use cutover_events::engine::NetworkMade;
 use cutover_events::plan::{Plan, Template};
+use cutover_events::secret::{SecretUse, SecretUsed};
 use cutover_events::workload::SourceKind;
 use cutover_events::{Cause, Event, UnitId, WorkloadId};
 use cutover_proxy::wire::{Place, TargetStatus};
@@ -18,6 +20,7 @@ use cutover_proxy::wire::{Place, TargetStatus};
 use super::Execution;
 use super::lane::Lane;
 use super::perform::Failed;
+use super::secrets::kept;
 use crate::adapters::runtime::{Network, assignable};
 use crate::commands::{By, Error};
 use crate::crash;
@@ -50,9 +53,11 @@ impl Execution {
             }
             false => (String::new(), NOWHERE),
         };
+        let secrets = registry.secrets.chosen(&registered.project, &spec.secrets, kept(state));
+        let secrets = secrets.map_err(|why| Failed::for_good(ReasonKind::NoPlan, why.to_string()))?;
         let running = state.active.as_ref().map(|slot| &*slot.plan);
         let former = former(running, (spec, &release.image), self.clock.stamp().wall_ms);
-        let ask = ask((registered.full_name(), release), spec, &network, former);
+        let ask = ask((registered.full_name(), release), spec, &network, former, secrets);
         let mut ids = Minted::on(self, lane, range);
         let made = plan(state, ask, &lane.sight.observed, &mut ids);
         self.checked(open, made, ids)
@@ -96,12 +101,14 @@ impl Execution {
     /// The command that brings back what the open deployment has taken away.
     pub(super) async fn restore(&self, lane: &Lane, state: &Workload) -> Result<Command, Failed> {
         let Some(open) = &state.open else { return Err(moved_on()) };
-        let project = self.commands.live().registry().workloads.get(&lane.id).map(|known| known.project.clone());
-        let network = self.network(&project.unwrap_or_default()).await?;
+        let project = self.project(lane.id);
+        let network = self.network(&project).await?;
         let mut ids = Minted::on(self, lane, range(&network)?);
         let mut made = restore(state, &self.full_name(lane.id), &mut ids).ok_or_else(moved_on)?;
         // Somebody may have removed the network that the former containers were on.
         made.template.network.clone_from(&network.id);
+        let vault = &self.commands.live().registry().secrets;
+        made.template.secrets = again(vault, &project, &made.template.secrets)?;
         match self.checked(open, made, ids)? {
             Command::Planned(id, plan) => Ok(Command::Restore(id, plan)),
             other => Ok(other),
@@ -126,6 +133,13 @@ impl Execution {
         })?;
         Ok(network)
     }
+}
+
+/// The versions that ran before; the newest one where that is kept no longer.
+fn again(vault: &Vault, project: &str, before: &[SecretUsed]) -> Result<Vec<SecretUsed>, Failed> {
+    let needed: Vec<_> = before.iter().map(|used| SecretUse { name: used.name.clone(), way: used.way }).collect();
+    let chosen = vault.chosen(project, &needed, before);
+    chosen.map_err(|why| Failed::for_good(ReasonKind::NoPlan, why.to_string()))
 }
 
 fn moved_on() -> Failed {

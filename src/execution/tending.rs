@@ -55,7 +55,10 @@ impl Execution {
                     self.tidy_up().await;
                     self.tidy_images().await;
                 }
-                _ = images.tick() => if !self.is_held() { self.tidy_images().await },
+                _ = images.tick() => if !self.is_held() {
+                    self.tidy_images().await;
+                    self.tidy_files().await;
+                },
                 _ = proxy_looks.tick() => self.look_at_proxy(&mut proxy).await,
                 _ = looks.tick() => {
                     self.look_at_all(&mut before).await;

@@ -1,12 +1,16 @@
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use age::secrecy::ExposeSecret;
 
 use super::*;
 
-const ONE: Owner = Owner::Workload(WorkloadId([1; 16]));
-const OTHER: Owner = Owner::Workload(WorkloadId([2; 16]));
+const ONE: Owner<'_> = Owner::Workload(WorkloadId([1; 16]));
+const OTHER: Owner<'_> = Owner::Workload(WorkloadId([2; 16]));
 
 fn secrets(dir: &Path) -> Secrets {
-    Secrets::open(dir.join("secrets"), Blobs::open(dir.join("blobs")).unwrap()).unwrap()
+    let files = SecretFiles::below(dir.join("given"), Where::Anywhere);
+    Secrets::open(dir.join("secrets"), Blobs::open(dir.join("blobs")).unwrap(), files).unwrap()
 }
 
 #[test]
@@ -88,4 +92,57 @@ fn one_identity_is_made_by_many_at_once() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(sealed.into_iter().all(|digest| *secrets.unseal(ONE, digest).unwrap() == "shared"));
+}
+
+#[test]
+fn a_renewal_changes_the_identity_and_no_hash() {
+    let dir = tempfile::tempdir().unwrap();
+    let secrets = secrets(dir.path());
+    let (old, mac) = (secrets.seal(ONE, b"correct horse").unwrap(), secrets.mac(ONE, b"correct horse").unwrap());
+    secrets.begin_renewal(ONE).unwrap();
+    let begun = fs::read(secrets.path(ONE)).unwrap();
+    secrets.begin_renewal(ONE).unwrap();
+    assert_eq!(fs::read(secrets.path(ONE)).unwrap(), begun, "one that was begun goes on");
+    let restarted = self::secrets(dir.path());
+    assert_eq!(*restarted.unseal(ONE, old).unwrap(), "correct horse", "both read while it goes on");
+    let new = restarted.reseal(ONE, old).unwrap();
+    assert!(matches!(restarted.finish_renewal(ONE, &[new, old]), Err(SecretsError::StillOld)));
+    assert_eq!(*restarted.unseal(ONE, old).unwrap(), "correct horse", "nothing was dropped");
+    restarted.finish_renewal(ONE, &[new]).unwrap();
+    assert!(matches!(restarted.unseal(ONE, old), Err(SecretsError::Damaged)));
+    assert_eq!(*restarted.unseal(ONE, new).unwrap(), "correct horse");
+    assert_eq!(restarted.mac(ONE, b"correct horse").unwrap(), mac);
+    assert!(matches!(restarted.begin_renewal(OTHER), Err(SecretsError::NoIdentity)));
+}
+
+#[test]
+fn a_file_of_one_line_hashes_as_it_always_did() {
+    let dir = tempfile::tempdir().unwrap();
+    let secrets = secrets(dir.path());
+    let identity = Identity::generate().to_string();
+    files::replace_durably(&secrets.path(ONE), identity.expose_secret().as_bytes()).unwrap();
+    let mut mac = Hmac::<Sha256>::new_from_slice(identity.expose_secret().as_bytes()).unwrap();
+    mac.update(b"cutover value\0same");
+    let expected = &mac.finalize().into_bytes()[..16];
+    assert_eq!(secrets.mac(ONE, b"same").unwrap(), expected);
+    secrets.begin_renewal(ONE).unwrap();
+    assert_eq!(secrets.mac(ONE, b"same").unwrap(), expected);
+}
+
+#[test]
+fn a_project_has_values_of_its_own_of_any_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let secrets = secrets(dir.path());
+    let (shop, blog) = (Owner::Project("shop"), Owner::Project("blog"));
+    let sealed = secrets.seal(shop, b"\xff\0raw").unwrap();
+    secrets.seal(blog, b"x").unwrap();
+    assert_eq!(*secrets.unseal_bytes(shop, sealed).unwrap(), b"\xff\0raw");
+    assert!(matches!(secrets.unseal(shop, sealed), Err(SecretsError::Damaged)), "it is no text");
+    assert!(matches!(secrets.unseal_bytes(blog, sealed), Err(SecretsError::Damaged)));
+    secrets.begin_renewal(shop).unwrap();
+    let again = secrets.reseal(shop, sealed).unwrap();
+    assert_eq!(*secrets.unseal_bytes(shop, again).unwrap(), b"\xff\0raw");
+    secrets.forget(again).unwrap();
+    secrets.forget(again).unwrap();
+    assert!(matches!(secrets.unseal_bytes(shop, again), Err(SecretsError::Io(_))));
 }

@@ -49,6 +49,17 @@ impl Blobs {
         if Digest::of(&content) == digest { Ok(content) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
 
+    /// Removes content that nothing names any more; what is not there is removed already.
+    ///
+    /// # Errors
+    /// The file cannot be removed.
+    pub fn remove(&self, digest: Digest) -> io::Result<()> {
+        match fs::remove_file(self.path(digest)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => files::sync_folder(&self.dir),
+        }
+    }
+
     fn path(&self, digest: Digest) -> PathBuf {
         self.dir.join(digest.to_string())
     }

@@ -9,6 +9,7 @@ use cutover_events::plan::{
     CommandPlan, Former, Plan, PlannedStep, ProcessPlan, Step, Strategy, Template, Undo, UnitPlan, Why,
 };
 use cutover_events::release::{ReleaseCommandEnded, ReleaseCommandStarted};
+use cutover_events::secret::{SecretUsed, SecretWay};
 use cutover_events::workload::{Check, Hardening, OnCrash, Policy};
 use cutover_events::{DeploymentId, Digest, ErrandId, Event, ReleaseId, UnitId};
 
@@ -110,6 +111,7 @@ fn plan(why: Why, hardening: Hardening, check: Option<Check>) -> Plan {
             hardening,
             port: Some(8080),
             former: vec![Former { image: "site:wl_1/rel_1".into(), until_ms: 7 }],
+            secrets: vec![secret(SecretWay::File), secret(SecretWay::Env)],
         },
         routes: vec![route()],
         health: check.map(health),
@@ -125,6 +127,10 @@ fn plan(why: Why, hardening: Hardening, check: Option<Check>) -> Plan {
         after: vec!["shop/db".into()],
         release_command: Some(CommandPlan { unit: COMMAND, command: vec!["./migrate".into()], on_crash: OnCrash::Ask }),
     }
+}
+
+fn secret(way: SecretWay) -> SecretUsed {
+    SecretUsed { name: "db_password".into(), version: 3, mac: [0x5e; 16], way }
 }
 
 /// A plan of an exclusive workload.
@@ -154,7 +160,13 @@ fn course() -> Vec<Event> {
         change: Some(change(ChangeKind::Tag)),
         built: None,
     };
-    let built = |reused| BuiltFrom { commit: "0123456".into(), content: Digest([9; 32]), args: [7; 16], reused };
+    let built = |reused| BuiltFrom {
+        commit: "0123456".into(),
+        content: Digest([9; 32]),
+        args: [7; 16],
+        reused,
+        secrets: vec![secret(SecretWay::Build), secret(SecretWay::Login)],
+    };
     let of_build = |reused| ReleaseResolved { built: Some(built(reused)), ..resolved.clone() }.into();
     let bare = Plan {
         release: None,

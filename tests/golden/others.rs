@@ -8,6 +8,7 @@ use cutover_events::engine::{
     Confirmed, EngineStarted, Frozen, Held, HeldCause, LogBegun, NetworkMade, NetworkRemoved, Thawed, TokenAdded,
     TokenRevoked,
 };
+use cutover_events::secret::{SecretRekeyed, SecretRemoved, SecretSet, SecretUse, SecretWay};
 use cutover_events::workload::{
     Access, Check, Claim, ClaimsFreed, ComposeSource, DockerfileSource, EnvVar, Hardening, Health, HookAdded,
     HookRemoved, HookRotated, ImageSource, Limits, Mount, MountFrom, OnCrash, Policy, Process, Provider, PublishedPort,
@@ -150,6 +151,7 @@ fn spec(pull: Pull, hardening: Hardening, check: Check) -> Spec {
             timeout_ms: 600_000,
             on_crash: if hardening == Hardening::Strict { OnCrash::Again } else { OnCrash::Ask },
         }),
+        secrets: [SecretWay::File, SecretWay::Env].map(|way| SecretUse { name: "db_password".into(), way }).to_vec(),
     }
 }
 
@@ -232,6 +234,18 @@ fn registry() -> Vec<Event> {
         ClaimsFreed { workload: WORKLOAD, claims: claims.clone() }.into(),
         VolumesUnwanted { workload: WORKLOAD, deployment: DEPLOYMENT }.into(),
         VolumesRemoved { workload: WORKLOAD, volumes: vec!["pgdata".into()] }.into(),
+        SecretSet {
+            project: "shop".into(),
+            name: "db_password".into(),
+            version: 3,
+            sealed: DIGEST,
+            mac: [0x5e; 16],
+            dropped: vec![1],
+        }
+        .into(),
+        SecretRemoved { project: "shop".into(), name: "db_password".into() }.into(),
+        SecretRekeyed { project: "shop".into(), name: "db_password".into(), sealed: vec![(2, DIGEST), (3, DIGEST)] }
+            .into(),
     ]
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cutover::api::backend::{
-    About, Asker, Backend, BuildLogAsk, Filter, HookName, OutputAsk, Refusal, RollbackTo, Span, Volumes, WorkloadName,
+    About, Asker, Backend, BuildLogAsk, Filter, HookName, OutputAsk, Refusal, RollbackTo, SecretName, Span, Volumes,
+    WorkloadName,
 };
 use cutover::api::views::*;
 use cutover::api::{ApiState, Readiness, router, serve};
@@ -231,6 +232,21 @@ impl Backend for Fake {
     }
     async fn deliveries(&self, _: HookName, _: usize) -> Result<DeliveriesView, Refusal> {
         Ok(DeliveriesView { deliveries: Vec::new() })
+    }
+    async fn secrets(&self, _: Option<String>) -> Result<SecretsView, Refusal> {
+        no()
+    }
+    async fn secret(&self, _: SecretName) -> Result<SecretView, Refusal> {
+        no()
+    }
+    async fn secrets_set(&self, _: Asker, _: String, _: SecretsAsk) -> Result<SecretsSetView, Refusal> {
+        no()
+    }
+    async fn secret_remove(&self, _: Asker, _: SecretName) -> Result<(), Refusal> {
+        no()
+    }
+    async fn secrets_rekey(&self, _: Asker, _: String) -> Result<RekeyedView, Refusal> {
+        no()
     }
     async fn tokens(&self) -> Result<TokensView, Refusal> {
         Ok(TokensView { tokens: Vec::new() })

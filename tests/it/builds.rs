@@ -2,8 +2,12 @@
 //! nobody waits any more.
 
 use cutover::commands::By;
+use cutover::secrets::{Owner, SecretFiles, Secrets, Where};
+use cutover::store::blobs::Blobs;
 use cutover_domain::deployment::{Command, Insist};
-use cutover_events::deployment::{ImageWish, ReasonKind, ReleaseResolved, Wish};
+use cutover_domain::registry::Apply;
+use cutover_events::deployment::{ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
+use cutover_events::secret::{SecretSet, SecretUsed, SecretWay};
 use cutover_events::workload::{DockerfileSource, Source, Spec};
 use cutover_events::{Cause, DeploymentId, Event};
 
@@ -136,6 +140,44 @@ async fn an_engine_that_ends_in_a_build_goes_on_with_the_same_deployment() {
     rewrite(&engine, GOOD);
     engine.start().await;
     assert!(matches!(ended(&engine, id).await, Event::DeploymentSucceeded(_)));
+    engine.settled().await;
+    engine.end().await;
+}
+
+#[tokio::test]
+async fn a_build_reads_secrets_of_its_project_and_its_log_holds_none() {
+    let mut engine = engine(GOOD).await;
+    engine.until("it runs", |state| state.active.is_some()).await;
+    engine.settled().await;
+    let folder = engine.folder.path();
+    let blobs = Blobs::open(folder.join("blobs")).unwrap();
+    let given = SecretFiles::below(folder.join("given"), Where::Anywhere);
+    let secrets = Secrets::open(folder.join("secrets"), blobs, given).unwrap();
+    let (owner, value) = (Owner::Project("default"), b"hunter2-token");
+    let (sealed, mac) = (secrets.seal(owner, value).unwrap(), secrets.mac(owner, value).unwrap());
+    let (project, name) = ("default".to_owned(), "npm".to_owned());
+    let set = SecretSet { project, name, version: 1, sealed, mac, dropped: Vec::new() };
+    engine.commands.note(By::engine(Cause::Person), set.into()).await.unwrap();
+    let context = folder.join("src/app").display().to_string();
+    let source = DockerfileSource { context, secrets: vec!["npm".into()], ..DockerfileSource::default() };
+    let spec = Spec { source: Source::Dockerfile(source), ..spec("", 1) };
+    let apply = Apply { workload: engine.workload, project: "default".into(), name: "web".into(), spec, deploy: false };
+    engine.commands.apply(By::engine(Cause::Person), vec![apply]).await.unwrap();
+    rewrite(
+        &engine,
+        "FROM scratch\nRUN [\"/shell\", \"secret\", \"npm\"]\nRUN [\"/shell\", \"print\", \"it is hunter2-token\"]\n",
+    );
+    let deployment = DeploymentId::from_ulid(engine.clock.ulid());
+    let wish = Wish::Deploy(ImageWish::Built { fresh: false });
+    let intent = IntentQueued { deployment, workload: engine.workload, wish, revision: 2, person: true, change: None };
+    engine.commands.workload(engine.workload, By::engine(Cause::Person), Command::Queue(intent)).await.unwrap();
+    assert!(matches!(ended(&engine, deployment).await, Event::DeploymentSucceeded(_)));
+    let used = resolved(&engine, deployment).await.built.unwrap().secrets;
+    assert_eq!(used, [SecretUsed { name: "npm".into(), version: 1, mac, way: SecretWay::Build }]);
+    let log = folder.join("builds").join(deployment.to_string()).join("00000000000000000000.log");
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("a secret of 13 bytes") && log.contains("it is [secret]"), "{log}");
+    assert!(!log.contains("hunter2-token"), "{log}");
     engine.settled().await;
     engine.end().await;
 }

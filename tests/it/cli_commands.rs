@@ -60,6 +60,14 @@ fn usage_errors_are_one_line_and_2() {
         &["hook", "add", "gh", "--header", "x y"],
         &["hook", "add", "gh", "--header", "x-sig"],
         &["token", "revoke", "ci"],
+        &["secret", "set", "shop/a=hunter2"],
+        &["secret", "set", "shop/a", "hunter2"],
+        &["secret", "set", "shop/a", "--file", "missing"],
+        &["secret", "set", "shop/a", "--file", "x", "--exec", "y"],
+        &["secret", "set", "shop/a", "--exec", "printf 'x"],
+        &["secret", "set", "shop/a", "--file", "-"],
+        &["secret", "import", "missing.env", "--project", "shop"],
+        &["secret", "list", "Shop"],
         &["check", "missing.toml"],
         &["apply", "missing.toml"],
         &["check", "."],
@@ -72,7 +80,8 @@ fn usage_errors_are_one_line_and_2() {
         &["--token-file", "missing", "status"],
     ];
     for args in cases {
-        refused(folder.path(), args, b"", 2);
+        let line = refused(folder.path(), args, b"", 2);
+        assert!(!line.contains("hunter2"), "{line}");
     }
 }
 
@@ -118,6 +127,13 @@ fn refused_content_is_15_and_names_its_place() {
     refused(folder.path(), &["hook", "add", "-- "], b"", 2);
     refused(folder.path(), &["hook", "add", "No"], b"", 15);
     refused(folder.path(), &["token", "add", "a b"], b"", 15);
+    for name in ["Shop/a", "shop/a b", "shop/../a"] {
+        refused(folder.path(), &["secret", "set", name], b"hunter2", 15);
+    }
+    for file in ["hunter2", "A=ENC[AES256_GCM,data:hunter2,type:str]", "A='hunter2", "A="] {
+        let line = refused(folder.path(), &["secret", "import", "-", "--project", "shop"], file.as_bytes(), 15);
+        assert!(!line.contains("hunter2"), "{line}");
+    }
 }
 
 #[test]

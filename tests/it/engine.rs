@@ -27,7 +27,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Engine {
     pub(crate) commands: Commands,
-    clock: Clock,
+    pub(crate) clock: Clock,
     pub(crate) twin: Shared,
     pub(crate) workload: WorkloadId,
     stop: CancellationToken,
@@ -66,6 +66,7 @@ pub(crate) fn spec(reference: &str, replicas: u16) -> Spec {
         processes: Vec::new(),
         after: Vec::new(),
         release: None,
+        secrets: Vec::new(),
     }
 }
 

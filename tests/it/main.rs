@@ -35,6 +35,8 @@ mod log_limits;
 mod log_opening;
 mod log_support;
 mod pushes;
+mod secrets;
+mod secrets_docker;
 mod sources;
 #[path = "../support/stand.rs"]
 mod stand;

@@ -87,6 +87,7 @@ pub(crate) fn spec(name: &str, policy: Policy) -> Spec {
         processes: Vec::new(),
         after: Vec::new(),
         release: None,
+        secrets: Vec::new(),
         policy,
     }
 }

@@ -16,7 +16,7 @@ use cutover::execution::{Execution, Parts};
 use cutover::logs::{BuildLogs, LogBounds, Outputs};
 use cutover::projections::{Live, World, Written};
 use cutover::recovery;
-use cutover::secrets::Secrets;
+use cutover::secrets::{SecretFiles, Secrets, Where};
 use cutover::store::blobs::Blobs;
 use cutover::store::{Log, MemoryLog};
 
@@ -41,6 +41,7 @@ pub(crate) async fn execution(commands: &Commands, clock: Clock, (twin, folder):
     let world = twin.clone();
     let builder = MemoryBuilder::telling(move |id| world.lock().image_built(id, Program::default()));
     let blobs = Blobs::open(folder.join("blobs")).unwrap();
+    let files = SecretFiles::below(folder.join("given"), Where::Anywhere);
     Execution::new(Parts {
         commands: commands.clone(),
         runtime: runtime.clone(),
@@ -51,7 +52,7 @@ pub(crate) async fn execution(commands: &Commands, clock: Clock, (twin, folder):
         source: Arc::new(MemorySources::new(folder.join("sources"))),
         builder: Arc::new(builder),
         build_logs: BuildLogs::open(folder.join("builds"), LogBounds::default()).unwrap(),
-        secrets: Arc::new(Secrets::open(folder.join("secrets"), blobs).unwrap()),
+        secrets: Arc::new(Secrets::open(folder.join("secrets"), blobs, files).unwrap()),
         outputs: Arc::new(Outputs::open(folder.join("output")).unwrap()),
         world: Arc::new(World::default()),
         clock,

@@ -1,8 +1,9 @@
 //! What runs inside the containers of the tests: an HTTP server without dependencies, built static.
 //!
 //! `say OUT ERR CODE`, `cat`, `hang` and more words, as its arguments or after its own path, are what people run in it.
-//! `EXIT=n` ends at once with that code. Every path answers 200 with the name of the variable `WHO`, and is told on the
-//! output as `asked PATH`.
+//! `EXIT=n` ends at once with that code. A path below `/run/secrets` answers with the file, every other one with the value of
+//! the variable `WHO`; each is told on the output as `asked PATH`. What it is given as a secret it prints, as careless
+//! programs do.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -54,6 +55,9 @@ fn main() {
     for path in ["/written", "/tmp/written"] {
         println!("{path}: {}", if std::fs::write(path, "x").is_ok() { "writable" } else { "read-only" });
     }
+    for file in std::fs::read_dir("/run/secrets").into_iter().flatten().flatten() {
+        println!("given: {}", std::fs::read_to_string(file.path()).unwrap_or_default());
+    }
     if let Some(code) = std::env::var("EXIT").ok().and_then(|text| text.parse().ok()) {
         std::process::exit(code);
     }
@@ -88,9 +92,14 @@ fn size() -> String {
 fn answer(mut stream: std::net::TcpStream) {
     let mut request = [0; 4096];
     if matches!(stream.read(&mut request), Ok(read) if read > 0) {
-        let who = std::env::var("WHO").unwrap_or_default();
-        let path = String::from_utf8_lossy(&request).split(' ').nth(1).unwrap_or_default().to_owned();
-        println!("asked {path}");
+        let text = String::from_utf8_lossy(&request);
+        let path = text.split(' ').nth(1).filter(|path| path.starts_with("/run/secrets/"));
+        let who = match path {
+            Some(path) => std::fs::read_to_string(path).unwrap_or_else(|error| format!("{error:?}")),
+            None => std::env::var("WHO").unwrap_or_default(),
+        };
+        let asked = text.split(' ').nth(1).unwrap_or_default();
+        println!("asked {asked}");
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", who.len());
         let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(who.as_bytes()));
         drop(sent);

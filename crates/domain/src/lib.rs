@@ -3,7 +3,7 @@
 //! [`observed`] is the vocabulary of the world; [`workload`], [`registry`] and [`engine`] are folds; [`order`] finds circles; [`deployment`] is
 //! the protocol (`evolve`, `decide`, `next`) and [`protocol`] its rules by name; [`plan`] makes and checks plans; [`rejected`] says which images only a person deploys; [`errand`] says what people may run in containers; [`retry`] turns failures into delays; [`invariants`] say what must hold.
 //! [`strategy`] says how a workload is replaced and why; [`ability`] what an engine must have for it; [`context`] where files of a source lie.
-//! [`mod@file`] reads workload files; [`mod@reference`] image references; [`rules`] decide which change deploys what.
+//! [`secret`] holds the versions of secrets and finds references to them; [`mod@file`] reads workload files; [`mod@reference`] image references; [`rules`] decide which change deploys what.
 
 pub mod ability;
 pub mod context;
@@ -22,6 +22,7 @@ pub mod registry;
 pub mod rejected;
 pub mod retry;
 pub mod rules;
+pub mod secret;
 pub mod strategy;
 pub mod template;
 pub mod workload;

@@ -12,6 +12,7 @@ use cutover_events::workload::{
 use cutover_events::{DeploymentId, Digest, Event, WorkloadId};
 
 use crate::order::{self, After, circle};
+use crate::secret::{SecretRefused, Vault};
 use crate::strategy;
 
 /// The fold of the stream `registry`.
@@ -25,6 +26,8 @@ pub struct Registry {
     pub claims: BTreeMap<Claim, WorkloadId>,
     /// Whose volumes go, and after which teardown.
     pub unwanted: BTreeMap<WorkloadId, DeploymentId>,
+    /// Secrets of projects.
+    pub secrets: Vault,
 }
 
 /// One workload as registered.
@@ -60,6 +63,14 @@ pub enum ApplyRejected {
         claim: String,
         /// Full name of who mounts it.
         holder: String,
+    },
+    /// A secret that it needs is not there.
+    #[error("{workload}: {why}")]
+    Secret {
+        /// Full name of who needs it.
+        workload: String,
+        /// What is missing.
+        why: SecretRefused,
     },
 }
 
@@ -117,6 +128,15 @@ impl Registry {
         if let Event::VolumesUnwanted(e) = event {
             self.unwanted.insert(e.workload, e.deployment);
         }
+        if let Event::SecretSet(e) = event {
+            self.secrets.set_done(e, self.version);
+        }
+        if let Event::SecretRemoved(e) = event {
+            self.secrets.removed(e);
+        }
+        if let Event::SecretRekeyed(e) = event {
+            self.secrets.rekeyed(e);
+        }
         if let Event::VolumesRemoved(e) = event {
             self.unwanted.remove(&e.workload);
         }
@@ -146,8 +166,12 @@ impl Registry {
     /// What an apply comes to: nothing, when nothing changed and every claim is held.
     ///
     /// # Errors
-    /// Another workload holds a claim of the spec.
+    /// Another workload holds a claim of the spec, or a secret that it needs is not there.
     pub fn apply(&self, apply: Apply) -> Result<Vec<Event>, ApplyRejected> {
+        let needed = apply.spec.needed_secrets().map(|(name, _)| name);
+        if let Err(why) = self.secrets.has(&apply.project, needed) {
+            return Err(ApplyRejected::Secret { workload: format!("{}/{}", apply.project, apply.name), why });
+        }
         let wanted = claims(&apply.project, &apply.name, &apply.spec);
         if let Some((claim, holder)) = self.taken(&wanted, apply.workload) {
             let same_project = holder.split_once('/').is_some_and(|(project, _)| project == apply.project);
@@ -245,6 +269,18 @@ impl Registry {
     pub fn mounted_by_others(&self, workload: WorkloadId, volume: &str) -> bool {
         let mounts = |claim: &Claim| matches!(claim, Claim::Volume { name, .. } if name == volume);
         self.claims.iter().any(|(claim, holder)| *holder != workload && mounts(claim))
+    }
+
+    /// Full names of the workloads of a project whose newest spec needs a secret; those that are torn down need nothing.
+    #[must_use]
+    pub fn users(&self, project: &str, secret: &str) -> Vec<(WorkloadId, String)> {
+        let needs = |known: &Registered| {
+            let spec = known.revisions.last();
+            known.project == project && spec.is_some_and(|spec| spec.needed_secrets().any(|(name, _)| name == secret))
+        };
+        let holds = |known: &Registered| self.claims.contains_key(&Claim::Name(known.full_name()));
+        let users = self.workloads.iter().filter(|(_, known)| needs(known) && holds(known));
+        users.map(|(id, known)| (*id, known.full_name())).collect()
     }
 
     /// Frees what a workload holds beyond `needed`: the claims of every revision that a release of it still uses.

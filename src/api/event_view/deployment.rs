@@ -7,6 +7,7 @@ use cutover_events::deployment::{
 use serde_json::{Value, json};
 
 use super::delivery::change;
+use super::registry::secrets_used;
 use super::texts;
 
 pub(super) fn queued(e: &IntentQueued) -> Value {
@@ -53,7 +54,8 @@ pub(super) fn resolved(e: &ReleaseResolved) -> Value {
 
 /// The hash of the arguments is keyed, and of use to nobody outside.
 fn built(from: &BuiltFrom) -> Value {
-    json!({"commit": from.commit, "content": from.content.to_string(), "reused": from.reused})
+    let secrets = secrets_used(&from.secrets);
+    json!({"commit": from.commit, "content": from.content.to_string(), "reused": from.reused, "secrets": secrets})
 }
 
 pub(super) fn drained(e: &BlueDrained) -> Value {

@@ -9,7 +9,7 @@ mod plan;
 mod registry;
 
 pub(super) use deployment::reason_word;
-pub(super) use registry::claims;
+pub(super) use registry::{claims, way};
 
 use cutover_events::{Actor, Cause, Commit, DeploymentId, Event, StreamId, WorkloadId};
 use serde_json::{Map, Value, json};
@@ -138,6 +138,9 @@ pub fn deployment(event: &Event) -> Option<DeploymentId> {
         | Event::SpecRevised(_)
         | Event::ClaimsFreed(_)
         | Event::VolumesRemoved(_)
+        | Event::SecretSet(_)
+        | Event::SecretRemoved(_)
+        | Event::SecretRekeyed(_)
         | Event::DeliveryReceived(_)
         | Event::DeliveryDecided(_)
         | Event::UnitRemoved(_)
@@ -171,6 +174,9 @@ pub fn fields(event: &Event) -> Fields {
         Event::WorkloadRegistered(e) => json!({"workload_id": text(&e.workload), "project": e.project, "name": e.name}),
         Event::SpecRevised(e) => registry::spec_revised(e),
         Event::VolumesUnwanted(_) => json!({}),
+        Event::SecretSet(e) => registry::secret_set(e),
+        Event::SecretRemoved(e) => json!({"project": e.project, "secret": e.name}),
+        Event::SecretRekeyed(e) => registry::secret_rekeyed(e),
         Event::VolumesRemoved(e) => json!({"volumes": e.volumes}),
         Event::ClaimsFreed(e) => json!({"claims": registry::claims(&e.claims)}),
         Event::DeliveryReceived(e) => delivery::received(e),

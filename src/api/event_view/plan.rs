@@ -6,7 +6,7 @@ use cutover_events::workload::{
 };
 use serde_json::{Value, json};
 
-use super::registry::{hardening, health};
+use super::registry::{hardening, health, secrets_used};
 use super::texts;
 
 pub(super) fn plan(plan: &Plan) -> Value {
@@ -43,6 +43,7 @@ pub(super) fn plan(plan: &Plan) -> Value {
         "processes": plan.processes.iter().map(process).collect::<Vec<_>>(),
         "after": plan.after,
         "release_command": plan.release_command.as_ref().map(release_command),
+        "secrets": secrets_used(&plan.template.secrets),
     })
 }
 

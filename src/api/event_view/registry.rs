@@ -1,6 +1,7 @@
 //! Events of the registry and of the engine.
 
 use cutover_events::engine::{EngineStarted, HeldCause, LogBegun};
+use cutover_events::secret::{SecretRekeyed, SecretSet, SecretUse, SecretUsed, SecretWay};
 use cutover_events::workload::{
     Check, Claim, Hardening, HookAdded, Process, Provider, Pull, ReleaseCommand, Source, Spec, SpecRevised, StaticMode,
 };
@@ -37,6 +38,43 @@ pub(super) fn hook_added(e: &HookAdded) -> Value {
         Provider::Generic { header } => ("generic", header.as_str()),
     };
     json!({"hook_id": e.hook.to_string(), "name": e.name, "provider": provider, "header": header})
+}
+
+pub(super) fn secret_set(e: &SecretSet) -> Value {
+    json!({
+        "project": e.project,
+        "secret": e.name,
+        "version": e.version,
+        "hash": hex::encode(e.mac),
+        "dropped": e.dropped,
+    })
+}
+
+pub(super) fn secret_rekeyed(e: &SecretRekeyed) -> Value {
+    let versions: Vec<u32> = e.sealed.iter().map(|(version, _)| *version).collect();
+    json!({"project": e.project, "secret": e.name, "versions": versions})
+}
+
+/// The versions of secrets that something was made with: a hash is keyed, and says only whether a value is the same.
+pub(super) fn secrets_used(used: &[SecretUsed]) -> Vec<Value> {
+    let one = |used: &SecretUsed| {
+        let hash = hex::encode(used.mac);
+        json!({"secret": used.name, "version": used.version, "hash": hash, "way": way(used.way)})
+    };
+    used.iter().map(one).collect()
+}
+
+pub(in crate::api) const fn way(way: SecretWay) -> &'static str {
+    match way {
+        SecretWay::File => "file",
+        SecretWay::Env => "env",
+        SecretWay::Build => "build",
+        SecretWay::Login => "login",
+    }
+}
+
+fn secret(used: &SecretUse) -> Value {
+    json!({"secret": used.name, "way": way(used.way)})
 }
 
 pub(super) fn spec_revised(e: &SpecRevised) -> Value {
@@ -84,6 +122,7 @@ fn spec(spec: &Spec) -> Value {
         "processes": spec.processes.iter().map(process).collect::<Vec<_>>(),
         "after": spec.after,
         "release": spec.release.as_ref().map(release),
+        "secrets": spec.secrets.iter().map(secret).collect::<Vec<_>>(),
     })
 }
 

@@ -9,6 +9,7 @@ use cutover_events::workload::PublishedPort;
 
 use super::LiveBackend;
 use crate::api::backend::Refusal;
+use crate::commands::Error;
 use crate::execution::{Asked, Unfit};
 
 impl LiveBackend {
@@ -18,7 +19,7 @@ impl LiveBackend {
     /// A claim of another workload, a folder that may not be mounted, a port that a program has.
     pub(super) async fn fits(&self, declared: &Declared, apply: Apply) -> Result<(), Refusal> {
         let (workload, full_name) = (apply.workload, declared.full_name());
-        self.registry().apply(apply).map_err(|claimed| Refusal::Conflict(claimed.to_string()))?;
+        self.registry().apply(apply).map_err(|rejected| Refusal::from(Error::Claimed(rejected)))?;
         let mounts = declared.spec.mounts.clone();
         let ports: Vec<_> = declared.spec.ports.iter().filter(|port| !self.has(workload, port)).copied().collect();
         let place = recipe(&declared.spec.source).map(|recipe| recipe.place(None)).transpose();

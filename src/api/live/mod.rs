@@ -12,11 +12,14 @@ mod hooks;
 mod naming;
 mod printing;
 mod sealing;
+mod secrets;
 mod showing;
 mod spec;
 mod telling;
 mod waiting;
 mod wishing;
+
+pub use secrets::MAX_VALUE_BYTES;
 
 use std::sync::Arc;
 
@@ -30,7 +33,8 @@ use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
 use super::backend::{
-    About, Asker, Backend, BuildLogAsk, Filter, HookName, OutputAsk, Refusal, RollbackTo, Span, Volumes, WorkloadName,
+    About, Asker, Backend, BuildLogAsk, Filter, HookName, OutputAsk, Refusal, RollbackTo, SecretName, Span, Volumes,
+    WorkloadName,
 };
 use super::views::*;
 use crate::clock::Clock;
@@ -131,6 +135,9 @@ fn by(asker: &Asker) -> By {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
+        if let Some(refusal) = secrets::of_apply(&error) {
+            return refusal;
+        }
         match error {
             Error::Rejected(rejection) => Self::NotAllowed(rejection.to_string()),
             Error::Claimed(claimed) => Self::Conflict(claimed.to_string()),
@@ -298,6 +305,26 @@ impl Backend for LiveBackend {
 
     async fn deliveries(&self, hook: HookName, limit: usize) -> Result<DeliveriesView, Refusal> {
         self.deliveries_of(&hook, limit).await
+    }
+
+    async fn secrets(&self, project: Option<String>) -> Result<SecretsView, Refusal> {
+        self.all_secrets(project.as_deref()).await
+    }
+
+    async fn secret(&self, name: SecretName) -> Result<SecretView, Refusal> {
+        self.one_secret(&name).await
+    }
+
+    async fn secrets_set(&self, asker: Asker, project: String, ask: SecretsAsk) -> Result<SecretsSetView, Refusal> {
+        self.set_secrets(asker, &project, ask).await
+    }
+
+    async fn secret_remove(&self, asker: Asker, name: SecretName) -> Result<(), Refusal> {
+        self.remove_secret(asker, &name).await
+    }
+
+    async fn secrets_rekey(&self, asker: Asker, project: String) -> Result<RekeyedView, Refusal> {
+        self.rekey_secrets(asker, &project).await
     }
 
     async fn tokens(&self) -> Result<TokensView, Refusal> {

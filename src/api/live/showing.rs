@@ -171,7 +171,7 @@ impl LiveBackend {
         let (rows, _) = self.world.of(id);
         let mut outputs = Vec::new();
         for row in &rows {
-            let text = self.execution.output(&row.id, lines).await;
+            let text = self.execution.output(id, &row.id, lines).await;
             outputs.push(self.present(
                 &state,
                 row,

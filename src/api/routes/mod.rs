@@ -10,6 +10,7 @@ mod health;
 mod hooks;
 mod log;
 mod outputs;
+mod secrets;
 mod workloads;
 
 use axum::Json;
@@ -57,6 +58,10 @@ pub(super) fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(hooks::remove))
         .routes(routes!(hooks::rotate))
         .routes(routes!(hooks::deliveries))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::set))
+        .routes(routes!(secrets::secret, secrets::remove))
+        .routes(routes!(secrets::rekey))
         .routes(routes!(engine::tokens, engine::token_add))
         .routes(routes!(engine::token_revoke))
         .routes(routes!(engine::confirm))

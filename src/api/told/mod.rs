@@ -69,6 +69,11 @@ pub fn told(event: &Event, cause: Cause, actor: &Actor) -> Told {
         Event::Unrouted(_) => moving("new requests wait".into()),
         Event::RestorePlanned(e) => bad(format!("{}; the release of before is started again", e.reason.text)),
         Event::VolumesUnwanted(_) => normal("its volumes go with it".into()),
+        Event::SecretSet(e) => {
+            normal(format!("secret {}/{} has version {}, from {}", e.project, e.name, e.version, who(actor)))
+        }
+        Event::SecretRemoved(e) => normal(format!("secret {}/{} removed by {}", e.project, e.name, who(actor))),
+        Event::SecretRekeyed(e) => normal(format!("secret {}/{} sealed anew for {}", e.project, e.name, who(actor))),
         Event::VolumesRemoved(e) => normal(format!("volumes removed: {}", e.volumes.join(", "))),
         Event::DeploymentSucceeded(_) => good("succeeded".into()),
         Event::DeploymentFailed(e) if e.routed_back => bad(format!("failed and routed back: {}", e.reason.text)),

@@ -6,6 +6,7 @@ pub mod engine;
 pub mod event;
 pub mod foretold;
 pub mod hook;
+pub mod secret;
 pub mod spec;
 pub mod workload;
 
@@ -15,5 +16,6 @@ pub use engine::*;
 pub use event::*;
 pub use foretold::*;
 pub use hook::*;
+pub use secret::*;
 pub use spec::*;
 pub use workload::*;

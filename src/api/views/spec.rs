@@ -61,6 +61,10 @@ pub struct WorkloadBody {
     #[serde(default)]
     #[schema(example = json!(["db"]))]
     pub after: Vec<String>,
+    /// Names of secrets of the project that become files in `/run/secrets`.
+    #[serde(default)]
+    #[schema(example = json!(["session_key"]))]
+    pub secrets: Vec<String>,
     /// What runs once, in a container of a new release, before anything of it serves.
     #[serde(default)]
     pub release: Option<ReleaseCommandView>,

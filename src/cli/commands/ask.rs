@@ -1,6 +1,6 @@
 //! Which command is which.
 
-use super::{Session, files, history, hooks, log, logs, state, wishes};
+use super::{Session, files, history, hooks, log, logs, secrets, state, wishes};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::grammar::Command;
 
@@ -31,6 +31,7 @@ pub(super) async fn run(session: &mut Session, command: Command) -> Result<Exit,
         Command::Events(events) => history::events(session, &events).await,
         Command::Explain(explain) => history::explain(session, &explain).await,
         Command::Hook(hook) => hooks::hook(session, hook).await,
+        Command::Secret(secret) => secrets::secret(session, secret).await,
         Command::Token(token) => hooks::token(session, token).await,
         Command::Log(log) => log::ask(session, &log).await,
         Command::Serve

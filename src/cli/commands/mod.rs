@@ -10,6 +10,7 @@ mod log;
 mod logs;
 mod processes;
 mod schema;
+mod secrets;
 pub(crate) use processes::CHILD;
 mod state;
 mod wishes;

@@ -99,6 +99,7 @@ fn word(line: &EventLine) -> &'static str {
         "Frozen" => "frozen",
         "Thawed" => "thawed",
         "RouteReasserted" => "repaired",
+        "SecretSet" | "SecretRemoved" | "SecretRekeyed" => "secret",
         "StandbyExpired" => "standby",
         "Accepted" => "accepted",
         "ErrandBegun" => "run",

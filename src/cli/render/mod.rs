@@ -7,6 +7,7 @@ pub(super) mod lists;
 pub(super) mod plan;
 pub(super) mod progress;
 pub(super) mod screen;
+pub(super) mod secrets;
 pub(super) mod spec;
 pub(super) mod status;
 mod story;

@@ -111,6 +111,9 @@ fn happened(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
         | Event::ClaimsFreed(_)
         | Event::VolumesUnwanted(_)
         | Event::VolumesRemoved(_)
+        | Event::SecretSet(_)
+        | Event::SecretRemoved(_)
+        | Event::SecretRekeyed(_)
         | Event::DeliveryReceived(_)
         | Event::DeliveryDecided(_) => corrupt(event, "does not belong to a workload's stream"),
     }

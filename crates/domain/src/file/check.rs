@@ -2,8 +2,8 @@
 
 use cutover_events::workload::SourceKind;
 
-use super::strict::{choice, nearest, not_yet, quoted};
-use crate::strategy;
+use super::strict::{choice, nearest, quoted};
+use crate::{secret, strategy};
 
 /// Characters of the name of a workload, a project or a hook: with both, a separator and a unit's 26 characters, the
 /// name of a container stays below the 128 that Docker takes well.
@@ -28,8 +28,7 @@ pub const MAX_MOUNT_CHARS: usize = 1024;
 const OF_THE_SYSTEM: &[&str] = &["/proc", "/sys", "/dev"];
 /// Folders of the host that hold the sockets of its services, that of Docker among them.
 const OF_SERVICES: &[&str] = &["/run", "/var/run"];
-/// Characters of the name of a secret: what managers of secrets take, and what a file can be called.
-pub const MAX_SECRET_CHARS: usize = 64;
+pub use secret::MAX_NAME_CHARS as MAX_SECRET_CHARS;
 /// Both names of the strategies that exist, for every message about one.
 pub const STRATEGIES: &[&str] = &["recreate", "blue-green"];
 /// What a stack can do: it has no one target that could be swapped.
@@ -146,14 +145,38 @@ pub fn env_name(text: &str) -> Result<(), String> {
     ))
 }
 
-/// A value of the environment, or an argument. The text itself is never repeated in the error.
+/// An argument of a command. The text itself is never repeated in the error.
 ///
 /// # Errors
 /// A reference to a secret, a NUL byte, or too long.
 pub fn value(text: &str) -> Result<String, String> {
-    if text.contains(SECRET) {
-        return Err(not_yet("${secret:…}") + "; write the value itself, it is stored sealed");
+    if secret::refers(text) {
+        let text = "an argument cannot hold a secret: everybody on the host sees it; write it into env, or into secrets \
+                    for a file in /run/secrets";
+        return Err(text.to_owned());
     }
+    env_value(text)
+}
+
+/// An argument of a build. The text itself is never repeated in the error.
+///
+/// # Errors
+/// As [`value`].
+pub fn build_argument(text: &str) -> Result<String, String> {
+    if secret::refers(text) {
+        let text = "a build argument stays in the history of the image; write the name of the secret into \
+                    dockerfile.secrets, and read it with RUN --mount=type=secret,id=NAME";
+        return Err(text.to_owned());
+    }
+    env_value(text)
+}
+
+/// A value of the environment, which may refer to secrets. The text itself is never repeated in the error.
+///
+/// # Errors
+/// A reference that is none, a NUL byte, or too long.
+pub fn env_value(text: &str) -> Result<String, String> {
+    secret::names(text)?;
     if text.contains('\0') {
         return Err("the value holds a NUL character, which no process can be given".to_owned());
     }
@@ -269,16 +292,11 @@ pub fn strategy(text: &str, kind: SourceKind) -> Result<String, String> {
 /// # Errors
 /// Empty, too long, or other characters than letters, digits, `_`, `-` and `.`.
 pub fn secret(text: &str) -> Result<String, String> {
-    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-    let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if first && text.len() <= MAX_SECRET_CHARS && text.bytes().all(inner) {
+    if secret::is_name(text) {
         return Ok(text.to_owned());
     }
     let hint = if text.starts_with(SECRET) { " (without \"${secret:\" and \"}\")" } else { "" };
-    Err(format!(
-        "{} is not the name of a secret; allowed are 1 to {MAX_SECRET_CHARS} letters, digits, \"_\", \"-\" and \".\"{hint}",
-        quoted(text)
-    ))
+    Err(format!("{} is not the name of a secret; allowed are {}{hint}", quoted(text), secret::allowed()))
 }
 
 /// One of a few words.
@@ -480,7 +498,12 @@ mod tests {
     #[test]
     fn values_are_never_repeated() {
         let bad = value("hunter2 ${secret:db}").unwrap_err();
-        assert!(bad.contains("not yet supported") && !bad.contains("hunter2"));
+        assert!(bad.contains("secrets") && !bad.contains("hunter2"));
+        let bad = build_argument("hunter2 ${secret:db}").unwrap_err();
+        assert!(bad.contains("dockerfile.secrets") && !bad.contains("hunter2"));
+        assert!(env_value("a ${secret:db} b").is_ok());
+        let bad = env_value("hunter2 ${secret:d b}").unwrap_err();
+        assert!(bad.contains("name of a secret") && !bad.contains("hunter2"), "{bad}");
         assert!(value("a\0b").is_err() && value(&"x".repeat(MAX_VALUE_BYTES + 1)).is_err());
     }
 

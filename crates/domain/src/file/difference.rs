@@ -8,7 +8,7 @@ use cutover_events::workload::{
 };
 
 use super::quantity::{show_bytes, show_duration};
-use super::{policy, ports, volumes};
+use super::{policy, ports, secrets, volumes};
 
 /// What differs, one line each, as `key: before -> after`; none when both mean the same.
 #[must_use]
@@ -98,6 +98,10 @@ pub fn show(spec: &Spec) -> Vec<(String, String)> {
     }
     if !spec.after.is_empty() {
         put("after", spec.after.join(", "));
+    }
+    let files = secrets::files(spec);
+    if !files.is_empty() {
+        put("secrets", files.join(", "));
     }
     out
 }

@@ -45,7 +45,7 @@ fn table(section: &Section<'_>) -> Result<(DockerfileSource, BTreeMap<String, St
         secrets: section.read("secrets", secrets)?.unwrap_or_default(),
         deploy_strategy: source::strategy_in(section, SourceKind::Dockerfile)?,
     };
-    Ok((source, section.read("args", super::workload::variables)?.unwrap_or_default()))
+    Ok((source, section.read("args", super::workload::build_arguments)?.unwrap_or_default()))
 }
 
 fn secrets(entry: &Entry<'_>) -> Result<Vec<String>, Fault> {

@@ -2,8 +2,8 @@
 
 use cutover_events::workload::{Hardening, Limits, Source, Spec, StaticMode, StaticSource};
 
-use super::Values;
 use super::strict::{Fault, Section};
+use super::{Values, secrets};
 
 /// What only containers have that Cutover makes itself.
 pub(super) const OF_CONTAINERS: &[&str] = &[
@@ -19,6 +19,7 @@ pub(super) const OF_CONTAINERS: &[&str] = &[
     "processes",
     "port",
     "release",
+    "secrets",
 ];
 
 const SERVED_BY_THE_PROXY: &str =
@@ -55,6 +56,7 @@ pub(super) fn values(spec: &Spec, values: &Values) -> Result<(), Fault> {
         ("processes", !spec.processes.is_empty()),
         ("release", spec.release.is_some()),
         ("env", !values.env.is_empty()),
+        ("secrets", !secrets::files(spec).is_empty()),
     ];
     let found = said.into_iter().filter(|(_, said)| *said).find_map(|(key, _)| Some((key, unfit(key, &spec.source)?)));
     found.map_or(Ok(()), |(key, why)| Err(Fault::new(key, why)))

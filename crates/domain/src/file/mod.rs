@@ -20,6 +20,7 @@ pub mod quantity;
 mod release;
 mod routes;
 pub mod schema;
+mod secrets;
 mod site;
 mod source;
 pub mod strict;
@@ -41,6 +42,7 @@ pub use canonical::{
 };
 pub use compose::project_name;
 pub use difference::{difference, show};
+pub use secrets::FOLDER as SECRETS_FOLDER;
 pub use strict::{BadFile, Fault};
 use strict::{Section, Words};
 

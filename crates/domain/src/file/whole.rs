@@ -5,7 +5,7 @@ use cutover_events::workload::{Access, Mount, MountFrom, Source, Spec};
 
 use super::strict::{Fault, choice};
 use super::workload::{MAX_REPLICAS, MAX_VARIABLES};
-use super::{Values, check, fits, policy, ports, quantity, volumes};
+use super::{Values, check, fits, policy, ports, quantity, secrets, volumes};
 use crate::reference;
 use crate::strategy::{self, Choice};
 
@@ -14,6 +14,8 @@ use crate::strategy::{self, Choice};
 const MAX_SPEC_BYTES: usize = 40 * 1024;
 /// Bytes that a variable takes beside its name: the digest of its sealed value and its keyed hash.
 const VARIABLE_BYTES: usize = 52;
+/// Bytes that a secret takes beside its name: its version, its keyed hash, and tags.
+const SECRET_BYTES: usize = 32;
 /// Bytes that a port takes at most: an address of IPv6, two numbers, and tags.
 const PORT_BYTES: usize = 32;
 
@@ -25,6 +27,7 @@ pub(super) fn check(spec: &Spec, values: &Values) -> Result<(), Fault> {
         }
     }
     fits::values(spec, values)?;
+    secrets::beside_mounts(spec)?;
     let times = &spec.policy;
     let alive = spec.health.is_none() || spec.processes.iter().any(|process| process.health.is_none());
     if alive && times.liveness_ms >= times.gate_timeout_ms {
@@ -166,7 +169,8 @@ fn size(spec: &Spec, values: &Values) -> usize {
     let mounts: usize =
         spec.mounted().map(|mount| 2 * volumes::show_from(&mount.from).len() + mount.target.len() + 100).sum();
     let ports = 2 * PORT_BYTES * spec.ports.len();
-    names + variables + routes + arguments + triggers + mounts + ports + of_source(&spec.source)
+    let secrets: usize = spec.secrets.iter().map(|used| used.name.len() + SECRET_BYTES).sum();
+    secrets + names + variables + routes + arguments + triggers + mounts + ports + of_source(&spec.source)
 }
 
 /// Bytes of the texts of a source; names and places have bounds of their own, commands have none together.

@@ -7,8 +7,8 @@ use cutover_events::workload::{Hardening, Spec};
 use super::source::Sourced;
 use super::strict::{Entry, Fault, Words};
 use super::{
-    Declared, Values, after, check, fits, health, limits, policy, ports, processes, release, routes, source, triggers,
-    volumes, whole,
+    Declared, Values, after, check, fits, health, limits, policy, ports, processes, release, routes, secrets, source,
+    triggers, volumes, whole,
 };
 
 /// Containers of one release on one host: a network of a project has room for a few such slots.
@@ -46,8 +46,9 @@ pub(super) const WORDS: Words = Words {
         "processes",
         "after",
         "release",
+        "secrets",
     ],
-    later: &["env_file", "secrets", "after_deploy"],
+    later: &["env_file", "after_deploy"],
 };
 
 pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> {
@@ -61,6 +62,9 @@ pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> 
     let default_port = routes.first().map(|route| route.port).or(port);
     let limits = limits::read(&section)?;
     let processes = section.read("processes", |entry| processes::read(entry, &name, limits))?;
+    let env = section.read("env", variables)?.unwrap_or_default();
+    let files = section.read("secrets", secrets::read)?.unwrap_or_default();
+    let secrets = secrets::used(files, &env).map_err(|fault| section.fault_below(&fault))?;
     let spec = Spec {
         source,
         health: section.read("health", |entry| health::read(entry, default_port))?,
@@ -77,8 +81,9 @@ pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> 
         processes: processes.unwrap_or_default(),
         after: section.read("after", |entry| after::read(entry, &name))?.unwrap_or_default(),
         release: section.read("release", release::read)?,
+        secrets,
     };
-    let values = Values { env: section.read("env", variables)?.unwrap_or_default(), args, compose_yaml };
+    let values = Values { env, args, compose_yaml };
     whole::check(&spec, &values).map_err(|fault| section.fault_below(&fault))?;
     let mut warnings: Vec<String> = note.into_iter().chain(whole::warnings(&spec)).collect();
     if port.is_some() && spec.routes.is_empty() && spec.health.is_none() {
@@ -103,18 +108,27 @@ pub(super) fn command(entry: &Entry<'_>) -> Result<Vec<String>, Fault> {
     arguments.iter().map(|argument| argument.text(check::value)).collect()
 }
 
-/// Variables of the environment, or arguments of a build: texts by name.
+/// Variables of the environment: texts by name, which may refer to secrets.
 pub(super) fn variables(entry: &Entry<'_>) -> Result<BTreeMap<String, String>, Fault> {
+    texts(entry, check::env_value)
+}
+
+/// Arguments of a build: texts by name.
+pub(super) fn build_arguments(entry: &Entry<'_>) -> Result<BTreeMap<String, String>, Fault> {
+    texts(entry, check::build_argument)
+}
+
+fn texts(entry: &Entry<'_>, check: fn(&str) -> Result<String, String>) -> Result<BTreeMap<String, String>, Fault> {
     let mut values = BTreeMap::new();
     for variable in entry.section()?.entries() {
-        check::env_name(&variable.name).map_err(|text| variable.key_fault(text))?;
+        super::check::env_name(&variable.name).map_err(|text| variable.key_fault(text))?;
         if variable.as_string().is_none() {
             let quote = ["a whole number", "a number with a point", "true or false", "a date or time"]
                 .contains(&variable.kind());
             let hint = if quote { "; put the value in quotes" } else { "" };
             return Err(variable.fault(format!("expected a string, found {}{hint}", variable.kind())));
         }
-        values.insert(variable.name.clone(), variable.text(check::value)?);
+        values.insert(variable.name.clone(), variable.text(check)?);
     }
     Ok(values)
 }

@@ -1,6 +1,7 @@
 //! What a spec means for a plan: the arm of each source.
 
 use cutover_events::plan::{Former, Plan, Template};
+use cutover_events::secret::SecretUsed;
 use cutover_events::workload::{Source, Spec, StaticMode};
 
 use super::Ask;
@@ -19,7 +20,13 @@ pub const fn networked(spec: &Spec) -> bool {
 
 /// What a plan for a release is made from. `network` is Docker's id of the network, empty for none.
 #[must_use]
-pub fn ask((full_name, release): (String, &Release), spec: &Spec, network: &str, former: Vec<Former>) -> Ask {
+pub fn ask(
+    (full_name, release): (String, &Release),
+    spec: &Spec,
+    network: &str,
+    former: Vec<Former>,
+    secrets: Vec<SecretUsed>,
+) -> Ask {
     let project = full_name.split_once('/').map_or("", |(project, _)| project).to_owned();
     // Docker may answer for it only where never two containers of it run.
     let name = full_name.rsplit('/').next().filter(|_| alone(spec) && networked(spec));
@@ -40,6 +47,7 @@ pub fn ask((full_name, release): (String, &Release), spec: &Spec, network: &str,
             hardening: spec.hardening,
             port: spec.routes.first().map(|route| route.port).filter(|_| networked(spec)),
             former,
+            secrets,
         },
         routes: spec.routes.clone(),
         health: spec.health.clone(),

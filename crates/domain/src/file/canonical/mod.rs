@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::source::Sourced;
 use super::strict::Fault;
 use super::{DEFAULT_PROJECT, Declared, Values, after, check, health, limits, policy, ports, processes};
-use super::{release, routes, triggers, volumes, whole, workload};
+use super::{release, routes, secrets, triggers, volumes, whole, workload};
 pub use source::{
     CanonicalBuild, CanonicalCompose, CanonicalDockerfile, CanonicalImage, CanonicalSource, CanonicalStatic,
 };
@@ -68,6 +68,9 @@ pub struct Canonical {
     /// Names of workloads of the same project that must be ready first.
     #[serde(default)]
     pub after: Vec<String>,
+    /// Names of secrets of the project that become files in `/run/secrets`.
+    #[serde(default)]
+    pub secrets: Vec<String>,
     /// What runs once before anything of a new release serves.
     #[serde(default)]
     pub release: Option<CanonicalRelease>,
@@ -347,6 +350,7 @@ impl Canonical {
             processes: spec.processes.iter().map(|one| (one.name.clone(), CanonicalProcess::from(one))).collect(),
             after: spec.after.clone(),
             release: spec.release.as_ref().map(CanonicalRelease::from),
+            secrets: secrets::files(spec),
         }
     }
 }
@@ -449,6 +453,8 @@ impl TryFrom<Canonical> for Declared {
         let project = check::name(&given.project).map_err(of_key("project"))?;
         let name = check::name(&given.name).map_err(of_key("name"))?;
         let Sourced { source, args, compose_yaml, note } = source::judged(given.source)?;
+        let env = given.env.into_iter().map(|one| variable("env", one, check::env_value)).collect::<Result<_, _>>()?;
+        let secrets = secrets::used(secrets::judged(given.secrets)?, &env)?;
         let spec = Spec {
             routes: routes_of(given.routes, &source)?,
             source,
@@ -465,8 +471,8 @@ impl TryFrom<Canonical> for Declared {
             processes: processes::judged(given.processes, &name)?,
             after: after::judged(&given.after, &name)?,
             release: given.release.map(release::judged).transpose()?,
+            secrets,
         };
-        let env = given.env.into_iter().map(|one| variable("env", one)).collect::<Result<_, _>>()?;
         let values = Values { env, args, compose_yaml };
         whole::check(&spec, &values)?;
         let warnings = note.into_iter().chain(whole::warnings(&spec)).collect();
@@ -610,10 +616,14 @@ fn policy_of(given: &CanonicalPolicy) -> Result<Policy, Fault> {
     Ok(out)
 }
 
-fn variable(of: &str, (name, value): (String, Option<String>)) -> Result<(String, String), Fault> {
+fn variable(
+    of: &str,
+    (name, value): (String, Option<String>),
+    judge: fn(&str) -> Result<String, String>,
+) -> Result<(String, String), Fault> {
     check::env_name(&name).map_err(of_key(of))?;
     let key = format!("{of}.{name}");
     let value = value.ok_or_else(|| Fault::new(&*key, "null is a value that is not shown; a text is needed"))?;
-    let value = check::value(&value).map_err(of_key(&key))?;
+    let value = judge(&value).map_err(of_key(&key))?;
     Ok((name, value))
 }

@@ -231,7 +231,7 @@ pub(super) fn judged(given: CanonicalSource) -> Result<Sourced, Fault> {
         CanonicalSource::Image(given) => alone(Source::Image(image_of(given)?)),
         CanonicalSource::Static(given) => alone(Source::Static(static_of(given)?)),
         CanonicalSource::Dockerfile(given) => {
-            let args = given.args.clone().into_iter().map(|one| variable("source.args", one));
+            let args = given.args.clone().into_iter().map(|one| variable("source.args", one, check::build_argument));
             let args = args.collect::<Result<_, _>>()?;
             Sourced { args, ..alone(Source::Dockerfile(dockerfile_of(given)?)) }
         }

@@ -12,6 +12,7 @@ use crate::file::check::STRATEGIES;
 use crate::file::policy::{DRIFTS, KEEP_RELEASES, SIGNALS};
 use crate::file::processes::MAX_PROCESSES;
 use crate::file::routes::MAX_ROUTES;
+use crate::file::secrets::MAX_USED;
 use crate::file::triggers::MAX_TRIGGERS;
 use crate::file::workload::{HARDENINGS, MAX_ARGUMENTS, MAX_REPLICAS, MAX_VARIABLES};
 use crate::file::{TOP, health, ports, processes, release, routes, triggers, volumes};
@@ -61,6 +62,10 @@ pub(super) fn workload() -> Table {
             ),
         ),
         ("release", before()),
+        (
+            "secrets",
+            list(source::secret("Name of a secret"), MAX_USED, "Secrets of the project, as files in /run/secrets"),
+        ),
     ]);
     // In the order of the reader, so that both can be held side by side.
     keys.sort_by_key(|(key, _)| crate::file::workload::WORDS.known.iter().position(|known| known == key));
@@ -91,7 +96,10 @@ fn container() -> Vec<(&'static str, Value)> {
         &[text("HOST:CONTAINER or ADDRESS:HOST:CONTAINER, /udp at the end for UDP"), of("port", "With all keys")],
     );
     let mut keys = vec![
-        ("env", variables(MAX_VARIABLES, "The environment; values are stored sealed")),
+        (
+            "env",
+            variables(MAX_VARIABLES, "The environment; values are stored sealed, ${secret:NAME} stands for a secret"),
+        ),
         ("command", command("Replaces the command of the image")),
         ("volumes", list(volume, volumes::MAX_VOLUMES, "What is mounted; a writable one makes the workload exclusive")),
         ("ports", list(port, ports::MAX_PORTS, "Ports of the host, past the proxy; one makes the workload exclusive")),

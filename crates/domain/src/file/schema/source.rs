@@ -16,7 +16,7 @@ fn place(about: &str) -> Value {
     json!({"type": "string", "minLength": 1, "maxLength": MAX_CONTEXT_CHARS, "description": format!("{about}. {PLACE}")})
 }
 
-fn secret(about: &str) -> Value {
+pub(super) fn secret(about: &str) -> Value {
     let rest = MAX_SECRET_CHARS - 1;
     pattern(about, &format!("^[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{rest}}}$"))
 }

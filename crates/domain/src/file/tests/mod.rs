@@ -5,6 +5,7 @@ mod processes;
 mod schema;
 mod sources;
 
+use cutover_events::secret::{SecretUse, SecretWay};
 use cutover_events::workload::{
     Access, Check, Hardening, Health, ImageSource, Limits, Mount, MountFrom, OnCrash, OnDrift, Policy, Process,
     PublishedPort, Pull, ReleaseCommand, Route, Source, Spec, Transport, Trigger,
@@ -22,7 +23,7 @@ image = { ref = "ghcr.io/acme/shop:{sha}", pull = "always", platform = "linux/am
 strategy = "blue-green"
 host = ["Shop.example.com", "*.shop.example.com"]
 port = 8080
-env = { A = "1", "dotted.name" = "x" }
+env = { A = "1", "dotted.name" = "x ${secret:db_password} ${secret:api}" }
 command = ["serve", "--all"]
 volumes = ["uploads:/srv/uploads:shared", { folder = "/srv/data/fonts/", target = "/fonts", access = "read-only" }]
 memory = "512MiB"
@@ -32,6 +33,7 @@ hardening = "strict"
 replicas = 2
 after = ["db", "cache"]
 release = { command = "./migrate '--all tables'", timeout = "1h", on_crash = "again" }
+secrets = ["session_key", "db_password"]
 deploy = ["github:acme/shop@main", "github:acme/shop@tag:v*"]
 [workloads.web.health]
 http = "/healthz?deep"
@@ -146,6 +148,14 @@ fn full_spec() -> Spec {
             timeout_ms: 3_600_000,
             on_crash: OnCrash::Again,
         }),
+        secrets: [
+            ("api", SecretWay::Env),
+            ("db_password", SecretWay::File),
+            ("db_password", SecretWay::Env),
+            ("session_key", SecretWay::File),
+        ]
+        .map(|(name, way)| SecretUse { name: name.into(), way })
+        .to_vec(),
     }
 }
 
@@ -182,7 +192,10 @@ fn every_key_reaches_the_spec() {
     let declared = one(FULL);
     assert_eq!(declared.full_name(), "shop/web");
     assert_eq!(declared.spec, full_spec());
-    assert_eq!(declared.values.env.get("dotted.name").map(String::as_str), Some("x"));
+    assert_eq!(
+        declared.values.env.get("dotted.name").map(String::as_str),
+        Some("x ${secret:db_password} ${secret:api}")
+    );
     assert_eq!(declared.warnings, Vec::<String>::new());
 }
 
@@ -288,7 +301,10 @@ fn faults_have_a_place_a_key_and_what_is_allowed() {
         ("health = { http = \"/\", status = 99 }", "3:33: workloads.web.health.status", "100 to 599"),
         ("env = { A = 1 }", "3:13: workloads.web.env.A", "quotes"),
         ("env = { A = true }", "3:13: workloads.web.env.A", "quotes"),
-        ("env = { A = \"${secret:x}\" }", "3:13: workloads.web.env.A", "not yet supported"),
+        ("env = { A = \"${secret:x\" }", "3:13: workloads.web.env.A", "does not end"),
+        ("secrets = [\"a\", \"a\"]", "3:17: workloads.web.secrets[1]", "named twice"),
+        ("secrets = [\"a/b\"]", "3:12: workloads.web.secrets[0]", "not the name of a secret"),
+        ("command = [\"${secret:x}\"]", "3:12: workloads.web.command[0]", "everybody on the host"),
         ("env = [\"A=1\"]", "3:7: workloads.web.env", "expected a table"),
         ("command = \"serve\"", "3:11: workloads.web.command", "array of strings"),
         ("memory = 512", "3:10: workloads.web.memory", "expected a string"),
@@ -381,7 +397,7 @@ fn files_that_are_none() {
 
 #[test]
 fn a_value_of_the_environment_is_in_no_message_and_no_debug_output() {
-    let bad = refused(&web("env = { A = \"hunter2 ${secret:x}\" }"));
+    let bad = refused(&web("env = { A = \"hunter2 ${secret:x x}\" }"));
     assert!(!bad.to_string().contains("hunter2"));
     let good = one(&web("env = { A = \"hunter2\" }"));
     assert!(!format!("{good:?}").contains("hunter2"));

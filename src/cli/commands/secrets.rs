@@ -1,0 +1,143 @@
+//! `secret …`.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use super::Session;
+use super::state::tell;
+use crate::api::views::{RekeyedView, SecretValue, SecretView, SecretsAsk, SecretsSetView, SecretsView};
+use crate::cli::client::Call;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::render;
+use crate::cli::render::screen::Screen;
+use crate::cli::secret::{self, Import, Named, Rekey, Secret, Set, Told};
+
+/// Bytes of a file with values: hundreds of them.
+const MAX_FILE_BYTES: usize = 1024 * 1024;
+/// How a value begins that SOPS has encrypted, in each of its formats.
+const SOPS: &str = "ENC[AES256_GCM,";
+
+pub(super) async fn secret(session: &mut Session, command: Secret) -> Result<Exit, Failure> {
+    match command {
+        Secret::Set(set) => self::set(session, set).await,
+        Secret::List(list) => {
+            let of = list.project.map(|project| format!("?project={project}")).unwrap_or_default();
+            let call = Call::get(format!("/api/v1/secrets{of}"));
+            tell::<SecretsView>(session, call, list.json, render::secrets::all).await?;
+            Ok(Exit::Ok)
+        }
+        Secret::Versions(named) => {
+            let (path, _) = path(session, &named).await?;
+            tell::<SecretView>(session, Call::get(path), named.json, render::secrets::versions).await?;
+            Ok(Exit::Ok)
+        }
+        Secret::Remove(named) => {
+            let (path, full_name) = path(session, &named).await?;
+            session.client.ask::<()>(Call::delete(path)).await?;
+            session.output.line(&format!("secret {full_name} removed, with all of its versions"))?;
+            Ok(Exit::Ok)
+        }
+        Secret::Rekey(rekey) => self::rekey(session, rekey).await,
+        Secret::Import(import) => self::import(session, import).await,
+    }
+}
+
+async fn set(session: &mut Session, set: Set) -> Result<Exit, Failure> {
+    if !set.rest.is_empty() {
+        return Err(secret::on_the_command_line());
+    }
+    let (project, name) = secret::named(&set.name)?;
+    let project = project_of(session, project).await?;
+    let value = secret::read(&format!("{project}/{name}"), &set.from).await?;
+    record(session, &project, BTreeMap::from([(name, sent(&value))]), &set.told).await
+}
+
+async fn import(session: &mut Session, import: Import) -> Result<Exit, Failure> {
+    let project = project_of(session, import.project).await?;
+    let bytes = secret::read_file(&import.file, MAX_FILE_BYTES)?;
+    let bad = |why: String| Failure::new(Exit::Refused, format!("{}: {why}", import.file.display()));
+    let text = std::str::from_utf8(&bytes).map_err(|_| bad("this is no text".into()))?;
+    // What is stored would be the ciphertext, under the name of the value.
+    if text.contains(SOPS) {
+        return Err(bad(
+            "this file is encrypted by SOPS: `sops decrypt --output-type dotenv FILE | cutover secret import -`".into(),
+        ));
+    }
+    let mut found = secret::dotenv(text).map_err(bad)?;
+    if let Some(missing) = import.only.iter().find(|name| !found.contains_key(*name)) {
+        return Err(bad(format!("no line gives {missing} a value")));
+    }
+    found.retain(|name, value| !value.is_empty() && (import.only.is_empty() || import.only.contains(name)));
+    if found.is_empty() {
+        return Err(bad("no line gives a name a value".into()));
+    }
+    let values = found.into_iter().map(|(name, value)| (name, sent(value.as_bytes()))).collect();
+    record(session, &project, values, &import.told).await
+}
+
+async fn record(
+    session: &mut Session,
+    project: &str,
+    values: BTreeMap<String, SecretValue>,
+    told: &Told,
+) -> Result<Exit, Failure> {
+    let ask = SecretsAsk { values, deploy: told.deploy };
+    let call = Call::post(format!("/api/v1/projects/{project}/secrets"), &ask)?;
+    tell::<SecretsSetView>(session, call, told.json, render::secrets::set).await?;
+    Ok(Exit::Ok)
+}
+
+async fn rekey(session: &mut Session, rekey: Rekey) -> Result<Exit, Failure> {
+    let projects = match rekey.project {
+        Some(project) => vec![project],
+        None => {
+            let all: SecretsView = session.client.ask(Call::get("/api/v1/secrets")).await?;
+            let mut projects: Vec<_> = all.secrets.into_iter().map(|secret| secret.project).collect();
+            projects.dedup();
+            projects
+        }
+    };
+    if projects.is_empty() && !rekey.json.json {
+        session.output.line("there are no secrets yet")?;
+    }
+    for project in projects {
+        let call = Call { method: http::Method::POST, ..Call::get(format!("/api/v1/projects/{project}/rekey")) };
+        let told = |view: &RekeyedView, _: &Screen| render::secrets::rekeyed(view);
+        tell::<RekeyedView>(session, call, rekey.json, told).await?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// Text where it is one, so that it can be read on the wire of a test; bytes otherwise.
+fn sent(value: &[u8]) -> SecretValue {
+    match std::str::from_utf8(value) {
+        Ok(text) => SecretValue::Text(text.to_owned()),
+        Err(_) => SecretValue::Bytes { base64: BASE64_STANDARD.encode(value) },
+    }
+}
+
+/// The path of a secret, and its full name.
+async fn path(session: &Session, named: &Named) -> Result<(String, String), Failure> {
+    let (project, name) = secret::named(&named.name)?;
+    let project = project_of(session, project).await?;
+    Ok((format!("/api/v1/projects/{project}/secrets/{name}"), format!("{project}/{name}")))
+}
+
+/// The project that is meant where none is written: the only one that there is.
+async fn project_of(session: &Session, written: Option<String>) -> Result<String, Failure> {
+    if let Some(project) = written {
+        return Ok(project);
+    }
+    let all: SecretsView = session.client.ask(Call::get("/api/v1/secrets")).await?;
+    match all.projects.as_slice() {
+        [] => Ok("default".to_owned()),
+        [only] => Ok(only.clone()),
+        several => {
+            let names = several.join(", ");
+            let text = format!("a secret belongs to a project, and there are several ({names}): write project/name");
+            Err(Failure::new(Exit::UnknownName, text))
+        }
+    }
+}
