@@ -1,6 +1,7 @@
 //! What has happened in Cutover, readable for ever: no async, no I/O.
 //!
-//! Bottom-up: [`id`], the shapes ([`secret`], [`source`], [`workload`], [`plan`], [`delivery`], [`deployment`], [`engine`]), their catalogue
+//! Bottom-up: [`id`], the shapes ([`secret`], [`source`], [`workload`], [`plan`], [`delivery`], [`deployment`], [`release`],
+//! [`engine`]), their catalogue
 //! ([`kind`]), what stands around them ([`envelope`]) and the stored form ([`codec`]). How to add an event:
 //! `docs/adding-an-event.md`.
 
@@ -13,6 +14,7 @@ pub mod envelope;
 pub mod id;
 pub mod kind;
 pub mod plan;
+pub mod release;
 pub mod secret;
 pub mod source;
 pub mod workload;

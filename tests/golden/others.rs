@@ -11,9 +11,9 @@ use cutover_events::engine::{
 use cutover_events::secret::{SecretRekeyed, SecretRemoved, SecretSet, SecretUse, SecretWay};
 use cutover_events::workload::{
     Access, Check, Claim, ClaimsFreed, ComposeSource, DockerfileSource, EnvVar, Hardening, Health, HookAdded,
-    HookRemoved, HookRotated, ImageSource, Limits, Mount, MountFrom, Policy, Process, Provider, PublishedPort, Pull,
-    Route, SealedText, Source, Spec, SpecRevised, StaticBuild, StaticMode, StaticSource, Transport, Trigger,
-    VolumesRemoved, VolumesUnwanted, WorkloadRegistered,
+    HookRemoved, HookRotated, ImageSource, Limits, Mount, MountFrom, OnCrash, Policy, Process, Provider, PublishedPort,
+    Pull, ReleaseCommand, Route, SealedText, Source, Spec, SpecRevised, StaticBuild, StaticMode, StaticSource,
+    Transport, Trigger, VolumesRemoved, VolumesUnwanted, WorkloadRegistered,
 };
 use cutover_events::{
     Actor, BootId, Cause, Commit, DeliveryId, DeploymentId, Digest, Event, HookId, InstanceId, Key, LogId, RouterBoot,
@@ -147,6 +147,11 @@ fn spec(pull: Pull, hardening: Hardening, check: Check) -> Spec {
         }],
         after: vec!["db".into()],
         secrets: [SecretWay::File, SecretWay::Env].map(|way| SecretUse { name: "db_password".into(), way }).to_vec(),
+        release: Some(ReleaseCommand {
+            command: vec!["./migrate".into()],
+            timeout_ms: 600_000,
+            on_crash: if hardening == Hardening::Strict { OnCrash::Again } else { OnCrash::Ask },
+        }),
     }
 }
 
@@ -239,8 +244,7 @@ fn registry() -> Vec<Event> {
         }
         .into(),
         SecretRemoved { project: "shop".into(), name: "db_password".into() }.into(),
-        SecretRekeyed { project: "shop".into(), name: "db_password".into(), sealed: vec![(2, DIGEST), (3, DIGEST)] }
-            .into(),
+        SecretRekeyed { project: "shop".into(), name: "db_password".into(), sealed: vec![(2, DIGEST), (3, DIGEST)] }.into(),
     ]
 }
 

@@ -136,6 +136,7 @@ fn nothing_sealed_is_shown() {
         processes: Vec::new(),
         after: Vec::new(),
         secrets: Vec::new(),
+        release: None,
     };
     let revised = SpecRevised { workload: WorkloadId([9; 16]), revision: 1, spec, claims: Vec::new(), deploy: true };
     let hook = HookAdded { hook: HookId([4; 16]), name: "gh".into(), provider: Provider::GitHub, secret };

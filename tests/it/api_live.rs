@@ -62,6 +62,7 @@ fn spec(bake_ms: u64) -> Spec {
         processes: Vec::new(),
         after: Vec::new(),
         secrets: Vec::new(),
+        release: None,
     }
 }
 

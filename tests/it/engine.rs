@@ -66,6 +66,7 @@ pub(crate) fn spec(reference: &str, replicas: u16) -> Spec {
         processes: Vec::new(),
         after: Vec::new(),
         secrets: Vec::new(),
+        release: None,
     }
 }
 

@@ -87,6 +87,7 @@ pub(crate) fn spec(name: &str, policy: Policy) -> Spec {
         processes: Vec::new(),
         after: Vec::new(),
         secrets: Vec::new(),
+        release: None,
         policy,
     }
 }

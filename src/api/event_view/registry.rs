@@ -3,7 +3,7 @@
 use cutover_events::engine::{EngineStarted, HeldCause, LogBegun};
 use cutover_events::secret::{SecretRekeyed, SecretSet, SecretUse, SecretUsed, SecretWay};
 use cutover_events::workload::{
-    Check, Claim, Hardening, HookAdded, Process, Provider, Pull, Source, Spec, SpecRevised, StaticMode,
+    Check, Claim, Hardening, HookAdded, Process, Provider, Pull, ReleaseCommand, Source, Spec, SpecRevised, StaticMode,
 };
 use serde_json::{Value, json};
 
@@ -122,7 +122,12 @@ fn spec(spec: &Spec) -> Value {
         "processes": spec.processes.iter().map(process).collect::<Vec<_>>(),
         "after": spec.after,
         "secrets": spec.secrets.iter().map(secret).collect::<Vec<_>>(),
+        "release": spec.release.as_ref().map(release),
     })
+}
+
+fn release(release: &ReleaseCommand) -> Value {
+    json!({"command": release.command, "timeout_ms": release.timeout_ms, "on_crash": plan::on_crash(release.on_crash)})
 }
 
 /// The source as recorded: of build arguments only the names, of a stack's text only whether there is one.

@@ -19,6 +19,7 @@ pub(super) const OF_CONTAINERS: &[&str] = &[
     "processes",
     "port",
     "secrets",
+    "release",
 ];
 
 const SERVED_BY_THE_PROXY: &str =
@@ -53,6 +54,7 @@ pub(super) fn values(spec: &Spec, values: &Values) -> Result<(), Fault> {
         ("health", spec.health.is_some()),
         ("replicas", spec.replicas != 1),
         ("processes", !spec.processes.is_empty()),
+        ("release", spec.release.is_some()),
         ("env", !values.env.is_empty()),
         ("secrets", !secrets::files(spec).is_empty()),
     ];

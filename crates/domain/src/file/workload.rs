@@ -7,8 +7,8 @@ use cutover_events::workload::{Hardening, Spec};
 use super::source::Sourced;
 use super::strict::{Entry, Fault, Words};
 use super::{
-    Declared, Values, after, check, fits, health, limits, policy, ports, processes, routes, secrets, source, triggers,
-    volumes, whole,
+    Declared, Values, after, check, fits, health, limits, policy, ports, processes, release, routes, secrets, source,
+    triggers, volumes, whole,
 };
 
 /// Containers of one release on one host: a network of a project has room for a few such slots.
@@ -46,8 +46,9 @@ pub(super) const WORDS: Words = Words {
         "processes",
         "after",
         "secrets",
+        "release",
     ],
-    later: &["env_file", "release", "after_deploy"],
+    later: &["env_file", "after_deploy"],
 };
 
 pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> {
@@ -80,6 +81,7 @@ pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> 
         processes: processes.unwrap_or_default(),
         after: section.read("after", |entry| after::read(entry, &name))?.unwrap_or_default(),
         secrets,
+        release: section.read("release", release::read)?,
     };
     let values = Values { env, args, compose_yaml };
     whole::check(&spec, &values).map_err(|fault| section.fault_below(&fault))?;

@@ -55,6 +55,7 @@ pub fn ask(
         replicas: spec.replicas,
         processes: spec.processes.clone(),
         after: spec.after.iter().map(|name| format!("{project}/{name}")).collect(),
+        release_command: spec.release.clone(),
     }
 }
 

@@ -7,8 +7,8 @@ mod sources;
 
 use cutover_events::secret::{SecretUse, SecretWay};
 use cutover_events::workload::{
-    Access, Check, Hardening, Health, ImageSource, Limits, Mount, MountFrom, OnDrift, Policy, Process, PublishedPort,
-    Pull, Route, Source, Spec, Transport, Trigger,
+    Access, Check, Hardening, Health, ImageSource, Limits, Mount, MountFrom, OnCrash, OnDrift, Policy, Process,
+    PublishedPort, Pull, ReleaseCommand, Route, Source, Spec, Transport, Trigger,
 };
 use proptest::prelude::*;
 
@@ -33,6 +33,7 @@ hardening = "strict"
 replicas = 2
 after = ["db", "cache"]
 secrets = ["session_key", "db_password"]
+release = { command = "./migrate '--all tables'", timeout = "1h", on_crash = "again" }
 deploy = ["github:acme/shop@main", "github:acme/shop@tag:v*"]
 [workloads.web.health]
 http = "/healthz?deep"
@@ -150,6 +151,11 @@ fn full_spec() -> Spec {
         ]
         .map(|(name, way)| SecretUse { name: name.into(), way })
         .to_vec(),
+        release: Some(ReleaseCommand {
+            command: vec!["./migrate".into(), "--all tables".into()],
+            timeout_ms: 3_600_000,
+            on_crash: OnCrash::Again,
+        }),
     }
 }
 
