@@ -142,7 +142,11 @@ impl Execution {
         let mut keep = BTreeSet::new();
         for (_, cell) in self.commands.live().cells() {
             let state = cell.state();
-            keep.extend(plans(&state).flat_map(|plan| plan.slot.iter().copied()));
+            let of_plan = |plan: &Plan| {
+                let command = plan.release_command.as_ref().map(|command| command.unit);
+                plan.slot.iter().copied().chain(command).collect::<Vec<_>>()
+            };
+            keep.extend(plans(&state).flat_map(of_plan));
             keep.extend(slots(&state).flat_map(|slot| slot.units.iter().copied()));
             keep.extend(&state.removal);
         }
