@@ -59,7 +59,7 @@ pub(super) fn of_section(name: &str) -> Option<&'static [&'static str]> {
         "api" => &["listen"],
         "proxy" => &["listen", "trusted", "access_log"],
         "hooks" => &["host"],
-        "docker" => &["socket"],
+        "docker" => &["socket", "compose"],
         "limits" => &["effects", "keep_bodies", "keep_output", "bind", "sources", "builds"],
         "log" => &["format", "level"],
         _ => return None,
@@ -140,6 +140,18 @@ pub(super) const KEYS: &[Key] = &[
                 Ok(())
             },
             get: |c| c.docker.socket.display().to_string(),
+        },
+    },
+    Key {
+        path: "docker.compose",
+        doc: "Path (absolute) of the program that carries out stacks. Empty: the newest among Docker's plugins and in the usual \
+              folders of programs.",
+        value: Value::Text {
+            set: |c, text| {
+                c.docker.compose = if text.is_empty() { None } else { Some(absolute(text)?) };
+                Ok(())
+            },
+            get: |c| c.docker.compose.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
         },
     },
     Key {

@@ -60,6 +60,8 @@ pub struct Hooks {
 pub struct Docker {
     /// Its socket; absolute.
     pub socket: PathBuf,
+    /// The program of Compose, absolute; `None`: it is looked for.
+    pub compose: Option<PathBuf>,
 }
 
 /// What is bounded.
@@ -123,7 +125,7 @@ impl Default for Config {
             api: Api::default(),
             proxy: Proxy::on(ROOT_LISTEN),
             hooks: Hooks { host: None },
-            docker: Docker { socket: PathBuf::from("/var/run/docker.sock") },
+            docker: Docker { socket: PathBuf::from("/var/run/docker.sock"), compose: None },
             limits: Limits {
                 effects: EFFECTS,
                 keep_bodies_ms: KEEP_BODIES_MS,

@@ -18,8 +18,8 @@ use super::Execution;
 use super::lane::Lane;
 use super::probing::Probes;
 use super::seeking::{Resolved, Search};
-use crate::adapters::runtime::Container;
-use crate::projections::{ContainerRow, RouteRow, World};
+use crate::adapters::runtime::{Container, Service};
+use crate::projections::{ContainerRow, RouteRow, ServiceRow, World};
 
 /// What a lane remembers between looks.
 #[derive(Default)]
@@ -89,7 +89,10 @@ impl Execution {
             lane.sight.risk();
         }
         lane.sight.outages = outages;
-        let containers = containers.map_err(|error| error.to_string())?;
+        let mut containers = containers.map_err(|error| error.to_string())?;
+        for container in containers.iter_mut().filter(|container| !container.services.is_empty()) {
+            container.address = state.plan_with(container.unit).and_then(|plan| routed_service(plan, container));
+        }
         let table = table.inspect_err(|error| tracing::debug!(%error, "the proxy does not answer")).ok();
         let now_ms = self.clock.mono_ms();
         let sight = &mut lane.sight;
@@ -175,6 +178,7 @@ impl Execution {
             restarts: c.restarts,
             address: c.address,
             folder: c.folder.clone(),
+            services: c.services.iter().map(service_row).collect(),
         });
         let route = lane.sight.observed.router.as_ref().map(|seen| RouteRow {
             generation: seen.generation,
@@ -286,6 +290,15 @@ impl Sight {
     }
 }
 
+fn service_row(service: &Service) -> ServiceRow {
+    ServiceRow {
+        name: service.name.clone(),
+        state: service.state,
+        health: service.health,
+        exit_code: service.exit_code,
+    }
+}
+
 /// How long something has been seen so, counted from one, ms.
 fn lasted(since: &mut BTreeMap<DockerId, u64>, id: DockerId, now_ms: u64) -> u64 {
     now_ms - *since.entry(id).or_insert(now_ms) + 1
@@ -294,6 +307,12 @@ fn lasted(since: &mut BTreeMap<DockerId, u64>, id: DockerId, now_ms: u64) -> u64
 /// The name that a container was created with.
 pub(super) fn own_name(plan: &Plan, container: &Container) -> String {
     container_name((&container.full_name, plan.part(container.unit).process), container.unit)
+}
+
+/// Where the service of a stack is that routes lead to.
+fn routed_service(plan: &Plan, container: &Container) -> Option<Ipv4Addr> {
+    let route = plan.routes.first()?;
+    container.services.iter().find(|service| service.name == route.service)?.address
 }
 
 /// The address that the router has for a container.

@@ -96,11 +96,18 @@ impl Execution {
     pub(super) async fn restore(&self, lane: &Lane, state: &Workload) -> Result<Command, Failed> {
         let Some(open) = &state.open else { return Err(moved_on()) };
         let project = self.commands.live().registry().workloads.get(&lane.id).map(|known| known.project.clone());
-        let network = self.network(&project.unwrap_or_default()).await?;
-        let mut ids = Minted::on(self, lane, range(&network)?);
+        // Somebody may have removed the network that the former containers were on; what was on none needs none.
+        let was_on_one = open.was.as_ref().is_some_and(|was| !was.plan.template.network.is_empty());
+        let (network, range) = match was_on_one {
+            true => {
+                let network = self.network(&project.unwrap_or_default()).await?;
+                (network.id.clone(), range(&network)?)
+            }
+            false => (String::new(), NOWHERE),
+        };
+        let mut ids = Minted::on(self, lane, range);
         let mut made = restore(state, &self.full_name(lane.id), &mut ids).ok_or_else(moved_on)?;
-        // Somebody may have removed the network that the former containers were on.
-        made.template.network.clone_from(&network.id);
+        made.template.network = network;
         match self.checked(open, made, ids)? {
             Command::Planned(id, plan) => Ok(Command::Restore(id, plan)),
             other => Ok(other),

@@ -51,6 +51,21 @@ pub struct ContainerRow {
     pub address: Option<std::net::Ipv4Addr>,
     /// The release folder that it is, while it serves and where it is one.
     pub folder: Option<std::path::PathBuf>,
+    /// The services of a stack.
+    pub services: Vec<ServiceRow>,
+}
+
+/// A service of a stack as it was seen last.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServiceRow {
+    /// Its name.
+    pub name: String,
+    /// What it does, in one word; `missing` where nothing of it is there.
+    pub state: &'static str,
+    /// What its checks say, in one word; empty without one.
+    pub health: &'static str,
+    /// How it ended, where it has.
+    pub exit_code: Option<i64>,
 }
 
 /// The router's entry as it was seen last.

@@ -14,6 +14,9 @@ mod compose_import;
 mod contexts;
 #[cfg(not(feature = "crash-points"))]
 mod crash_points;
+#[expect(dead_code, reason = "the contracts use what is not used here")]
+#[path = "../support/docker.rs"]
+mod docker;
 mod engine;
 mod engine_people;
 mod git_fetch;
@@ -30,6 +33,7 @@ mod log_opening;
 mod log_support;
 mod pushes;
 mod sources;
+mod stacks;
 mod whole;
 mod wiring;
 mod wishes;

@@ -63,14 +63,17 @@ pub(super) struct Run<'a> {
     pub(super) deadline: Duration,
 }
 
+/// Whether a variable would change what Compose itself or another program of the host does.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    RESERVED.iter().any(|begin| upper.starts_with(begin)) || RESERVED_NAMES.contains(&upper.as_str())
+}
+
 /// Refuses variables that would reach further than the stack.
 pub(super) fn checked(project: &Project) -> Result<(), ComposeError> {
-    let reserved = |name: &str| {
-        let upper = name.to_ascii_uppercase();
-        RESERVED.iter().any(|begin| upper.starts_with(begin)) || RESERVED_NAMES.contains(&upper.as_str())
-    };
     let odd = |name: &str| name.is_empty() || name.contains(['=', '\0']);
-    match project.variables.iter().find(|(name, value)| odd(name) || reserved(name) || value.contains('\0')) {
+    match project.variables.iter().find(|(name, value)| odd(name) || is_reserved(name) || value.contains('\0')) {
         None => Ok(()),
         Some((name, _)) => Err(ComposeError::Unusable(format!(
             "the variable {name} of the stack would change what Compose itself does; give it another name"

@@ -81,6 +81,7 @@ impl MemoryCompose {
             health: Healthy::Unchecked,
             exit_code: None,
             ours: true,
+            address: None,
         }
     }
 

@@ -21,7 +21,12 @@ impl LiveBackend {
         self.registry().apply(apply).map_err(|claimed| Refusal::Conflict(claimed.to_string()))?;
         let mounts = declared.spec.mounts.clone();
         let ports: Vec<_> = declared.spec.ports.iter().filter(|port| !self.has(workload, port)).copied().collect();
-        let place = recipe(&declared.spec.source).map(|recipe| recipe.place(None)).transpose();
+        let recipe = recipe(&declared.spec.source);
+        let first = recipe.as_ref().is_some_and(|recipe| recipe.makes.is_judged_first());
+        if first {
+            self.execution.judge(workload, declared).await.map_err(|unfit| refused(&full_name, unfit))?;
+        }
+        let place = recipe.filter(|_| !first).map_or(Ok(None), |recipe| recipe.place(None));
         let place = place.map_err(|why| Refusal::BadContent(format!("{full_name}: {why}")))?;
         let source = match place {
             Some(Context::Folder(path) | Context::Tarball(path)) => Some(path),
@@ -31,11 +36,7 @@ impl LiveBackend {
         if asked.is_nothing() {
             return Ok(());
         }
-        self.execution.fits(asked).await.map_err(|unfit| match unfit {
-            Unfit::Content(why) => Refusal::BadContent(format!("{full_name}: {why}")),
-            Unfit::Conflict(why) => Refusal::Conflict(format!("{full_name}: {why}")),
-            Unfit::Unknown(why) => Refusal::Internal(why),
-        })
+        self.execution.fits(asked).await.map_err(|unfit| refused(&full_name, unfit))
     }
 
     /// Whether a port is with a container of this workload, which gives it up when its successor starts.
@@ -43,5 +44,13 @@ impl LiveBackend {
         let state = self.commands.live().cell(workload).state();
         let runs = state.active.is_some() || state.open.is_some() || !state.removal.is_empty();
         runs && self.registry().holds_port(workload, port)
+    }
+}
+
+fn refused(full_name: &str, unfit: Unfit) -> Refusal {
+    match unfit {
+        Unfit::Content(why) => Refusal::BadContent(format!("{full_name}: {why}")),
+        Unfit::Conflict(why) => Refusal::Conflict(format!("{full_name}: {why}")),
+        Unfit::Unknown(why) => Refusal::Internal(why),
     }
 }

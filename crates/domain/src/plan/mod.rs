@@ -5,6 +5,7 @@ mod folder;
 mod lint;
 mod lower;
 mod recreate;
+mod stack;
 
 use std::net::Ipv4Addr;
 
@@ -15,7 +16,6 @@ use cutover_events::{ReleaseId, UnitId};
 
 pub use lint::{Violation, lint};
 pub use lower::{ask, former, networked};
-pub use recreate::restore;
 
 use crate::observed::{Observed, Phase, Restart};
 use crate::protocol::{Rule, on};
@@ -63,9 +63,17 @@ pub trait Ids {
 pub fn plan(state: &Workload, ask: Ask, observed: &Observed, ids: &mut dyn Ids) -> Plan {
     match strategy(state, &ask) {
         choice if ask.template.serves_files() => folder::plan(state, ask, observed, (choice, ids)),
+        choice if ask.template.is_stack() => stack::plan(state, ask, observed, (choice.1, ids)),
         (Strategy::BlueGreen, why) => blue_green::plan(state, ask, observed, (why, ids)),
         (Strategy::Recreate, why) => recreate::plan(state, ask, observed, (why, ids)),
     }
+}
+
+/// The plan that brings back what the open deployment has taken away; `None` when it took nothing.
+#[must_use]
+pub fn restore(state: &Workload, full_name: &str, ids: &mut dyn Ids) -> Option<Plan> {
+    let made = recreate::restore(state, full_name, ids)?;
+    Some(if made.template.is_stack() { stack::patient(made) } else { made })
 }
 
 /// How the workload is replaced, and why so. A plan that is made again past its point of no return keeps its strategy.

@@ -104,6 +104,7 @@ impl DockerRuntime {
             health: health(&state),
             address,
             folder: None,
+            services: Vec::new(),
             mounts,
             ports,
         })
