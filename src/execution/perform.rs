@@ -8,7 +8,7 @@ use std::time::Duration;
 use cutover_domain::deployment;
 use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
 use cutover_domain::workload::{Teardown, Workload};
-use cutover_events::deployment::ReasonKind;
+use cutover_events::deployment::{ReasonKind, Wish};
 use cutover_events::plan::{Former, Plan};
 use cutover_events::workload::{Check, Mount, MountFrom, Pull};
 use cutover_events::{UnitId, WorkloadId};
@@ -19,7 +19,7 @@ use super::lane::Lane;
 use super::look::own_name;
 use crate::adapters::host::FolderRefused;
 use crate::adapters::router::RouterError;
-use crate::adapters::runtime::{CreateContainer, RuntimeError, Witness, gateway, host_resolvers};
+use crate::adapters::runtime::{CreateContainer, Renewal, RuntimeError, Witness, gateway, host_resolvers};
 use crate::crash;
 
 /// The last output of a container that failed: this much of it is kept, bytes.
@@ -148,6 +148,7 @@ impl Execution {
             limits: part.limits,
             hardening: plan.template.hardening,
             stop_signal: plan.policy.stop_signal,
+            renewal: if open.intent.wish == Wish::Restart { Renewal::All } else { Renewal::Changed },
         };
         self.runtime.create(self.log, &container).await?;
         Ok(())
@@ -299,7 +300,10 @@ impl Execution {
                 text: "a target is nowhere: it does not run".into(),
             });
         };
-        let routes = if to == Targets::Nothing { Vec::new() } else { plan.map(routes).unwrap_or_default() };
+        let routes = match plan.filter(|_| to != Targets::Nothing) {
+            Some(plan) => routes(plan, lane, units)?,
+            None => Vec::new(),
+        };
         let head = self.commands.log().head();
         let put = wire::Put {
             workload: lane.id.to_string(),
@@ -357,12 +361,27 @@ fn plan_of<'a>(state: &'a Workload, to: Targets, units: &[UnitId]) -> Option<&'a
     }
 }
 
-fn routes(plan: &Plan) -> Vec<wire::Route> {
-    let route = |route: &cutover_events::workload::Route| wire::Route {
-        host: route.host.clone(),
-        path: route.path.clone(),
-        port: route.port,
-        strip: route.strip,
+/// The routes of a plan. Where they lead to several services of a unit, each says where its own is.
+fn routes(plan: &Plan, lane: &Lane, units: &[UnitId]) -> Result<Vec<wire::Route>, Failed> {
+    let container = lane.sight.containers.iter().find(|container| units.contains(&container.unit));
+    let services = container.map_or(&[][..], |container| &container.services);
+    let route = |route: &cutover_events::workload::Route| {
+        let service = services.iter().find(|service| service.name == route.service);
+        let address = service.and_then(|service| service.address);
+        if address.is_none() && !services.is_empty() {
+            return Err(Failed {
+                class: Class::ProbeRefused,
+                kind: ReasonKind::Vanished,
+                text: format!("the service {} of the stack is nowhere: it does not run", route.service),
+            });
+        }
+        Ok(wire::Route {
+            host: route.host.clone(),
+            path: route.path.clone(),
+            port: route.port,
+            strip: route.strip,
+            address: address.map(Into::into),
+        })
     };
     plan.routes.iter().map(route).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover::adapters::compose::{
-    Compose, ComposeConfig, ComposeError, Healthy, MemoryCompose, Project, RealCompose, Row, State, Volumes,
+    Anew, Compose, ComposeConfig, ComposeError, Healthy, MemoryCompose, Project, RealCompose, Row, State, Volumes,
 };
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep};
@@ -38,6 +38,7 @@ impl Side {
             variables: [("WHO".to_owned(), "hunter2".to_owned())].into(),
             profiles: Vec::new(),
             base: None,
+            anew: Anew::Changed,
         }
     }
 
@@ -290,6 +291,7 @@ fn stack(name: &str) -> Project {
         variables: [("WHO".to_owned(), "a b".to_owned())].into(),
         profiles: vec!["dev".to_owned()],
         base: None,
+        anew: Anew::Changed,
     }
 }
 

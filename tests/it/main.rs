@@ -33,6 +33,7 @@ mod log_opening;
 mod log_support;
 mod pushes;
 mod sources;
+mod stack_units;
 mod stacks;
 mod whole;
 mod wiring;

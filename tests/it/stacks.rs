@@ -27,6 +27,18 @@ impl Drop for Ended {
     }
 }
 
+/// A proxy, which is asked to end: its parent ends with the child that serves.
+struct Proxy(Child);
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw);
+        let asked = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM));
+        assert!(matches!(asked, Some(Ok(()))), "the proxy had gone: {asked:?}");
+        drop(self.0.wait());
+    }
+}
+
 /// An engine and a proxy in a folder of their own. What a stack has made on Docker is gone when this goes.
 struct Stand {
     folder: tempfile::TempDir,
@@ -34,7 +46,7 @@ struct Stand {
     project: String,
     port: u16,
     serve: Option<Ended>,
-    _proxy: Ended,
+    _proxy: Proxy,
 }
 
 impl Drop for Stand {
@@ -87,7 +99,7 @@ impl Stand {
         std::fs::create_dir(folder.path().join("src")).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut proxy = command(folder.path(), Path::new(program), port);
-        let proxy = Ended(proxy.arg("proxy").spawn().unwrap());
+        let proxy = Proxy(proxy.arg("proxy").spawn().unwrap());
         let mut stand = Self { folder, program: program.into(), project, port, serve: None, _proxy: proxy };
         stand.start();
         Some(stand)
@@ -119,6 +131,7 @@ impl Stand {
 
     fn run(&self, args: &[&str]) -> Output {
         let mut command = command(self.folder.path(), &self.program, self.port);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.args(args).current_dir(self.folder.path().join("src")).output().unwrap()
     }
 
@@ -158,10 +171,15 @@ impl Stand {
 
     /// What the proxy answers for the routed service.
     fn answer(&self) -> String {
+        self.answer_of("shop.test")
+    }
+
+    /// The same for another host.
+    fn answer_of(&self, host: &str) -> String {
         let mut answer = String::new();
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
             stream.set_read_timeout(Some(DEADLINE)).unwrap();
-            let request = "GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n";
+            let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
             drop(stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut answer)));
         }
         let status = answer.split(' ').nth(1).unwrap_or_default().to_owned();
@@ -222,4 +240,166 @@ async fn a_stack_lives_with_the_second_generation() {
 #[tokio::test]
 async fn a_stack_lives_with_the_first_generation() {
     whole_life(PACKAGED, "first").await;
+}
+
+const SICK: &str = "services:\n  web: { image: IMAGE, environment: { WHO: bad, EXIT: \"3\" }, stop_grace_period: 1s }\n  db: { image: IMAGE, stop_grace_period: 1s, volumes: [\"data:/data\"] }\nvolumes: { data: {} }\n";
+const NOWHERE: &str = "services:\n  web: { image: \"localhost:1/none:1\", environment: { WHO: bad } }\n";
+
+#[tokio::test]
+async fn what_does_not_come_up_is_told_without_its_output_and_what_was_is_brought_back() {
+    let Some(stand) = Stand::begin("bad", SECOND).await else { return };
+    stand.write("compose.yml", TWO);
+    stand.declare("env = { WHO = \"hunter22\" }");
+    stand.must(&["apply", "shop.toml"], 0);
+    for (bad, told) in [(SICK, "exit code 3"), (NOWHERE, "up ended with exit code")] {
+        stand.write("compose.yml", bad);
+        let said = stand.must(&["apply", "shop.toml"], 10);
+        assert!(said.contains(told), "{said}");
+        assert_eq!(stand.answer(), "200 hunter22", "{said}");
+        // What Compose prints is in the log of the engine, and nowhere else.
+        let exported = stand.must(&["log", "export"], 0);
+        assert!(!exported.contains("localhost:1") && !exported.contains("hunter22"), "{exported}");
+    }
+    assert!(stand.log().contains("Compose says"), "{}", stand.log());
+    assert!(!stand.log().contains("hunter22"));
+    stand.must(&["teardown", "shop", "--yes"], 0);
+}
+
+#[tokio::test]
+async fn a_rollback_brings_up_the_files_that_were_recorded() {
+    let Some(stand) = Stand::begin("rollback", SECOND).await else { return };
+    stand.declare("");
+    for who in ["one", "two"] {
+        stand.write(
+            "compose.yml",
+            &format!("services:\n  web: {{ image: IMAGE, stop_grace_period: 1s, environment: {{ WHO: {who} }} }}\n"),
+        );
+        stand.must(&["apply", "shop.toml"], 0);
+    }
+    stand.must(&["rollback", "shop"], 0);
+    assert_eq!(stand.answer(), "200 one");
+    let before = stand.containers();
+    stand.must(&["restart", "shop"], 0);
+    assert!(stand.containers() != before && stand.answer() == "200 one");
+    stand.must(&["stop", "shop"], 0);
+    assert_eq!(stand.containers(), [] as [String; 0]);
+    stand.must(&["start", "shop"], 0);
+    assert_eq!(stand.answer(), "200 one");
+}
+
+#[tokio::test]
+async fn an_engine_that_dies_while_a_stack_comes_up_goes_on_with_the_same_deployment() {
+    let Some(mut stand) = Stand::begin("kill", SECOND).await else { return };
+    // The program does not end when it is asked to: the change takes as long as that.
+    let text = |who: &str| {
+        format!("services:\n  web: {{ image: IMAGE, stop_grace_period: 4s, environment: {{ WHO: {who} }} }}\n")
+    };
+    stand.write("compose.yml", &text("one"));
+    stand.declare("");
+    stand.must(&["apply", "shop.toml"], 0);
+    stand.write("compose.yml", &text("two"));
+    stand.must(&["apply", "shop.toml", "--detach"], 0);
+    stand.until("Compose is at work", |stand| {
+        let lock = stand.folder.path().join("data/compose").join(format!("{}.lock", stand.project));
+        let pid = std::fs::read_to_string(lock).unwrap_or_default();
+        !pid.trim().is_empty()
+            && Path::new("/proc").join(pid.trim()).exists()
+            && stand.log().matches("command=\"up\"").count() > 2
+    });
+    stand.kill();
+    stand.start();
+    stand.until("it is live", |stand| stand.answer() == "200 two");
+    stand.until("it has ended", |stand| {
+        let status = stand.must(&["status", "shop", "--json"], 0);
+        status.contains("\"state\":\"running\"") && status.contains("succeeded")
+    });
+    let timeline = stand.must(&["timeline", "shop"], 0);
+    assert_eq!(timeline.matches("succeeded").count(), 2, "{timeline}");
+}
+
+#[tokio::test]
+async fn services_are_told_each_and_what_is_gone_is_brought_back() {
+    let Some(stand) = Stand::begin("rows", SECOND).await else { return };
+    stand.write("compose.yml", TWO);
+    stand.declare("env = { WHO = \"one\" }");
+    stand.must(&["apply", "shop.toml"], 0);
+    let status = stand.must(&["status", "shop", "--json"], 0);
+    assert!(status.contains("\"id\":\"shop:db\"") && status.contains("\"id\":\"shop:web\""), "{status}");
+    let shown = stand.must(&["status", "shop"], 0);
+    assert!(shown.contains("SERVICE") && shown.contains("shop:db"), "{shown}");
+    stand.must(&["freeze", "shop"], 0);
+    for name in stand.containers() {
+        docker_said(&["rm", "-f", name.split(' ').next_back().unwrap()]);
+    }
+    stand.until("they are missing", |stand| {
+        stand.must(&["status", "shop", "--json"], 0).matches("\"state\":\"missing\"").count() == 2
+    });
+    stand.must(&["thaw", "shop"], 0);
+    stand.until("it is repaired", |stand| stand.answer() == "200 one");
+    stand.must(&["doctor"], 0);
+}
+
+#[tokio::test]
+async fn what_is_somebody_elses_is_not_touched_without_a_word() {
+    let Some(stand) = Stand::begin("foreign", SECOND).await else { return };
+    let label = format!("{LABEL}={}", stand.project);
+    let service = "com.docker.compose.service=other";
+    docker_said(&["run", "-d", "--label", &label, "--label", service, IMAGE]);
+    let theirs = stand.containers();
+    assert_eq!(theirs.len(), 1);
+    stand.write("compose.yml", TWO);
+    stand.declare("env = { WHO = \"one\" }");
+    let said = stand.must(&["apply", "shop.toml"], 15);
+    assert!(said.contains("adopt = true") && said.contains("other"), "{said}");
+    assert_eq!(stand.containers(), theirs);
+    assert!(!stand.must(&["log", "export"], 0).contains("WorkloadRegistered"));
+    let adopted = std::fs::read_to_string(stand.folder.path().join("src/shop.toml")).unwrap();
+    stand.write("shop.toml", &adopted.replace("compose_project_name", "adopt = true, compose_project_name"));
+    stand.must(&["apply", "shop.toml"], 0);
+    assert_eq!(stand.answer(), "200 one");
+    assert_eq!(stand.containers().len(), 2, "what was orphaned is gone");
+    stand.must(&["teardown", "shop", "--keep-volumes"], 0);
+    assert_eq!(left(&stand.project).len(), 1, "the volume");
+}
+
+#[tokio::test]
+async fn without_compose_stacks_are_judged_and_not_deployed() {
+    let Some(mut stand) = Stand::begin("none", SECOND).await else { return };
+    stand.kill();
+    stand.program = stand.folder.path().join("none");
+    stand.start();
+    stand.write("compose.yml", TWO);
+    stand.declare("env = { WHO = \"one\" }");
+    assert!(stand.must(&["check", "shop.toml"], 0).contains(": ok"));
+    let said = stand.must(&["apply", "shop.toml"], 15);
+    assert!(said.contains("apt install docker-compose"), "{said}");
+    stand.write("compose.yml", "services:\n  web: { image: IMAGE, ports: [\"${PORT}:80\"] }\n");
+    let said = stand.must(&["check", "shop.toml"], 15);
+    assert!(said.contains("PORT") && said.lines().count() == 1, "{said}");
+    stand.write("compose.yml", "services: { web: { image: IMAGE, pid: host } }");
+    assert!(stand.must(&["check", "shop.toml"], 0).contains("the server must allow"));
+}
+
+#[tokio::test]
+async fn variables_come_from_the_workload_then_the_command_then_the_file_beside() {
+    let Some(stand) = Stand::begin("variables", SECOND).await else { return };
+    let text = "services:\n  web: { image: IMAGE, stop_grace_period: 1s, environment: { WHO: \"${A} ${B} ${C}\" } }\n  api: { image: IMAGE, stop_grace_period: 1s, environment: { WHO: api } }\n";
+    stand.write("compose.yml", text);
+    stand.write("compose.override.yml", "services:\n  web: { labels: { a: b } }\n");
+    stand.write(".env", "A=file\nB=file\nC=file\n");
+    stand.declare("env = { A = \"own\" }");
+    let text = std::fs::read_to_string(stand.folder.path().join("src/shop.toml")).unwrap();
+    stand.write(
+        "shop.toml",
+        &format!("{text}[[workloads.shop.routes]]\nhost = \"api.test\"\nservice = \"api\"\nport = 8080\n"),
+    );
+    let mut apply = command(stand.folder.path(), &stand.program, stand.port);
+    apply.args(["apply", "shop.toml"]).current_dir(stand.folder.path().join("src")).env("A", "said").env("B", "said");
+    let output = apply.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+    assert!(output.status.success(), "{output:?}\n{}", stand.log());
+    assert_eq!(stand.answer(), "200 own said file");
+    assert_eq!(stand.answer_of("api.test"), "200 api");
+    let labels =
+        docker_said(&["ps", "--filter", "label=a=b", "--filter", &format!("label={LABEL}={}", stand.project), "-q"]);
+    assert_eq!(labels.len(), 1);
 }

@@ -55,6 +55,18 @@ pub struct Project {
     pub profiles: Vec<String>,
     /// Where relative paths begin; the folder of the project when there is none.
     pub base: Option<PathBuf>,
+    /// Which containers are made anew.
+    pub anew: Anew,
+}
+
+/// Which containers `up` makes anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Anew {
+    /// Those that are not as the files say.
+    #[default]
+    Changed,
+    /// All.
+    All,
 }
 
 /// Names of variables and files, never what they hold.
@@ -67,6 +79,7 @@ impl std::fmt::Debug for Project {
             .field("variables", &self.variables.keys().collect::<Vec<_>>())
             .field("profiles", &self.profiles)
             .field("base", &self.base)
+            .field("anew", &self.anew)
             .finish()
     }
 }

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::Project;
+use super::{Anew, Project};
 
 /// What one release of a stack is.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Stack {
 
     /// What Compose is given: of the variables only those that the stack asks for.
     #[must_use]
-    pub fn project(&self, variables: &BTreeMap<String, String>) -> Project {
+    pub fn project(&self, variables: &BTreeMap<String, String>, anew: Anew) -> Project {
         let asked = variables.iter().filter(|(name, _)| self.asked.contains(*name));
         Project {
             name: self.name.clone(),
@@ -95,6 +95,7 @@ impl Stack {
             variables: asked.map(|(name, value)| (name.clone(), value.clone())).collect(),
             profiles: self.profiles.clone(),
             base: self.base.clone(),
+            anew,
         }
     }
 }
@@ -118,6 +119,6 @@ mod tests {
         assert_eq!(Stack::read(&stack.text()).as_ref(), Some(&stack));
         assert_eq!(Stack::read("{}"), None);
         let given = [("WHO".to_owned(), "x".to_owned()), ("OTHER".to_owned(), "y".to_owned())].into();
-        assert_eq!(stack.project(&given).variables.keys().collect::<Vec<_>>(), ["WHO"]);
+        assert_eq!(stack.project(&given, Anew::Changed).variables.keys().collect::<Vec<_>>(), ["WHO"]);
     }
 }

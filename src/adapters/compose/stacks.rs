@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::draft::{self, For};
 use super::stack::Stack;
-use super::{Compose, Draft, DraftError, Row};
+use super::{Anew, Compose, Draft, DraftError, Row};
 use crate::adapters::host::Host;
 use crate::store::files::{make_folder, replace_durably};
 
@@ -122,7 +122,7 @@ impl Stacks {
             draft::read(&own.draft, of, &*host)
         });
         let stack = read.await.unwrap_or_else(|_| Err(DraftError::Unavailable("the engine ends".to_owned())))?;
-        self.compose.judge(&stack.project(&wished.variables)).await?;
+        self.compose.judge(&stack.project(&wished.variables, Anew::Changed)).await?;
         self.is_ours(&stack).await?;
         Ok(stack)
     }

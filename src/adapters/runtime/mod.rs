@@ -162,6 +162,18 @@ pub struct CreateContainer {
     pub hardening: Hardening,
     /// 0: the image's own.
     pub stop_signal: u8,
+    /// What of its parts is made anew, where it takes over some of its predecessor.
+    pub renewal: Renewal,
+}
+
+/// What of a unit that has parts is made anew when it takes over those of its predecessor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Renewal {
+    /// What is not as it should be.
+    #[default]
+    Changed,
+    /// Everything: a person restarts it.
+    All,
 }
 
 /// An image that is here.

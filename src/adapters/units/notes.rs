@@ -9,7 +9,7 @@ use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId}
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
-use crate::adapters::compose::Volumes;
+use crate::adapters::compose::{Anew, Volumes};
 use crate::adapters::runtime::{CreateContainer, Witness};
 use crate::store::files::{make_folder, replace_durably, sync_folder};
 
@@ -49,6 +49,8 @@ pub(super) struct StackNote {
     pub(super) variables: Digest,
     /// What becomes of its volumes when it goes.
     pub(super) volumes: Volumes,
+    /// Which containers are made anew when it is brought up.
+    pub(super) anew: Anew,
 }
 
 /// As it is written.
@@ -79,6 +81,14 @@ struct StackText {
     project: String,
     variables: String,
     volumes_go: bool,
+    anew: AnewText,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AnewText {
+    Changed,
+    All,
 }
 
 impl StackNote {
@@ -87,12 +97,20 @@ impl StackNote {
             project: self.project.clone(),
             variables: self.variables.to_string(),
             volumes_go: self.volumes == Volumes::Remove,
+            anew: match self.anew {
+                Anew::Changed => AnewText::Changed,
+                Anew::All => AnewText::All,
+            },
         }
     }
 
     fn read(text: StackText) -> Option<Self> {
         let volumes = if text.volumes_go { Volumes::Remove } else { Volumes::Keep };
-        Some(Self { project: text.project, variables: text.variables.parse().ok()?, volumes })
+        let anew = match text.anew {
+            AnewText::Changed => Anew::Changed,
+            AnewText::All => Anew::All,
+        };
+        Some(Self { project: text.project, variables: text.variables.parse().ok()?, volumes, anew })
     }
 }
 

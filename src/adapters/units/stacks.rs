@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 
 use super::Kind;
 use super::notes::{Note, Notes, StackNote};
-use crate::adapters::compose::{ComposeError, DraftError, Healthy, Project, Row, Stack, Stacks, State, Volumes};
-use crate::adapters::runtime::{Container, CreateContainer, RuntimeError, Service};
+use crate::adapters::compose::{Anew, ComposeError, DraftError, Healthy, Project, Row, Stack, Stacks, State, Volumes};
+use crate::adapters::runtime::{Container, CreateContainer, Renewal, RuntimeError, Service};
 use crate::clock::Clock;
 
 /// Where the notes lie, below `compose/`; no project begins with a point.
@@ -107,7 +107,7 @@ impl StackUnits {
             let text = units.stacks.vault().unseal(note.workload, sealed).map_err(unreadable)?;
             let variables: BTreeMap<String, String> = serde_json::from_str(&text)
                 .map_err(|_| RuntimeError::Refused("the variables of the stack are damaged".to_owned()))?;
-            let project = stack.project(&variables);
+            let project = stack.project(&variables, note.stack.as_ref().map_or(Anew::Changed, |stack| stack.anew));
             Ok((stack, project))
         })
         .await?
@@ -195,7 +195,11 @@ impl StackUnits {
         })?;
         let done = self.stacks.compose().up(&project, UP, &CancellationToken::new()).await;
         match done {
-            Ok(()) => Ok(()),
+            // What ends at once is told by its name; what ends later is seen.
+            Ok(()) => match culprits(&stack.services, &self.rows(&stack.name).await?) {
+                all if all.is_empty() => Ok(()),
+                all => Err(RuntimeError::Refused(all.join(", "))),
+            },
             Err(ComposeError::Failed { .. } | ComposeError::TimedOut { .. }) => {
                 let rows = self.rows(&stack.name).await?;
                 let told = done.err().map(|error| error.to_string()).unwrap_or_default();
@@ -258,7 +262,8 @@ impl Kind for StackUnits {
                 let variables: BTreeMap<_, _> = asked.map(|(name, value)| (name, value)).collect();
                 let text = Zeroizing::new(serde_json::to_string(&variables).unwrap_or_default());
                 let sealed = units.stacks.vault().seal(unit.workload, &text).map_err(RuntimeError::Unavailable)?;
-                let stack = StackNote { project: stack.name.clone(), variables: sealed, volumes: Volumes::Keep };
+                let anew = if unit.renewal == Renewal::All { Anew::All } else { Anew::Changed };
+                let stack = StackNote { project: stack.name.clone(), variables: sealed, volumes: Volumes::Keep, anew };
                 let note = Note::of(log, DockerId(random.map_err(unwritable)?), &unit);
                 Ok::<_, Refused>(Note { stack: Some(stack), ..note })
             };

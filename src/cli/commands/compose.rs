@@ -8,11 +8,12 @@ use cutover_compose::{Beside, Found, Import, Nothing, Origin, Stack, Values, Var
 use cutover_domain::context::Context;
 use cutover_domain::file::{self, Declared};
 use cutover_events::workload::Source;
+use serde_json::json;
 
 use super::files;
 use crate::adapters::compose::is_reserved;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::grammar::ImportCompose;
+use crate::cli::grammar::{Files, ImportCompose};
 use crate::cli::output::Output;
 
 /// What follows the name of the file that is merged over a compose file.
@@ -164,6 +165,28 @@ pub(super) fn stack_here(mut declared: Declared) -> Result<Declared, Failure> {
     Ok(declared)
 }
 
+/// `check` of a compose file: judges it as the file of a stack.
+pub(super) fn check(asked: &Files) -> Result<Exit, Failure> {
+    let judged = judged(&asked.file, &Values::new())?;
+    let name = asked.file.display().to_string();
+    let mut output = Output::new();
+    let warnings = warnings(&judged.verdict);
+    if asked.json.json {
+        output.json(&json!({"file": name, "ok": true, "warnings": warnings}))?;
+    } else {
+        output.line(&format!("{name}: ok"))?;
+        warnings.iter().try_for_each(|warning| output.line(&format!("  warning: {warning}")))?;
+    }
+    output.flush()?;
+    Ok(Exit::Ok)
+}
+
+/// What is probably not meant so, and what a server would have to allow.
+fn warnings(verdict: &Verdict) -> Vec<String> {
+    let demands = verdict.demands.iter().map(|demand| format!("the server must allow {demand}"));
+    verdict.warnings.iter().cloned().chain(demands).collect()
+}
+
 /// Takes in what a verdict says.
 fn told(declared: &mut Declared, verdict: &Verdict, variables: &Variables) {
     for name in verdict.variables.iter().filter(|name| !is_reserved(name)) {
@@ -171,8 +194,7 @@ fn told(declared: &mut Declared, verdict: &Verdict, variables: &Variables) {
             declared.values.env.insert(name.clone(), value.to_owned());
         }
     }
-    declared.warnings.extend(verdict.warnings.iter().map(|warning| format!("compose: {warning}")));
-    declared.warnings.extend(verdict.demands.iter().map(|demand| format!("compose: the server must allow {demand}")));
+    declared.warnings.extend(warnings(verdict).into_iter().map(|warning| format!("compose: {warning}")));
 }
 
 /// What is merged over a compose file: the file with its name and `override`, or `compose.override.yml`.

@@ -124,6 +124,9 @@ pub(super) fn ask(declared: &[Declared], mode: ApplyMode) -> Result<ApplyAsk, Fa
 
 /// `check`: judges without an engine.
 pub(super) fn check(files: &Files) -> Result<Exit, Failure> {
+    if files.file.extension().is_some_and(|ending| ending == "yml" || ending == "yaml") {
+        return compose::check(files);
+    }
     let declared = read(&files.file)?;
     let mut output = Output::new();
     for one in &declared {
