@@ -21,7 +21,7 @@ use super::seeking::{Order, Resolved};
 use crate::adapters::builder::{self, Build, BuildError, BuilderKind, Built, Progress, Stays};
 use crate::adapters::runtime::Image;
 use crate::adapters::source::git::{Credential, GitError};
-use crate::adapters::source::{Content, Files, Found, Origin, SourceError, Wanted};
+use crate::adapters::source::{self, Content, Found, Origin, SourceError, Wanted};
 use crate::logs::{BuildLog, Redactor};
 use crate::secrets::Owner;
 
@@ -29,6 +29,15 @@ use crate::secrets::Owner;
 const LAST_CHARS: usize = 200;
 /// Characters of a step that are shown: Docker gives the whole text of an instruction of many lines.
 const STEP_CHARS: usize = 120;
+
+/// Whether what a workload is made of is what its current release was made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Files {
+    /// As far as can be seen.
+    Same,
+    /// It is something else, although the spec may be the same.
+    Changed,
+}
 
 /// What something is made of.
 struct Material {
@@ -117,22 +126,22 @@ impl Execution {
     }
 
     /// Whether what a declared workload is made of can be had here, where that is judged before it is recorded: nothing is
-    /// made and nothing is kept.
+    /// made and nothing is kept. Says whether it is another content than that of the current release.
     ///
     /// # Errors
     /// It cannot, or could not be judged.
-    pub async fn judge(&self, workload: WorkloadId, declared: &Declared) -> Result<(), Unfit> {
+    pub async fn judge(&self, workload: WorkloadId, declared: &Declared) -> Result<Files, Unfit> {
         let Some(recipe) = recipe(&declared.spec.source).filter(|recipe| recipe.makes.is_judged_first()) else {
-            return Ok(());
+            return Ok(Files::Same);
         };
         let sent = declared.values.compose_yaml.clone().map(Zeroizing::new);
         let gathered = match recipe.place(None).map_err(Unfit::Content)? {
             // What is in a repository is fetched by the deployment.
-            Some(Context::Git(_)) => return Ok(()),
+            Some(Context::Git(_)) => return Ok(Files::Same),
             None => None,
             Some(place) => match self.find(place).await {
                 Ok(Found { origin: Origin::Folder(folder), .. }) => {
-                    Some((Content::Files(Files::here(folder)), Stays::Here))
+                    Some((Content::Files(source::Files::here(folder)), Stays::Here))
                 }
                 Ok(_) => None,
                 Err(_) if sent.is_some() => None,
@@ -147,14 +156,14 @@ impl Execution {
             args: declared.values.env.clone(),
             ..self.empty((workload, DeploymentId([0; 16])), content)
         };
-        self.builder.judge(&build).await.map_err(|error| match error {
-            BuildError::Unavailable(_) | BuildError::Cancelled => Unfit::Unknown(error.to_string()),
-            BuildError::Refused(_)
-            | BuildError::Step { .. }
-            | BuildError::NoSecrets
-            | BuildError::Late(_)
-            | BuildError::Context(_) => Unfit::Content(error.to_string()),
-        })
+        self.builder.judge(&build).await.map_err(unfit)?;
+        // One that never ran has nothing to be compared with.
+        let known = self.commands.live().registry().workloads.contains_key(&workload);
+        let state = known.then(|| self.commands.live().cell(workload).state());
+        let built = state.and_then(|state| Some(state.current_release()?.built.as_ref()?.content));
+        let Some(built) = built else { return Ok(Files::Same) };
+        let content = self.builder.content(&build).await.map_err(unfit)?;
+        Ok(if content.is_none_or(|content| content == built) { Files::Same } else { Files::Changed })
     }
 
     fn ordered(
@@ -271,6 +280,17 @@ fn short(text: &str, chars: usize) -> String {
         return line;
     }
     line.chars().take(chars).chain(['…']).collect()
+}
+
+fn unfit(error: BuildError) -> Unfit {
+    match error {
+        BuildError::Unavailable(_) | BuildError::Cancelled => Unfit::Unknown(error.to_string()),
+        BuildError::Refused(_)
+        | BuildError::Step { .. }
+        | BuildError::NoSecrets
+        | BuildError::Late(_)
+        | BuildError::Context(_) => Unfit::Content(error.to_string()),
+    }
 }
 
 fn nothing(recipe: &Recipe<'_>) -> String {

@@ -282,7 +282,7 @@ async fn a_rollback_brings_up_the_files_that_were_recorded() {
     stand.must(&["restart", "shop"], 0);
     assert!(stand.containers() != before && stand.answer() == "200 one");
     stand.must(&["stop", "shop"], 0);
-    assert_eq!(stand.containers(), [] as [String; 0]);
+    stand.until("it is down", |stand| stand.containers().is_empty());
     stand.must(&["start", "shop"], 0);
     assert_eq!(stand.answer(), "200 one");
 }
@@ -344,7 +344,8 @@ async fn what_is_somebody_elses_is_not_touched_without_a_word() {
     let Some(stand) = Stand::begin("foreign", SECOND).await else { return };
     let label = format!("{LABEL}={}", stand.project);
     let service = "com.docker.compose.service=other";
-    docker_said(&["run", "-d", "--label", &label, "--label", service, IMAGE]);
+    let kept = "com.docker.compose.oneoff=False";
+    docker_said(&["run", "-d", "--label", &label, "--label", service, "--label", kept, IMAGE]);
     let theirs = stand.containers();
     assert_eq!(theirs.len(), 1);
     stand.write("compose.yml", TWO);
@@ -399,6 +400,14 @@ async fn variables_come_from_the_workload_then_the_command_then_the_file_beside(
     assert!(output.status.success(), "{output:?}\n{}", stand.log());
     assert_eq!(stand.answer(), "200 own said file");
     assert_eq!(stand.answer_of("api.test"), "200 api");
+    // What lies beside the file is no part of what is declared, and counts.
+    let again = || String::from_utf8(stand.run(&["apply", "shop.toml"]).stdout).unwrap();
+    stand.must(&["apply", "shop.toml"], 0);
+    assert!(again().contains("nothing new"));
+    stand.write("compose.override.yml", "services:\n  web: { labels: { a: b, c: d } }\n");
+    assert!(stand.must(&["plan", "shop.toml"], 0).contains("what has changed in its files"));
+    assert!(!again().contains("nothing new"));
+    assert!(again().contains("nothing new"));
     let labels =
         docker_said(&["ps", "--filter", "label=a=b", "--filter", &format!("label={LABEL}={}", stand.project), "-q"]);
     assert_eq!(labels.len(), 1);

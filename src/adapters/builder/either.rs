@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover_events::LogId;
 use cutover_events::plan::{SITE, STACK};
+use cutover_events::{Digest, LogId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -115,6 +115,15 @@ impl Builder for Builders {
         match &build.content {
             Content::Context(_) | Content::Files(_) => Ok(()),
             Content::Stack(draft) => self.stacks.stacks().judge(&wished(build, draft)).await.map(drop).map_err(failed),
+        }
+    }
+
+    async fn content(&self, build: &Build) -> Result<Option<Digest>, BuildError> {
+        match &build.content {
+            Content::Context(_) | Content::Files(_) => Ok(None),
+            Content::Stack(draft) => {
+                self.stacks.stacks().content(&wished(build, draft)).await.map(Some).map_err(failed)
+            }
         }
     }
 

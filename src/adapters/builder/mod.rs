@@ -224,6 +224,11 @@ pub trait Builder: Send + Sync + 'static {
         Ok(())
     }
 
+    /// What a build would be of, where that can be said without making it: the key of what it makes.
+    async fn content(&self, _build: &Build) -> Result<Option<Digest>, BuildError> {
+        Ok(None)
+    }
+
     /// Every image that builds of this log have made and that still has the tag of its build. Complete, or an error.
     async fn images(&self, log: LogId) -> Result<Vec<BuiltImage>, BuildError>;
 

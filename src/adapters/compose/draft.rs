@@ -280,12 +280,11 @@ fn tidied(path: &Path) -> PathBuf {
     whole
 }
 
+/// Where relative paths begin, and what lies there.
+type Carried = (Option<PathBuf>, BTreeMap<String, Vec<u8>>);
+
 /// Where relative paths begin, when it is not the folder of the project, and what is carried there otherwise.
-fn carried(
-    verdict: &Verdict,
-    draft: &Draft,
-    within: &Within,
-) -> Result<(Option<PathBuf>, BTreeMap<String, Vec<u8>>), DraftError> {
+fn carried(verdict: &Verdict, draft: &Draft, within: &Within) -> Result<Carried, DraftError> {
     let Some(first) = verdict.paths.first() else { return Ok((None, BTreeMap::new())) };
     let root = match (&draft.beside, &within.root) {
         (Around::Here(_), Some(root)) => {

@@ -116,15 +116,28 @@ impl Stacks {
     /// # Errors
     /// It cannot, or could not be judged now.
     pub async fn judge(&self, wished: &Wished) -> Result<Stack, DraftError> {
+        let stack = self.draft(wished).await?;
+        self.compose.judge(&stack.project(&wished.variables, Anew::Changed)).await?;
+        self.is_ours(&stack).await?;
+        Ok(stack)
+    }
+
+    /// The content that a stack would be kept with. Its workload has an identity from here on.
+    ///
+    /// # Errors
+    /// It is none, or cannot be read now.
+    pub async fn content(&self, wished: &Wished) -> Result<Digest, DraftError> {
+        content(&*self.vault, wished.workload, &self.draft(wished).await?.text())
+    }
+
+    /// The stack as it is found, judged by itself.
+    async fn draft(&self, wished: &Wished) -> Result<Stack, DraftError> {
         let (host, own) = (self.host.clone(), wished.clone());
         let read = tokio::task::spawn_blocking(move || {
             let of = For { workload: own.workload, full_name: &own.full_name, variables: &own.variables };
             draft::read(&own.draft, of, &*host)
         });
-        let stack = read.await.unwrap_or_else(|_| Err(DraftError::Unavailable("the engine ends".to_owned())))?;
-        self.compose.judge(&stack.project(&wished.variables, Anew::Changed)).await?;
-        self.is_ours(&stack).await?;
-        Ok(stack)
+        read.await.unwrap_or_else(|_| Err(DraftError::Unavailable("the engine ends".to_owned())))
     }
 
     /// Nobody else has containers of its project, or they are to become ours.
@@ -185,10 +198,8 @@ impl Stacks {
         let mut all = Vec::new();
         for (name, folder) in entries(&self.root)? {
             let Ok(workload) = name.parse::<WorkloadId>() else { continue };
-            for (release, _) in entries(&folder)? {
-                let Ok(id) = release.parse::<ReleaseId>() else { continue };
-                all.push((image((workload, id)), workload, DeploymentId(id.0)));
-            }
+            let releases = entries(&folder)?.into_iter().filter_map(|(release, _)| release.parse::<ReleaseId>().ok());
+            all.extend(releases.map(|id| (image((workload, id)), workload, DeploymentId(id.0))));
         }
         Ok(all)
     }
@@ -241,6 +252,10 @@ fn entries(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(all)
 }
 
+fn content(vault: &dyn Vault, workload: WorkloadId, text: &str) -> Result<Digest, DraftError> {
+    Ok(Digest::of(&vault.mac(workload, text).map_err(DraftError::Unavailable)?))
+}
+
 fn keep(
     root: &Path,
     vault: &dyn Vault,
@@ -249,7 +264,7 @@ fn keep(
 ) -> Result<Kept, DraftError> {
     let unwritable = |error: io::Error| DraftError::Unavailable(format!("a stack cannot be kept: {error}"));
     let text = stack.text();
-    let content = Digest::of(&vault.mac(workload, &text).map_err(DraftError::Unavailable)?);
+    let content = content(vault, workload, &text)?;
     let (folder, own) = (root.join(workload.to_string()), ReleaseId(deployment.0));
     let services = stack.services.iter().cloned().collect();
     let known = entries(&folder).map_err(unwritable)?;

@@ -9,23 +9,25 @@ use cutover_events::workload::PublishedPort;
 
 use super::LiveBackend;
 use crate::api::backend::Refusal;
-use crate::execution::{Asked, Unfit};
+use crate::execution::{Asked, Files, Unfit};
 
 impl LiveBackend {
-    /// What was declared can be had: no claim is in the way, and the host has it. Nothing is kept.
+    /// What was declared can be had: no claim is in the way, and the host has it. Nothing is kept. Says whether what it is
+    /// made of has changed, where that is known.
     ///
     /// # Errors
     /// A claim of another workload, a folder that may not be mounted, a port that a program has.
-    pub(super) async fn fits(&self, declared: &Declared, apply: Apply) -> Result<(), Refusal> {
+    pub(super) async fn fits(&self, declared: &Declared, apply: Apply) -> Result<Files, Refusal> {
         let (workload, full_name) = (apply.workload, declared.full_name());
         self.registry().apply(apply).map_err(|claimed| Refusal::Conflict(claimed.to_string()))?;
         let mounts = declared.spec.mounts.clone();
         let ports: Vec<_> = declared.spec.ports.iter().filter(|port| !self.has(workload, port)).copied().collect();
         let recipe = recipe(&declared.spec.source);
         let first = recipe.as_ref().is_some_and(|recipe| recipe.makes.is_judged_first());
-        if first {
-            self.execution.judge(workload, declared).await.map_err(|unfit| refused(&full_name, unfit))?;
-        }
+        let files = match first {
+            true => self.execution.judge(workload, declared).await.map_err(|unfit| refused(&full_name, unfit))?,
+            false => Files::Same,
+        };
         let place = recipe.filter(|_| !first).map_or(Ok(None), |recipe| recipe.place(None));
         let place = place.map_err(|why| Refusal::BadContent(format!("{full_name}: {why}")))?;
         let source = match place {
@@ -34,9 +36,9 @@ impl LiveBackend {
         };
         let asked = Asked { mounts, ports, source };
         if asked.is_nothing() {
-            return Ok(());
+            return Ok(files);
         }
-        self.execution.fits(asked).await.map_err(|unfit| refused(&full_name, unfit))
+        self.execution.fits(asked).await.map(|()| files).map_err(|unfit| refused(&full_name, unfit))
     }
 
     /// Whether a port is with a container of this workload, which gives it up when its successor starts.
