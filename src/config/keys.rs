@@ -144,8 +144,8 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         path: "docker.compose",
-        doc: "Path (absolute) of the program that carries out stacks. Empty: the newest among Docker's plugins and in the usual \
-              folders of programs.",
+        doc: "Path (absolute) of the program that carries out stacks. Empty: the newest among Docker's plugins and in the\n\
+              usual folders of programs.",
         value: Value::Text {
             set: |c, text| {
                 c.docker.compose = if text.is_empty() { None } else { Some(absolute(text)?) };

@@ -311,9 +311,10 @@ pub(super) fn own_name(plan: &Plan, container: &Container) -> String {
     container_name((&container.full_name, plan.part(container.unit).process), container.unit)
 }
 
-/// Where the service of a stack is that routes lead to.
+/// Where the service of a stack is that routes lead to. A stack that nothing leads to is nowhere in particular: requests
+/// never go there.
 fn routed_service(plan: &Plan, container: &Container) -> Option<Ipv4Addr> {
-    let route = plan.routes.first()?;
+    let Some(route) = plan.routes.first() else { return Some(Ipv4Addr::UNSPECIFIED) };
     container.services.iter().find(|service| service.name == route.service)?.address
 }
 

@@ -225,6 +225,9 @@ async fn whole_life(program: &str, test: &str) {
     let db = |all: &[String]| all.iter().find(|name| name.contains("db")).cloned();
     assert_eq!(db(&first), db(&second));
     assert_ne!(first, second);
+    let asked = stand.must(&["teardown", "shop"], 5);
+    assert!(asked.contains(&format!("{}_data", stand.project)) && asked.contains("--keep-volumes"), "{asked}");
+    assert_eq!(stand.answer(), "200 two");
     stand.must(&["teardown", "shop", "--yes"], 0);
     assert_eq!(left(&stand.project), [] as [String; 0]);
     let data = stand.folder.path().join("data/compose");
@@ -344,8 +347,10 @@ async fn what_is_somebody_elses_is_not_touched_without_a_word() {
     let Some(stand) = Stand::begin("foreign", SECOND).await else { return };
     let label = format!("{LABEL}={}", stand.project);
     let service = "com.docker.compose.service=other";
-    let kept = "com.docker.compose.oneoff=False";
-    docker_said(&["run", "-d", "--label", &label, "--label", service, "--label", kept, IMAGE]);
+    // As Compose marks what it has made itself.
+    let (kept, hash) = ("com.docker.compose.oneoff=False", "com.docker.compose.config-hash=0");
+    let labels = ["--label", &label, "--label", service, "--label", kept, "--label", hash];
+    docker_said(&[&["run", "-d"][..], &labels, &[IMAGE]].concat());
     let theirs = stand.containers();
     assert_eq!(theirs.len(), 1);
     stand.write("compose.yml", TWO);
@@ -411,4 +416,24 @@ async fn variables_come_from_the_workload_then_the_command_then_the_file_beside(
     let labels =
         docker_said(&["ps", "--filter", "label=a=b", "--filter", &format!("label={LABEL}={}", stand.project), "-q"]);
     assert_eq!(labels.len(), 1);
+}
+
+#[tokio::test]
+async fn a_stack_needs_no_route_and_its_text_may_be_in_the_workload_file() {
+    let Some(stand) = Stand::begin("inline", SECOND).await else { return };
+    let text = format!(
+        "[workloads.jobs]\ncompose = {{ compose_project_name = \"{}\", compose_yaml = \"\"\"\nservices:\n  work: {{ image: IMAGE, stop_grace_period: 1s }}\n  once: {{ image: IMAGE, environment: {{ EXIT: \"0\" }} }}\n\"\"\" }}\npolicy = {{ liveness = \"200ms\" }}\n",
+        stand.project
+    );
+    stand.write("jobs.toml", &text);
+    stand.must(&["apply", "jobs.toml"], 0);
+    stand.until("what runs once has ended", |stand| {
+        stand.must(&["status", "jobs", "--json"], 0).contains("\"exit_code\":0")
+    });
+    let status = stand.must(&["status", "jobs", "--json"], 0);
+    assert!(status.contains("\"state\":\"running\"") && status.contains("jobs:once"), "{status}");
+    assert!(stand.must(&["apply", "jobs.toml"], 0).contains("nothing new"));
+    stand.must(&["doctor"], 0);
+    stand.must(&["teardown", "jobs", "--yes"], 0);
+    assert_eq!(left(&stand.project), [] as [String; 0]);
 }

@@ -247,3 +247,36 @@ async fn several_targets_share_the_load_and_a_dead_one_is_passed_over() {
     })
     .await;
 }
+
+/// Services of one stack: one target, and each route says where on it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_may_lead_elsewhere_on_its_target() {
+    let answers = |text: &'static str| {
+        move |mut raw: crate::support::Raw, _| async move {
+            while read_request(&mut raw).await.is_some() {
+                raw.send(&ok(text)).await;
+            }
+        }
+    };
+    let plane = Plane::new().await;
+    let web = Origin::raw(answers("web")).await;
+    let port = web.address.port();
+    let other = tokio::net::TcpListener::bind(("127.0.0.2", port)).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move {
+        loop {
+            let (stream, _) = other.accept().await.unwrap();
+            answers("api")(crate::support::Raw::of(stream), 0).await;
+        }
+    });
+    let mut put = plane.write(&[("u1", web.address)]);
+    let api = cutover_proxy::wire::Route { address: Some([127, 0, 0, 2].into()), ..route("app.test", "/api", port) };
+    put.routes.push(api);
+    plane.put(&put).await;
+    for _ in 0..3 {
+        // Connections that are kept are those of one address, although both have the same port.
+        assert!(plane.get("/").await.ends_with("web"));
+        assert!(plane.get("/api").await.ends_with("api"));
+    }
+    assert_eq!(plane.table().await.entries[0].routes, put.routes);
+}
