@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use cutover_compose::Asks;
 use cutover_proxy::config::{AccessLog, Network};
 
 /// Everything that can be configured.
@@ -77,6 +78,8 @@ pub struct Limits {
     pub bind: Vec<PathBuf>,
     /// Folders of the host, absolute, below which sources may be read from.
     pub sources: Vec<PathBuf>,
+    /// What stacks may ask for that reaches beyond them.
+    pub stacks: Vec<Asks>,
     /// Builds of images that run at the same time.
     pub builds: u16,
 }
@@ -132,6 +135,7 @@ impl Default for Config {
                 keep_output_ms: KEEP_OUTPUT_MS,
                 bind: Vec::new(),
                 sources: Vec::new(),
+                stacks: Vec::new(),
                 builds: BUILDS,
             },
             log: Log { format: LogFormat::Text, level: "info".to_owned() },

@@ -8,7 +8,7 @@ use cutover_domain::file::Declared;
 use cutover_domain::observed::Class;
 use cutover_domain::recipe::{Recipe, recipe};
 use cutover_events::deployment::{BuiltFrom, ImageWish, ReasonKind};
-use cutover_events::workload::{EnvVar, SealedText};
+use cutover_events::workload::{EnvVar, SealedText, Spec};
 use cutover_events::{DeploymentId, WorkloadId};
 use cutover_site::manifest::Settings;
 use tokio::sync::mpsc;
@@ -154,6 +154,7 @@ impl Execution {
         let build = Build {
             full_name: declared.full_name(),
             args: declared.values.env.clone(),
+            routed: routed(&declared.spec),
             ..self.empty((workload, DeploymentId([0; 16])), content)
         };
         self.builder.judge(&build).await.map_err(unfit)?;
@@ -175,6 +176,7 @@ impl Execution {
         Build {
             full_name: self.full_name(order.workload),
             settings: builder::settings(&recipe.makes),
+            routed: routed(&order.spec),
             target: recipe.makes.target().to_owned(),
             args,
             fresh: order.intent.wish.seeks() == Some(&ImageWish::Built { fresh: true }),
@@ -191,6 +193,7 @@ impl Execution {
             deployment,
             content,
             settings: Settings::default(),
+            routed: Vec::new(),
             target: String::new(),
             args: BTreeMap::new(),
             secrets: Vec::new(),
@@ -280,6 +283,11 @@ fn short(text: &str, chars: usize) -> String {
         return line;
     }
     line.chars().take(chars).chain(['…']).collect()
+}
+
+/// The services that routes lead to.
+fn routed(spec: &Spec) -> Vec<String> {
+    spec.routes.iter().map(|route| route.service.clone()).collect()
 }
 
 fn unfit(error: BuildError) -> Unfit {

@@ -34,7 +34,7 @@ pub(super) async fn open(
         program: config.docker.compose.clone(),
     };
     let compose = RealCompose::find(&found).await;
-    let stacks = Stacks::of(dir, Arc::new(compose), Arc::new(Sealed(secrets)), host);
+    let stacks = Stacks::of(dir, Arc::new(compose), Arc::new(Sealed(secrets)), (host, config.limits.stacks.clone()));
     StackUnits::open(dir, Arc::new(stacks), clock)
 }
 

@@ -62,7 +62,7 @@ fn wished(text: &str, beside: Around) -> Wished {
         beside,
     };
     let variables = [("WHO".to_owned(), "me".to_owned()), ("OTHER".to_owned(), "x".to_owned())].into();
-    Wished { workload: WORKLOAD, full_name: "default/shop".to_owned(), draft, variables }
+    Wished { workload: WORKLOAD, full_name: "default/shop".to_owned(), draft, variables, routed: Vec::new() }
 }
 
 impl Stand {
@@ -72,7 +72,9 @@ impl Stand {
         let host = MemoryHost::new(bounds);
         host.lead(Path::new("/srv"), Path::new("/srv"));
         host.lead(Path::new("/srv/data"), Path::new("/srv/data"));
-        let stacks = Arc::new(Stacks::of(data.path(), compose.clone(), Arc::new(Open::default()), Arc::new(host)));
+        let allowed = vec![cutover_compose::Asks::HostNetwork];
+        let stacks =
+            Arc::new(Stacks::of(data.path(), compose.clone(), Arc::new(Open::default()), (Arc::new(host), allowed)));
         let units = StackUnits::open(data.path(), stacks.clone(), Clock::system()).unwrap();
         Self { compose, stacks, units, data }
     }
@@ -234,7 +236,7 @@ async fn what_reaches_beyond_a_stack_is_refused() {
     let of = |keys: &str| format!("services: {{ web: {{ image: a, {keys} }} }}\n");
     let cases = [
         ("privileged: true", "privileged"),
-        ("network_mode: host", "network of the host"),
+        ("pid: host", "\"host-namespaces\""),
         ("volumes: [\"/var/run/docker.sock:/s\"]", "socket of Docker"),
         ("volumes: [\"/etc:/e\"]", "[limits] bind"),
         ("volumes: [\"./x:/x\"]", "[limits] sources"),
@@ -245,8 +247,12 @@ async fn what_reaches_beyond_a_stack_is_refused() {
         let text = refused(&stand, &of(keys), Around::Nothing).await;
         assert!(text.contains(told) && text.lines().count() == 1, "{keys}: {text}");
     }
+    let routed = Wished { routed: vec!["api".to_owned()], ..wished(&of("restart: always"), Around::Nothing) };
+    let missing = stand.stacks.judge(&routed).await;
+    assert!(matches!(&missing, Err(DraftError::Refused(text)) if text.contains("it runs web")), "{missing:?}");
     let good = of("volumes: [\"/srv/data:/d\"]");
     stand.stacks.judge(&wished(&good, Around::Nothing)).await.unwrap();
+    stand.stacks.judge(&wished(&of("network_mode: host"), Around::Nothing)).await.unwrap();
     stand.compose.foreign(PROJECT, "other");
     assert!(refused(&stand, &good, Around::Nothing).await.contains("adopt = true"));
     let none = Stand::over(MemoryCompose::without_program(), Bounds::default());

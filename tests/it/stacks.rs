@@ -379,6 +379,8 @@ async fn without_compose_stacks_are_judged_and_not_deployed() {
     assert!(stand.must(&["check", "shop.toml"], 0).contains(": ok"));
     let said = stand.must(&["apply", "shop.toml"], 15);
     assert!(said.contains("apt install docker-compose"), "{said}");
+    stand.write("compose.yml", "services: { api: { image: IMAGE } }");
+    assert!(stand.must(&["check", "shop.toml"], 15).contains("it runs api"));
     stand.write("compose.yml", "services:\n  web: { image: IMAGE, ports: [\"${PORT}:80\"] }\n");
     let said = stand.must(&["check", "shop.toml"], 15);
     assert!(said.contains("PORT") && said.lines().count() == 1, "{said}");

@@ -68,6 +68,7 @@ mod tests {
             deployment: DeploymentId([0; 16]),
             content: Content::Context(pack(folder.path(), &packing).unwrap()),
             settings: Settings::default(),
+            routed: Vec::new(),
             target: String::new(),
             args: BTreeMap::new(),
             secrets: Vec::new(),

@@ -103,6 +103,8 @@ pub struct Build {
     pub content: Content,
     /// How a release folder is served.
     pub settings: Settings,
+    /// The services of a stack that routes lead to.
+    pub routed: Vec<String>,
     /// The stage; empty for the last one.
     pub target: String,
     /// Build arguments, which are in the history of the image and so no place for secrets; the variables of a stack.

@@ -48,6 +48,7 @@ pub(super) fn wished(build: &Build, draft: &Draft) -> Wished {
         full_name: build.full_name.clone(),
         draft: draft.clone(),
         variables: build.args.clone(),
+        routed: build.routed.clone(),
     }
 }
 

@@ -176,7 +176,7 @@ fn unreadable(folder: &Path, error: &std::io::Error) -> DraftError {
 }
 
 /// Reads a stack and judges it, without Compose and without Docker.
-pub(super) fn read(draft: &Draft, of: For<'_>, host: &dyn Host) -> Result<Stack, DraftError> {
+pub(super) fn read(draft: &Draft, of: For<'_>, may: (&dyn Host, &[Asks])) -> Result<Stack, DraftError> {
     let within = Within::of(&draft.beside)?;
     let files = files(draft, &within)?;
     let short = of.full_name.rsplit('/').next().unwrap_or(of.full_name);
@@ -196,7 +196,7 @@ pub(super) fn read(draft: &Draft, of: For<'_>, host: &dyn Host) -> Result<Stack,
             draft.file
         )));
     }
-    allowed(&verdict, draft, host)?;
+    allowed(&verdict, draft, may)?;
     let (base, carried) = carried(&verdict, draft, &within)?;
     let order = files.iter().map(|(name, _)| name.clone()).collect();
     let mut all = within.read.into_inner();
@@ -240,10 +240,12 @@ fn faulty(first: &cutover_compose::Fault, count: usize, draft: &Draft) -> String
 }
 
 /// What reaches beyond the stack, as far as this server allows it.
-fn allowed(verdict: &Verdict, draft: &Draft, host: &dyn Host) -> Result<(), DraftError> {
-    for demand in &verdict.demands {
-        if demand.asks != Asks::Folder {
-            return Err(refused(format!("the stack asks for {demand}; no stack gets that from this engine")));
+fn allowed(verdict: &Verdict, draft: &Draft, (host, asks): (&dyn Host, &[Asks])) -> Result<(), DraftError> {
+    for demand in verdict.demands.iter().filter(|demand| !asks.contains(&demand.asks)) {
+        if let Some(word) = demand.asks.word() {
+            return Err(refused(format!(
+                "the stack asks for {demand}: [limits] stacks in the configuration of the engine does not allow \"{word}\""
+            )));
         }
         let path = match draft.beside.folder() {
             Some(folder) if !demand.what.starts_with(['/', '~']) => tidied(&folder.join(&demand.what)),

@@ -70,7 +70,10 @@ fn row(container: &Value, folder: &Path) -> Option<Row> {
         exit_code: exit_code(status),
         // The folder may be that of a source elsewhere; the files are always ours.
         ours: label(FOLDER).is_some_and(below) || (!files.is_empty() && files.split(',').all(below)),
-        address: address(&container["NetworkSettings"]["Networks"]),
+        address: match container["HostConfig"]["NetworkMode"].as_str() {
+            Some("host") => Some(Ipv4Addr::LOCALHOST),
+            _ => address(&container["NetworkSettings"]["Networks"]),
+        },
     })
 }
 

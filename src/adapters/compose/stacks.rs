@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use cutover_compose::Asks;
 use cutover_events::plan::STACK;
 use cutover_events::{DeploymentId, Digest, ReleaseId, WorkloadId};
 use parking_lot::Mutex;
@@ -53,6 +54,8 @@ pub struct Wished {
     pub draft: Draft,
     /// Its variables in the clear.
     pub variables: BTreeMap<String, String>,
+    /// The services that routes lead to.
+    pub routed: Vec<String>,
 }
 
 /// A stack that is kept.
@@ -81,6 +84,8 @@ pub struct Stacks {
     compose: Arc<dyn Compose>,
     vault: Arc<dyn Vault>,
     host: Arc<dyn Host>,
+    /// What they may ask for that reaches beyond them, besides folders of the host.
+    allowed: Vec<Asks>,
     root: PathBuf,
     /// Those that were read: units are looked at again and again.
     known: Mutex<BTreeMap<String, Arc<Stack>>>,
@@ -95,8 +100,9 @@ impl std::fmt::Debug for Stacks {
 impl Stacks {
     /// Those of a data folder.
     #[must_use]
-    pub fn of(data: &Path, compose: Arc<dyn Compose>, vault: Arc<dyn Vault>, host: Arc<dyn Host>) -> Self {
-        Self { compose, vault, host, root: data.join("compose").join(FOLDER), known: Mutex::default() }
+    pub fn of(data: &Path, compose: Arc<dyn Compose>, vault: Arc<dyn Vault>, may: (Arc<dyn Host>, Vec<Asks>)) -> Self {
+        let (host, allowed) = may;
+        Self { compose, vault, host, allowed, root: data.join("compose").join(FOLDER), known: Mutex::default() }
     }
 
     /// What carries them out.
@@ -132,12 +138,19 @@ impl Stacks {
 
     /// The stack as it is found, judged by itself.
     async fn draft(&self, wished: &Wished) -> Result<Stack, DraftError> {
-        let (host, own) = (self.host.clone(), wished.clone());
+        let (host, allowed, own) = (self.host.clone(), self.allowed.clone(), wished.clone());
         let read = tokio::task::spawn_blocking(move || {
             let of = For { workload: own.workload, full_name: &own.full_name, variables: &own.variables };
-            draft::read(&own.draft, of, &*host)
+            draft::read(&own.draft, of, (&*host, &allowed))
         });
-        read.await.unwrap_or_else(|_| Err(DraftError::Unavailable("the engine ends".to_owned())))
+        let stack = read.await.unwrap_or_else(|_| Err(DraftError::Unavailable("the engine ends".to_owned())))?;
+        match wished.routed.iter().find(|service| !stack.services.contains(*service)) {
+            None => Ok(stack),
+            Some(missing) => Err(DraftError::Refused(format!(
+                "a route leads to the service {missing}, and the stack does not run it; it runs {}",
+                stack.services.iter().cloned().collect::<Vec<_>>().join(", ")
+            ))),
+        }
     }
 
     /// Nobody else has containers of its project, or they are to become ours.

@@ -128,7 +128,7 @@ impl Look<'_> {
         }
         if planned.step != Step::Gate {
             let doing = match planned.step {
-                Step::Start(_) if plan.template.is_stack() => "Compose brings the stack up".into(),
+                Step::Start(_) if plan.template.is_stack() => "has Compose bring the stack up",
                 step => doing(step),
             };
             return wait(WaitKind::Step, format!("{doing} (step {number} of {all})"));

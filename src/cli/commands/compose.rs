@@ -145,7 +145,7 @@ pub(super) fn stack_here(mut declared: Declared) -> Result<Declared, Failure> {
         let verdict = judge(&asked);
         accepted(&verdict)
             .map_err(|failure| Failure::new(Exit::Refused, format!("{}: {}", declared.full_name(), failure.text)))?;
-        told(&mut declared, &verdict, &asked.variables);
+        told(&mut declared, &verdict, &asked.variables)?;
         return Ok(declared);
     }
     if matches!(Context::parse(&stack.file), Ok(Context::Git(_)) | Err(_)) {
@@ -156,7 +156,7 @@ pub(super) fn stack_here(mut declared: Declared) -> Result<Declared, Failure> {
         return Ok(declared);
     }
     let judged = judged(&path, &declared.values.env)?;
-    told(&mut declared, &judged.verdict, &judged.variables);
+    told(&mut declared, &judged.verdict, &judged.variables)?;
     // Its values are among the variables.
     judged.folder.found.borrow_mut().remove(DOTENV);
     if let ([(_, bytes)], true) = (judged.files.as_slice(), judged.folder.found.borrow().is_empty()) {
@@ -188,13 +188,23 @@ fn warnings(verdict: &Verdict) -> Vec<String> {
 }
 
 /// Takes in what a verdict says.
-fn told(declared: &mut Declared, verdict: &Verdict, variables: &Variables) {
+///
+/// # Errors
+/// A route leads to a service that does not run.
+fn told(declared: &mut Declared, verdict: &Verdict, variables: &Variables) -> Result<(), Failure> {
+    let runs: BTreeSet<&str> = verdict.active().collect();
+    if let Some(route) = declared.spec.routes.iter().find(|route| !runs.contains(route.service.as_str())) {
+        let all = runs.into_iter().collect::<Vec<_>>().join(", ");
+        let text = format!("the stack does not run the service {} of {}{}", route.service, route.host, route.path);
+        return Err(Failure::new(Exit::Refused, format!("{}: {text}; it runs {all}", declared.full_name())));
+    }
     for name in verdict.variables.iter().filter(|name| !is_reserved(name)) {
         if let (Some(value), false) = (variables.get(name), declared.values.env.contains_key(name)) {
             declared.values.env.insert(name.clone(), value.to_owned());
         }
     }
     declared.warnings.extend(warnings(verdict).into_iter().map(|warning| format!("compose: {warning}")));
+    Ok(())
 }
 
 /// What is merged over a compose file: the file with its name and `override`, or `compose.override.yml`.

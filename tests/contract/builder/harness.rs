@@ -112,6 +112,7 @@ impl Stand {
             deployment: DeploymentId(deployment),
             content: Content::Context(self.context(&format!("FROM scratch AS base\nCOPY unique shel[l] /\n{steps}"))),
             settings: Default::default(),
+            routed: Vec::new(),
             target: String::new(),
             args: Default::default(),
             secrets: Vec::new(),
