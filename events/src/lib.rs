@@ -1,6 +1,6 @@
 //! What has happened in Cutover, readable for ever: no async, no I/O.
 //!
-//! Bottom-up: [`id`], the shapes ([`source`], [`workload`], [`plan`], [`delivery`], [`deployment`], [`engine`]), their catalogue
+//! Bottom-up: [`id`], the shapes ([`source`], [`workload`], [`plan`], [`delivery`], [`deployment`], [`release`], [`engine`]), their catalogue
 //! ([`kind`]), what stands around them ([`envelope`]) and the stored form ([`codec`]). How to add an event:
 //! `docs/adding-an-event.md`.
 
@@ -13,6 +13,7 @@ pub mod envelope;
 pub mod id;
 pub mod kind;
 pub mod plan;
+pub mod release;
 pub mod source;
 pub mod workload;
 

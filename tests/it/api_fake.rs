@@ -10,6 +10,7 @@ use cutover::api::backend::{
 use cutover::api::views::*;
 use cutover::api::{ApiState, Readiness, router, serve};
 use cutover::clock::Clock;
+use cutover_domain::deployment::Insist;
 use cutover_events::{DeploymentId, Digest, TokenId};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -32,6 +33,11 @@ impl Fake {
             head: watch::Sender::new(0),
             askers: parking_lot::Mutex::default(),
         })
+    }
+
+    /// How many follow the log.
+    pub(crate) fn followers(&self) -> usize {
+        self.head.receiver_count()
     }
 
     /// Something happens to the deployment.
@@ -78,7 +84,7 @@ impl Fake {
             () if has("DeploymentFailed") => Some(Outcome::Failed),
             () if has("IntentSuperseded") => Some(Outcome::Superseded),
             () if has("IntentCancelled") => Some(Outcome::Cancelled),
-            () if has("Parked") => Some(Outcome::Parked),
+            () if has("Parked") && !has("Resumed") => Some(Outcome::Parked),
             () => None,
         };
         DeploymentView {
@@ -153,7 +159,7 @@ impl Backend for Fake {
     async fn teardown(&self, asker: Asker, name: WorkloadName, _: Volumes) -> Result<AcceptedView, Refusal> {
         self.accepted(asker, &name)
     }
-    async fn cancel(&self, _: Asker, _: DeploymentId) -> Result<DeploymentView, Refusal> {
+    async fn cancel(&self, _: Asker, _: DeploymentId, _: Insist) -> Result<DeploymentView, Refusal> {
         no()
     }
     async fn resume(&self, _: Asker, _: DeploymentId) -> Result<DeploymentView, Refusal> {
