@@ -203,15 +203,14 @@ pub fn wish_of(
     state: &cutover_domain::workload::Workload,
 ) -> Option<Wish> {
     let revisions = &registry.workloads.get(&id)?.revisions;
-    let before = revisions.len().checked_sub(2).and_then(|at| revisions.get(at)).map(|spec| &spec.source);
-    let built = recipe(&revisions.last()?.source);
-    if built.is_some() {
-        let same = before.and_then(recipe) == built && runs(state);
+    let (newest, before) = (revisions.last()?, revisions.len().checked_sub(2).and_then(|at| revisions.get(at)));
+    if let Some(built) = recipe(&newest.source) {
+        let same = before.is_some_and(|before| built.is_same(newest, before)) && runs(state);
         let image = if same { ImageWish::Current } else { ImageWish::Built { fresh: false } };
         return Some(Wish::Deploy(image));
     }
-    let image = revisions.last()?.source.image()?;
-    let before = before.and_then(|source| source.image());
+    let image = newest.source.image()?;
+    let before = before.and_then(|spec| spec.source.image());
     let same_line = before.is_some_and(|old| old.reference == image.reference && old.pull == image.pull);
     if same_line && runs(state) {
         return Some(Wish::Deploy(ImageWish::Current));

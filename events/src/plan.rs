@@ -159,6 +159,9 @@ pub struct Former {
 /// What the image of a release folder begins with; then `WORKLOAD/RELEASE`, the folder below `sites/`.
 pub const SITE: &str = "site:";
 
+/// What the image of a stack begins with: files for Compose that were judged as a whole; then `WORKLOAD/RELEASE`.
+pub const STACK: &str = "stack:";
+
 /// One container that a plan creates.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct UnitPlan {
@@ -229,6 +232,12 @@ impl Template {
     #[must_use]
     pub fn serves_files(&self) -> bool {
         self.image.starts_with(SITE)
+    }
+
+    /// Whether it is a stack, which Compose brings up as a whole.
+    #[must_use]
+    pub fn is_stack(&self) -> bool {
+        self.image.starts_with(STACK)
     }
 
     /// Whether two started containers of it would take something from one another, and what.

@@ -127,6 +127,10 @@ pub enum Volumes {
     Keep,
     /// They go once its containers are gone, but for those that others mount.
     Remove,
+    /// Those of a stack go with it, others stay.
+    Usual,
+    /// The same; refused with a list when any would go, so that a person is asked first.
+    Asked,
 }
 
 /// Which output of containers is asked for.

@@ -310,9 +310,27 @@ pub(super) struct Wished {
 pub(super) struct Removal {
     #[command(flatten)]
     pub(super) wished: Wished,
-    /// Remove the volumes that were made for it too, with what is in them
+    /// Remove the volumes that were made for it too, with what is in them; those of a stack are, unless they are kept
     #[arg(long)]
     pub(super) volumes: bool,
+    #[command(flatten)]
+    pub(super) spared: Spared,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Spared {
+    /// Keep the volumes of a stack
+    #[arg(long, conflicts_with = "volumes")]
+    pub(super) keep_volumes: bool,
+    #[command(flatten)]
+    pub(super) sure: Sure,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Sure {
+    /// Do not ask before the volumes of a stack go
+    #[arg(long)]
+    pub(super) yes: bool,
 }
 
 #[derive(Args, Debug)]

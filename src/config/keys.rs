@@ -7,6 +7,7 @@ use cutover_domain::file::check;
 use cutover_domain::file::quantity;
 use cutover_domain::file::strict::quoted;
 
+use cutover_compose::Asks;
 use cutover_proxy::config::{AccessLog, Network};
 
 use super::parts::{Config, LogFormat};
@@ -59,8 +60,8 @@ pub(super) fn of_section(name: &str) -> Option<&'static [&'static str]> {
         "api" => &["listen"],
         "proxy" => &["listen", "trusted", "access_log"],
         "hooks" => &["host"],
-        "docker" => &["socket"],
-        "limits" => &["effects", "keep_bodies", "keep_output", "bind", "sources", "builds"],
+        "docker" => &["socket", "compose"],
+        "limits" => &["effects", "keep_bodies", "keep_output", "bind", "sources", "stacks", "builds"],
         "log" => &["format", "level"],
         _ => return None,
     })
@@ -143,6 +144,18 @@ pub(super) const KEYS: &[Key] = &[
         },
     },
     Key {
+        path: "docker.compose",
+        doc: "Path (absolute) of the program that carries out stacks. Empty: the newest among Docker's plugins and in the\n\
+              usual folders of programs.",
+        value: Value::Text {
+            set: |c, text| {
+                c.docker.compose = if text.is_empty() { None } else { Some(absolute(text)?) };
+                Ok(())
+            },
+            get: |c| c.docker.compose.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+        },
+    },
+    Key {
         path: "limits.effects",
         doc: "Effects on Docker that run at the same time (1 to 64), each of another workload; on two cores more than 4\n\
               only wait for one another.",
@@ -192,6 +205,16 @@ pub(super) const KEYS: &[Key] = &[
         value: Value::List {
             set: set_sources,
             get: |c| c.limits.sources.iter().map(|folder| folder.display().to_string()).collect(),
+        },
+    },
+    Key {
+        path: "limits.stacks",
+        doc: "What stacks of Compose may ask for that reaches beyond them: \"docker-socket\", \"privileged\", \"host-network\",\n\
+              \"host-namespaces\", \"devices\", \"capabilities\", \"foreign\" (networks, volumes and containers of others),\n\
+              \"programs\". With most of them who may apply a workload is root. Folders of the host: see bind.",
+        value: Value::List {
+            set: set_stacks,
+            get: |c| c.limits.stacks.iter().filter_map(|asks| asks.word()).map(str::to_owned).collect(),
         },
     },
     Key {
@@ -265,6 +288,18 @@ fn set_listen(config: &mut Config, texts: &[&str]) -> Result<(), String> {
 /// An empty text stands for an empty list: a variable of the environment has no other way to say it.
 fn set_bind(config: &mut Config, texts: &[&str]) -> Result<(), String> {
     config.limits.bind = folders(texts)?;
+    Ok(())
+}
+
+fn set_stacks(config: &mut Config, texts: &[&str]) -> Result<(), String> {
+    let word = |text: &&str| {
+        let known = Asks::BY_WORD.iter().find(|(word, _)| word == text);
+        known.map(|(_, asks)| *asks).ok_or_else(|| {
+            let words = Asks::BY_WORD.map(|(word, _)| format!("\"{word}\"")).join(", ");
+            format!("{} is nothing that stacks ask for; known are {words}", quoted(text))
+        })
+    };
+    config.limits.stacks = texts.iter().map(word).collect::<Result<_, _>>()?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use cutover_compose::Asks;
 use cutover_proxy::config::{AccessLog, Network};
 
 /// Everything that can be configured.
@@ -60,6 +61,8 @@ pub struct Hooks {
 pub struct Docker {
     /// Its socket; absolute.
     pub socket: PathBuf,
+    /// The program of Compose, absolute; `None`: it is looked for.
+    pub compose: Option<PathBuf>,
 }
 
 /// What is bounded.
@@ -75,6 +78,8 @@ pub struct Limits {
     pub bind: Vec<PathBuf>,
     /// Folders of the host, absolute, below which sources may be read from.
     pub sources: Vec<PathBuf>,
+    /// What stacks may ask for that reaches beyond them.
+    pub stacks: Vec<Asks>,
     /// Builds of images that run at the same time.
     pub builds: u16,
 }
@@ -123,13 +128,14 @@ impl Default for Config {
             api: Api::default(),
             proxy: Proxy::on(ROOT_LISTEN),
             hooks: Hooks { host: None },
-            docker: Docker { socket: PathBuf::from("/var/run/docker.sock") },
+            docker: Docker { socket: PathBuf::from("/var/run/docker.sock"), compose: None },
             limits: Limits {
                 effects: EFFECTS,
                 keep_bodies_ms: KEEP_BODIES_MS,
                 keep_output_ms: KEEP_OUTPUT_MS,
                 bind: Vec::new(),
                 sources: Vec::new(),
+                stacks: Vec::new(),
                 builds: BUILDS,
             },
             log: Log { format: LogFormat::Text, level: "info".to_owned() },

@@ -3,20 +3,26 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use cutover_domain::context::Context as Place;
+use cutover_domain::context::Context;
+use cutover_domain::file::Declared;
 use cutover_domain::observed::Class;
 use cutover_domain::recipe::{Recipe, recipe};
 use cutover_events::deployment::{BuiltFrom, ImageWish, ReasonKind};
-use cutover_events::workload::EnvVar;
+use cutover_events::secret::SecretUsed;
+use cutover_events::workload::{EnvVar, SealedText, Spec};
+use cutover_events::{DeploymentId, WorkloadId};
+use cutover_site::manifest::Settings;
 use tokio::sync::mpsc;
+use zeroize::Zeroizing;
 
 use super::Execution;
+use super::fitting::Unfit;
 use super::perform::Failed;
 use super::seeking::{Order, Resolved};
-use crate::adapters::builder::{self, Build, BuildError, BuilderKind, Built, Progress};
+use crate::adapters::builder::{self, Build, BuildError, BuilderKind, Built, Progress, Stays};
 use crate::adapters::runtime::Image;
 use crate::adapters::source::git::{Credential, GitError};
-use crate::adapters::source::{Content, Found, SourceError, Wanted};
+use crate::adapters::source::{self, Content, Found, Origin, SourceError, Wanted};
 use crate::logs::{BuildLog, Redactor};
 use crate::secrets::Owner;
 
@@ -24,6 +30,33 @@ use crate::secrets::Owner;
 const LAST_CHARS: usize = 200;
 /// Characters of a step that are shown: Docker gives the whole text of an instruction of many lines.
 const STEP_CHARS: usize = 120;
+
+/// Whether what a workload is made of is what its current release was made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Files {
+    /// As far as can be seen.
+    Same,
+    /// It is something else, although the spec may be the same.
+    Changed,
+}
+
+/// Build arguments, or the variables of a stack.
+struct Given {
+    clear: BTreeMap<String, String>,
+    /// Keyed hash of all of them.
+    mac: [u8; 16],
+    /// The secrets inside of them.
+    used: Vec<SecretUsed>,
+}
+
+/// What something is made of.
+struct Material {
+    content: Content,
+    /// Where that is, as exactly as it can be said.
+    reference: String,
+    /// Empty for what is in no repository.
+    commit: String,
+}
 
 impl Execution {
     /// The image of what the source of the spec holds now, or at the commit of the change.
@@ -56,24 +89,95 @@ impl Execution {
         (log, redactor): (&mut BuildLog, &Redactor),
     ) -> Result<Resolved, Failed> {
         self.shows(order, "fetches its source");
-        let place = recipe.place(order.intent.change.as_ref());
-        let place = place.map_err(|why| Failed::for_good(ReasonKind::BuildFailed, why))?;
-        let found = tokio::select! {
-            found = self.find(place) => found?,
-            () = order.stop.cancelled() => return Err(Failed::ends()),
+        let Material { content, reference, commit } = self.material(order, recipe, log).await?;
+        let Given { clear: args, mac: args_mac, used } = self.arguments(order, recipe.given(&order.spec))?;
+        let digest = content.digest();
+        let (readable, mut secrets): (_, Vec<_>) =
+            self.build_secrets(order.workload, recipe.secrets)?.into_iter().unzip();
+        secrets.extend(used);
+        let build = Build { secrets: readable, ..self.ordered(order, recipe, (content, args)) };
+        let built = self.has_built(order, &build, (log, redactor)).await?;
+        let content = digest.unwrap_or(built.key);
+        let image = Image { id: built.image, repo_digest: String::new(), exposed: Vec::new() };
+        let built = BuiltFrom { commit, content, args: args_mac, reused: built.reused, secrets };
+        Ok(Resolved { deployment: order.intent.deployment, reference, image, built: Some(built) })
+    }
+
+    /// What it is made of: what is at its place, and what was sent.
+    async fn material(&self, order: &Order, recipe: &Recipe<'_>, log: &mut BuildLog) -> Result<Material, Failed> {
+        let bad = |why: String| Failed::for_good(ReasonKind::BuildFailed, why);
+        let sent = recipe.makes.text().map(|text| self.unsealed(order.workload, text)).transpose()?;
+        let found = match recipe.place(order.intent.change.as_ref()).map_err(bad)? {
+            None => None,
+            Some(place) => tokio::select! {
+                found = self.find(place) => match found {
+                    Err(failed) if sent.is_none() => return Err(failed),
+                    // What was sent may need nothing beside it.
+                    found => found.ok(),
+                },
+                () = order.stop.cancelled() => return Err(Failed::ends()),
+            },
+        };
+        let Some(found) = found else {
+            let reference = recipe.origin();
+            self.note(log, &reference);
+            let content = builder::content(&recipe.makes, None, sent).ok_or_else(|| bad(nothing(recipe)))?;
+            return Ok(Material { content, reference, commit: String::new() });
         };
         let files = self.source.gather(&found.origin, Wanted::by(&recipe.makes), &order.stop).await?;
         let reference = found.place.to_string();
         self.note(log, &format!("{reference}{files}"));
-        let (args, args_mac) = self.arguments(order, recipe.args)?;
-        let content = files.digest();
-        let (readable, secrets) = self.build_secrets(order.workload, recipe.secrets)?.into_iter().unzip();
-        let build = Build { secrets: readable, ..self.ordered(order, recipe, (files, args)) };
-        let built = self.has_built(order, &build, (log, redactor)).await?;
-        let content = content.unwrap_or(built.key);
-        let image = Image { id: built.image, repo_digest: String::new(), exposed: Vec::new() };
-        let built = BuiltFrom { commit: found.commit, content, args: args_mac, reused: built.reused, secrets };
-        Ok(Resolved { deployment: order.intent.deployment, reference, image, built: Some(built) })
+        let stays = if found.commit.is_empty() { Stays::Here } else { Stays::Fetched };
+        let content =
+            builder::content(&recipe.makes, Some((files, stays)), sent).ok_or_else(|| bad(nothing(recipe)))?;
+        Ok(Material { content, reference, commit: found.commit })
+    }
+
+    fn unsealed(&self, workload: WorkloadId, text: &SealedText) -> Result<Zeroizing<String>, Failed> {
+        let text = self.secrets.unseal(Owner::Workload(workload), text.sealed);
+        text.map_err(|error| Failed::for_good(ReasonKind::Refused, format!("the text of the stack: {error}")))
+    }
+
+    /// Whether what a declared workload is made of can be had here, where that is judged before it is recorded: nothing is
+    /// made and nothing is kept. Says whether it is another content than that of the current release.
+    ///
+    /// # Errors
+    /// It cannot, or could not be judged.
+    pub async fn judge(&self, workload: WorkloadId, declared: &Declared) -> Result<Files, Unfit> {
+        let Some(recipe) = recipe(&declared.spec.source).filter(|recipe| recipe.makes.is_judged_first()) else {
+            return Ok(Files::Same);
+        };
+        let sent = declared.values.compose_yaml.clone().map(Zeroizing::new);
+        let gathered = match recipe.place(None).map_err(Unfit::Content)? {
+            // What is in a repository is fetched by the deployment.
+            Some(Context::Git(_)) => return Ok(Files::Same),
+            None => None,
+            Some(place) => match self.find(place).await {
+                Ok(Found { origin: Origin::Folder(folder), .. }) => {
+                    Some((Content::Files(source::Files::here(folder)), Stays::Here))
+                }
+                Ok(_) => None,
+                Err(_) if sent.is_some() => None,
+                Err(failed) => return Err(Unfit::Content(failed.text)),
+            },
+        };
+        let Some(content) = builder::content(&recipe.makes, gathered, sent) else {
+            return Err(Unfit::Content(nothing(&recipe)));
+        };
+        let build = Build {
+            full_name: declared.full_name(),
+            args: declared.values.env.clone(),
+            routed: routed(&declared.spec),
+            ..self.empty((workload, DeploymentId([0; 16])), content)
+        };
+        self.builder.judge(&build).await.map_err(unfit)?;
+        // One that never ran has nothing to be compared with.
+        let known = self.commands.live().registry().workloads.contains_key(&workload);
+        let state = known.then(|| self.commands.live().cell(workload).state());
+        let built = state.and_then(|state| Some(state.current_release()?.built.as_ref()?.content));
+        let Some(built) = built else { return Ok(Files::Same) };
+        let content = self.builder.content(&build).await.map_err(unfit)?;
+        Ok(if content.is_none_or(|content| content == built) { Files::Same } else { Files::Changed })
     }
 
     fn ordered(
@@ -83,27 +187,42 @@ impl Execution {
         (content, args): (Content, BTreeMap<String, String>),
     ) -> Build {
         Build {
-            log: self.log,
-            workload: order.workload,
-            deployment: order.intent.deployment,
-            content,
+            full_name: self.full_name(order.workload),
             settings: builder::settings(&recipe.makes),
+            routed: routed(&order.spec),
             target: recipe.makes.target().to_owned(),
             args,
+            fresh: order.intent.wish.seeks() == Some(&ImageWish::Built { fresh: true }),
+            ..self.empty((order.workload, order.intent.deployment), content)
+        }
+    }
+
+    /// A build of this content with nothing said about it.
+    fn empty(&self, (workload, deployment): (WorkloadId, DeploymentId), content: Content) -> Build {
+        Build {
+            log: self.log,
+            workload,
+            full_name: String::new(),
+            deployment,
+            content,
+            settings: Settings::default(),
+            routed: Vec::new(),
+            target: String::new(),
+            args: BTreeMap::new(),
             secrets: Vec::new(),
             logins: Vec::new(),
             platform: String::new(),
-            fresh: order.intent.wish.seeks() == Some(&ImageWish::Built { fresh: true }),
+            fresh: false,
             kind: BuilderKind::Auto,
             deadline: builder::DEADLINE,
         }
     }
 
     /// Where the files are: a path is judged again, because links can have moved since the apply.
-    async fn find(&self, place: Place) -> Result<Found, Failed> {
+    async fn find(&self, place: Context) -> Result<Found, Failed> {
         match &place {
-            Place::Git(repository) => Ok(Found::at(&*self.source, repository, &Credential::None).await?),
-            Place::Folder(path) | Place::Tarball(path) => {
+            Context::Git(repository) => Ok(Found::at(&*self.source, repository, &Credential::None).await?),
+            Context::Folder(path) | Context::Tarball(path) => {
                 let (host, path) = (self.host.clone(), PathBuf::from(path));
                 let judged = tokio::task::spawn_blocking(move || host.source(&path)).await;
                 let judged = judged.map_err(|_| Failed::ends())?;
@@ -114,20 +233,23 @@ impl Execution {
     }
 
     /// The arguments in the clear, as Docker takes them, and a keyed hash of all of them.
-    fn arguments(&self, order: &Order, args: &[EnvVar]) -> Result<(BTreeMap<String, String>, [u8; 16]), Failed> {
+    fn arguments(&self, order: &Order, args: &[EnvVar]) -> Result<Given, Failed> {
         let owner = Owner::Workload(order.workload);
         let refused = |name: &str| {
             let name = name.to_owned();
             move |error: crate::secrets::SecretsError| Failed::for_good(ReasonKind::Refused, format!("{name}: {error}"))
         };
-        let mut clear = BTreeMap::new();
+        let (mut clear, mut used) = (BTreeMap::new(), Vec::new());
+        let project = self.project(order.workload);
         for arg in args {
             let value = self.secrets.unseal(owner, arg.sealed).map_err(refused(&arg.name))?;
-            clear.insert(arg.name.clone(), value.to_string());
+            clear.insert(arg.name.clone(), self.newest_in(&project, &value, &mut used)?);
         }
-        let all: Vec<u8> = args.iter().flat_map(|arg| [arg.name.as_bytes(), &[0], &arg.mac].concat()).collect();
+        let named = args.iter().flat_map(|arg| [arg.name.as_bytes(), &[0], &arg.mac].concat());
+        // A secret that has another value makes another thing of the same text.
+        let all: Vec<u8> = named.chain(used.iter().flat_map(|used| used.mac)).collect();
         let mac = self.secrets.mac(owner, &all).map_err(refused("build arguments"))?;
-        Ok((clear, mac))
+        Ok(Given { clear, mac, used })
     }
 
     /// Has it built, and tells what is said meanwhile.
@@ -177,6 +299,26 @@ fn short(text: &str, chars: usize) -> String {
         return line;
     }
     line.chars().take(chars).chain(['…']).collect()
+}
+
+/// The services that routes lead to.
+fn routed(spec: &Spec) -> Vec<String> {
+    spec.routes.iter().map(|route| route.service.clone()).collect()
+}
+
+fn unfit(error: BuildError) -> Unfit {
+    match error {
+        BuildError::Unavailable(_) | BuildError::Cancelled => Unfit::Unknown(error.to_string()),
+        BuildError::Refused(_)
+        | BuildError::Step { .. }
+        | BuildError::NoSecrets
+        | BuildError::Late(_)
+        | BuildError::Context(_) => Unfit::Content(error.to_string()),
+    }
+}
+
+fn nothing(recipe: &Recipe<'_>) -> String {
+    format!("there is nothing to make it of: {}", recipe.origin())
 }
 
 fn unwritable(error: std::io::Error) -> Failed {

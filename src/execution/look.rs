@@ -18,8 +18,8 @@ use super::Execution;
 use super::lane::Lane;
 use super::probing::Probes;
 use super::seeking::{Resolved, Search};
-use crate::adapters::runtime::Container;
-use crate::projections::{ContainerRow, RouteRow, World};
+use crate::adapters::runtime::{Container, Service};
+use crate::projections::{ContainerRow, RouteRow, ServiceRow, World};
 
 /// What a lane remembers between looks.
 #[derive(Default)]
@@ -89,7 +89,10 @@ impl Execution {
             lane.sight.risk();
         }
         lane.sight.outages = outages;
-        let containers = containers.map_err(|error| error.to_string())?;
+        let mut containers = containers.map_err(|error| error.to_string())?;
+        for container in containers.iter_mut().filter(|container| !container.services.is_empty()) {
+            container.address = state.plan_with(container.unit).and_then(|plan| routed_service(plan, container));
+        }
         let table = table.inspect_err(|error| tracing::debug!(%error, "the proxy does not answer")).ok();
         let now_ms = self.clock.mono_ms();
         let sight = &mut lane.sight;
@@ -102,7 +105,7 @@ impl Execution {
             let plan = state.plan_with(container.unit);
             let limits = plan.map_or(container.limits, |plan| plan.part(container.unit).limits);
             let own = plan.map(|plan| own_name(plan, container));
-            let routed = table.as_ref().and_then(|table| routed_at(table, container));
+            let routed = table.as_ref().and_then(|table| routed_at(table, (container, plan.map(|plan| &**plan))));
             seen.push(Seen {
                 witnessed,
                 resized: limits != container.limits,
@@ -167,6 +170,7 @@ impl Execution {
     }
 
     fn show(&self, lane: &Lane) {
+        let now_ms = self.clock.stamp().wall_ms;
         let rows = lane.sight.containers.iter().map(|c| ContainerRow {
             id: hex::encode(c.id.0),
             name: c.name.clone(),
@@ -175,6 +179,7 @@ impl Execution {
             restarts: c.restarts,
             address: c.address,
             folder: c.folder.clone(),
+            services: c.services.iter().map(|service| service_row(service, now_ms)).collect(),
         });
         let route = lane.sight.observed.router.as_ref().map(|seen| RouteRow {
             generation: seen.generation,
@@ -286,6 +291,16 @@ impl Sight {
     }
 }
 
+fn service_row(service: &Service, now_ms: u64) -> ServiceRow {
+    ServiceRow {
+        seen_ms: if service.containers.is_empty() { 0 } else { now_ms },
+        name: service.name.clone(),
+        state: service.state,
+        health: service.health,
+        exit_code: service.exit_code,
+    }
+}
+
 /// How long something has been seen so, counted from one, ms.
 fn lasted(since: &mut BTreeMap<DockerId, u64>, id: DockerId, now_ms: u64) -> u64 {
     now_ms - *since.entry(id).or_insert(now_ms) + 1
@@ -296,15 +311,29 @@ pub(super) fn own_name(plan: &Plan, container: &Container) -> String {
     container_name((&container.full_name, plan.part(container.unit).process), container.unit)
 }
 
-/// The address that the router has for a container.
-fn routed_at(table: &Table, container: &Container) -> Option<Ipv4Addr> {
+/// Where the service of a stack is that routes lead to. A stack that nothing leads to is nowhere in particular: requests
+/// never go there.
+fn routed_service(plan: &Plan, container: &Container) -> Option<Ipv4Addr> {
+    let Some(route) = plan.routes.first() else { return Some(Ipv4Addr::UNSPECIFIED) };
+    container.services.iter().find(|service| service.name == route.service)?.address
+}
+
+/// The address that the router has for a container, or for a service of it that is elsewhere by now.
+fn routed_at(table: &Table, (container, plan): (&Container, Option<&Plan>)) -> Option<Ipv4Addr> {
     let (workload, unit) = (container.workload.to_string(), container.unit.to_string());
     let entry = table.entries.iter().find(|entry| entry.workload == workload)?;
     let target = entry.targets.iter().find(|target| target.unit == unit)?;
-    match target.place.address()? {
+    let address = |address| match address {
         std::net::IpAddr::V4(address) => Some(address),
         std::net::IpAddr::V6(_) => None,
-    }
+    };
+    let service = |route: &&cutover_events::workload::Route| {
+        let known = entry.routes.iter().find(|known| known.host == route.host && known.path == route.path)?;
+        let service = container.services.iter().find(|service| service.name == route.service)?;
+        known.address.and_then(address).filter(|known| Some(*known) != service.address)
+    };
+    let astray = plan.and_then(|plan| plan.routes.iter().find_map(|route| service(&route)));
+    astray.or_else(|| address(target.place.address()?))
 }
 
 fn router_seen(entry: &Entry) -> RouterSeen {

@@ -19,6 +19,7 @@ mod seeking;
 mod sparing;
 mod tending;
 
+pub use building::Files;
 pub use examine::{Examined, Verdict};
 pub use fitting::{Asked, Unfit};
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use cutover_domain::deployment;
 use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
-use cutover_domain::workload::Workload;
-use cutover_events::deployment::ReasonKind;
+use cutover_domain::workload::{Teardown, Workload};
+use cutover_events::deployment::{ReasonKind, Wish};
 use cutover_events::plan::{Former, Plan};
 use cutover_events::workload::{Check, Mount, MountFrom, Pull};
 use cutover_events::{UnitId, WorkloadId};
@@ -19,15 +19,25 @@ use super::lane::Lane;
 use super::look::own_name;
 use crate::adapters::host::FolderRefused;
 use crate::adapters::router::RouterError;
-use crate::adapters::runtime::{CreateContainer, RuntimeError, Witness, gateway, host_resolvers};
+use crate::adapters::runtime::{CreateContainer, Renewal, RuntimeError, Witness, gateway, host_resolvers};
 use crate::crash;
 
 /// The last output of a container that failed: this much of it is kept, bytes.
 const OUTPUT_BYTES: usize = 16 * 1024;
 /// For a removal whose plan is no longer known, ms: Docker's own default.
 const STOP_MS: u64 = 10_000;
+/// How long a start counts among the effects that run at once, ms: Docker takes less for a container.
+const START_TURN_MS: u64 = 10_000;
 /// The router's probe of a port, ms.
 const PORT_PROBE_MS: u64 = 1_000;
+
+/// What becomes of the volumes that a unit has by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OwnVolumes {
+    Kept,
+    /// A person tears the workload down with them.
+    GivenUp,
+}
 
 /// Why an effect did not happen.
 #[derive(Debug)]
@@ -40,7 +50,7 @@ pub(super) struct Failed {
 impl From<RuntimeError> for Failed {
     fn from(error: RuntimeError) -> Self {
         let (class, kind) = match &error {
-            RuntimeError::Unavailable(_) => (Class::Transient, ReasonKind::Unavailable),
+            RuntimeError::Unavailable(_) | RuntimeError::Busy(_) => (Class::Transient, ReasonKind::Unavailable),
             RuntimeError::ImageMissing(_) => (Class::Permanent, ReasonKind::ImageMissing),
             RuntimeError::NotPushed(_) => (Class::NotYet, ReasonKind::ImageMissing),
             RuntimeError::NotFound(_) => (Class::Transient, ReasonKind::Vanished),
@@ -78,12 +88,15 @@ impl Execution {
             self.remove(lane, state, (unit, id));
             return Ok(());
         }
+        if let Effect::Start(unit, id) = effect {
+            self.start(lane, (unit, id));
+            return Ok(());
+        }
         let _permit =
             self.effects.acquire().await.map_err(|_| Failed::for_good(ReasonKind::Unavailable, "the engine ends"))?;
         let point = crash::before(|| crash::effect(&effect));
         let done = match effect {
             Effect::Create(unit) => self.create(lane, state, unit).await,
-            Effect::Start(_, id) => Ok(self.runtime.start(id).await?),
             Effect::SetRestart(_, id, restart) => Ok(self.runtime.set_restart(id, restart).await?),
             Effect::Unpause(_, id) => Ok(self.runtime.unpause(id).await?),
             Effect::Rename(unit, id) => self.rename(lane, state, (unit, id)).await,
@@ -94,7 +107,7 @@ impl Execution {
             Effect::Capture(unit, id) => self.capture(lane, unit, id).await,
             Effect::Put { to, generation } => self.put(lane, state, (to, generation)).await,
             Effect::Fence { generation } => self.fence(lane, generation).await,
-            Effect::Remove(..) | Effect::Plan(_) | Effect::Resolve(_) => Ok(()),
+            Effect::Start(..) | Effect::Remove(..) | Effect::Plan(_) | Effect::Resolve(_) => Ok(()),
         };
         point.after();
         done
@@ -136,6 +149,7 @@ impl Execution {
             limits: part.limits,
             hardening: plan.template.hardening,
             stop_signal: plan.policy.stop_signal,
+            renewal: if open.intent.wish == Wish::Restart { Renewal::All } else { Renewal::Changed },
         };
         self.runtime.create(self.log, &container).await?;
         Ok(())
@@ -208,19 +222,53 @@ impl Execution {
         Ok(())
     }
 
+    /// Beside the lane, which goes on looking: a stack pulls its images meanwhile. What takes longer than a container does
+    /// lets others have its turn.
+    fn start(self: &Arc<Self>, lane: &mut Lane, (unit, id): (UnitId, DockerId)) {
+        let (shell, effect) = (self.clone(), Effect::Start(unit, id));
+        lane.sight.observed.answers.under_way.push(unit);
+        lane.sight.removals.spawn(async move {
+            let permit = shell.effects.acquire().await;
+            let point = crash::before(|| crash::effect(&effect));
+            let starting = shell.runtime.start(id);
+            tokio::pin!(starting);
+            let done = match tokio::time::timeout(Duration::from_millis(START_TURN_MS), &mut starting).await {
+                Ok(done) => done,
+                Err(_) => {
+                    drop(permit);
+                    starting.await
+                }
+            };
+            point.after();
+            (unit, effect, done.map_err(Failed::from))
+        });
+    }
+
     /// Policy `no`, stop, remove: beside the lane, because a container may take its whole grace to end.
     fn remove(self: &Arc<Self>, lane: &mut Lane, state: &Workload, (unit, id): (UnitId, DockerId)) {
         let planned = state.plan_of(unit).map(|plan| plan.policy.stop_timeout_ms);
         let grace = state.grace(unit).or(planned).unwrap_or(STOP_MS);
         let shell = self.clone();
+        let teardown = if let Teardown::Removing(teardown) = state.teardown { Some(teardown) } else { None };
+        let unwanted =
+            teardown.is_some() && self.commands.live().registry().unwanted.get(&lane.id) == teardown.as_ref();
+        let volumes = if unwanted { OwnVolumes::GivenUp } else { OwnVolumes::Kept };
         lane.sight.observed.answers.under_way.push(unit);
         lane.sight.removals.spawn(async move {
-            (unit, Effect::Remove(unit, id), shell.take_away((unit, id), Duration::from_millis(grace)).await)
+            (unit, Effect::Remove(unit, id), shell.take_away((unit, id), volumes, Duration::from_millis(grace)).await)
         });
     }
 
-    async fn take_away(&self, (unit, id): (UnitId, DockerId), grace: Duration) -> Result<(), Failed> {
+    async fn take_away(
+        &self,
+        (unit, id): (UnitId, DockerId),
+        volumes: OwnVolumes,
+        grace: Duration,
+    ) -> Result<(), Failed> {
         let [policy, stop, remove] = crash::REMOVAL;
+        if volumes == OwnVolumes::GivenUp {
+            self.runtime.give_up_volumes(id).await?;
+        }
         let point = crash::before(|| policy.into());
         match self.runtime.set_restart(id, Restart::No).await {
             Ok(()) | Err(RuntimeError::NotFound(_) | RuntimeError::Refused(_)) => point.after(),
@@ -249,7 +297,10 @@ impl Execution {
                 text: "a target is nowhere: it does not run".into(),
             });
         };
-        let routes = if to == Targets::Nothing { Vec::new() } else { plan.map(routes).unwrap_or_default() };
+        let routes = match plan.filter(|_| to != Targets::Nothing) {
+            Some(plan) => routes(plan, lane, units)?,
+            None => Vec::new(),
+        };
         let head = self.commands.log().head();
         let put = wire::Put {
             workload: lane.id.to_string(),
@@ -307,12 +358,27 @@ fn plan_of<'a>(state: &'a Workload, to: Targets, units: &[UnitId]) -> Option<&'a
     }
 }
 
-fn routes(plan: &Plan) -> Vec<wire::Route> {
-    let route = |route: &cutover_events::workload::Route| wire::Route {
-        host: route.host.clone(),
-        path: route.path.clone(),
-        port: route.port,
-        strip: route.strip,
+/// The routes of a plan. Where they lead to several services of a unit, each says where its own is.
+fn routes(plan: &Plan, lane: &Lane, units: &[UnitId]) -> Result<Vec<wire::Route>, Failed> {
+    let container = lane.sight.containers.iter().find(|container| units.contains(&container.unit));
+    let services = container.map_or(&[][..], |container| &container.services);
+    let route = |route: &cutover_events::workload::Route| {
+        let service = services.iter().find(|service| service.name == route.service);
+        let address = service.and_then(|service| service.address);
+        if address.is_none() && !services.is_empty() {
+            return Err(Failed {
+                class: Class::ProbeRefused,
+                kind: ReasonKind::Vanished,
+                text: format!("the service {} of the stack is nowhere: it does not run", route.service),
+            });
+        }
+        Ok(wire::Route {
+            host: route.host.clone(),
+            path: route.path.clone(),
+            port: route.port,
+            strip: route.strip,
+            address: address.map(Into::into),
+        })
     };
     plan.routes.iter().map(route).collect()
 }

@@ -102,11 +102,18 @@ impl Execution {
     pub(super) async fn restore(&self, lane: &Lane, state: &Workload) -> Result<Command, Failed> {
         let Some(open) = &state.open else { return Err(moved_on()) };
         let project = self.project(lane.id);
-        let network = self.network(&project).await?;
-        let mut ids = Minted::on(self, lane, range(&network)?);
+        // Somebody may have removed the network that the former containers were on; what was on none needs none.
+        let was_on_one = open.was.as_ref().is_some_and(|was| !was.plan.template.network.is_empty());
+        let (network, range) = match was_on_one {
+            true => {
+                let network = self.network(&project).await?;
+                (network.id.clone(), range(&network)?)
+            }
+            false => (String::new(), NOWHERE),
+        };
+        let mut ids = Minted::on(self, lane, range);
         let mut made = restore(state, &self.full_name(lane.id), &mut ids).ok_or_else(moved_on)?;
-        // Somebody may have removed the network that the former containers were on.
-        made.template.network.clone_from(&network.id);
+        made.template.network = network;
         let vault = &self.commands.live().registry().secrets;
         made.template.secrets = again(vault, &project, &made.template.secrets)?;
         match self.checked(open, made, ids)? {

@@ -170,6 +170,7 @@ mod tests {
             health: ImageHealth::None,
             address: Some([127, 0, 0, 1].into()),
             folder: None,
+            services: Vec::new(),
             mounts: Vec::new(),
             ports: Vec::new(),
         }

@@ -37,7 +37,11 @@ impl Execution {
         let Some(used) = plan.template.secrets.iter().find(of_env) else {
             return Err(refused(format!("the plan names no version of the secret {name}: apply the workload anew")));
         };
-        let value = self.value(project, used)?;
+        self.append((project, used), out)
+    }
+
+    fn append(&self, (project, used): (&str, &SecretUsed), out: &mut String) -> Result<(), Failed> {
+        let (name, value) = (&used.name, self.value(project, used)?);
         match std::str::from_utf8(&value) {
             Ok(text) if !text.contains('\0') => out.push_str(text),
             _ => {
@@ -46,6 +50,18 @@ impl Execution {
             }
         }
         Ok(())
+    }
+
+    /// A variable of what is built or brought up, references filled in with the newest versions; those are noted.
+    pub(super) fn newest_in(&self, project: &str, text: &str, used: &mut Vec<SecretUsed>) -> Result<String, Failed> {
+        let registry = self.commands.live().registry();
+        filled(text, |name, out| {
+            let newest =
+                registry.secrets.newest(project, name, SecretWay::Env).map_err(|why| refused(why.to_string()))?;
+            self.append((project, &newest), out)?;
+            used.push(newest);
+            Ok(())
+        })
     }
 
     /// What a unit has mounted of its secrets, written to where it will be; none when it is given none as files.
@@ -149,6 +165,7 @@ impl Execution {
             keep.extend(plans(&state).flat_map(of_plan));
             keep.extend(slots(&state).flat_map(|slot| slot.units.iter().copied()));
             keep.extend(&state.removal);
+            keep.extend(state.errands.iter().map(|begun| UnitId(begun.errand.0)));
         }
         let secrets = self.secrets.clone();
         match tokio::task::spawn_blocking(move || secrets.files().keep_only(&keep)).await {

@@ -157,6 +157,14 @@ impl Execution {
         noted.map(drop).map_err(|error| error.to_string())
     }
 
+    /// Volumes that go with the units of a workload, with their bytes where Docker knows.
+    ///
+    /// # Errors
+    /// Docker does not answer: one line for a person.
+    pub async fn own_volumes(&self, workload: WorkloadId) -> Result<Vec<(String, Option<u64>)>, String> {
+        self.runtime.own_volumes(self.log, workload).await.map_err(|error| error.to_string())
+    }
+
     /// Has the leftovers of teardowns looked for now, and not at the next general look.
     pub fn look_for_leftovers(&self) {
         self.leftovers.notify_one();

@@ -6,4 +6,4 @@ mod live;
 mod world;
 
 pub use live::{Cell, Live, Planned, Written};
-pub use world::{Building, ContainerRow, RouteRow, Rows, World};
+pub use world::{Building, ContainerRow, RouteRow, Rows, ServiceRow, World};

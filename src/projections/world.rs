@@ -51,6 +51,23 @@ pub struct ContainerRow {
     pub address: Option<std::net::Ipv4Addr>,
     /// The release folder that it is, while it serves and where it is one.
     pub folder: Option<std::path::PathBuf>,
+    /// The services of a stack.
+    pub services: Vec<ServiceRow>,
+}
+
+/// A service of a stack as it was seen last.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServiceRow {
+    /// Its name.
+    pub name: String,
+    /// What it does, in one word; `missing` where nothing of it is there.
+    pub state: &'static str,
+    /// What its checks say, in one word; empty without one.
+    pub health: &'static str,
+    /// How it ended, where it has.
+    pub exit_code: Option<i64>,
+    /// When it was there last, ms since 1970; 0 where it never was.
+    pub seen_ms: u64,
 }
 
 /// The router's entry as it was seen last.
@@ -64,10 +81,20 @@ pub struct RouteRow {
     pub busy: Vec<UnitId>,
 }
 
+fn services((containers, _): &Rows) -> Vec<ServiceRow> {
+    containers.iter().flat_map(|row| row.services.clone()).collect()
+}
+
 impl World {
     /// Takes in a look at one workload.
-    pub fn saw(&self, workload: WorkloadId, containers: Vec<ContainerRow>, route: Option<RouteRow>) {
-        self.rows.write().insert(workload, (containers, route));
+    pub fn saw(&self, workload: WorkloadId, mut containers: Vec<ContainerRow>, route: Option<RouteRow>) {
+        let mut rows = self.rows.write();
+        let before: Vec<ServiceRow> = rows.get(&workload).map(services).unwrap_or_default();
+        for service in containers.iter_mut().flat_map(|row| &mut row.services).filter(|service| service.seen_ms == 0) {
+            let known = before.iter().find(|known| known.name == service.name);
+            service.seen_ms = known.map_or(0, |known| known.seen_ms);
+        }
+        rows.insert(workload, (containers, route));
     }
 
     /// Whether a unit was seen running.
@@ -103,5 +130,35 @@ impl World {
     pub fn build_of(&self, workload: WorkloadId, deployment: DeploymentId) -> Option<String> {
         let builds = self.builds.read();
         builds.get(&workload).filter(|(of, text)| *of == deployment && !text.is_empty()).map(|(_, text)| text.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(state: &'static str, seen_ms: u64) -> ContainerRow {
+        let service = ServiceRow { name: "web".into(), state, health: "", exit_code: None, seen_ms };
+        ContainerRow {
+            id: String::new(),
+            name: String::new(),
+            unit: UnitId([1; 16]),
+            phase: "running",
+            restarts: 0,
+            address: None,
+            folder: None,
+            services: vec![service],
+        }
+    }
+
+    #[test]
+    fn a_service_that_is_missing_was_seen_when_it_was_there() {
+        let (world, workload) = (World::default(), WorkloadId([1; 16]));
+        let seen = || world.of(workload).0[0].services[0].seen_ms;
+        world.saw(workload, vec![row("missing", 0)], None);
+        assert_eq!(seen(), 0);
+        world.saw(workload, vec![row("running", 7)], None);
+        world.saw(workload, vec![row("missing", 0)], None);
+        assert_eq!(seen(), 7);
     }
 }

@@ -3,4 +3,5 @@
 use cutover_domain::ability::Ability;
 
 /// What workloads may ask for; everything else is refused when it is applied or planned.
-pub const ABILITIES: &[Ability] = &[Ability::Image, Ability::Dockerfile, Ability::BuildSecrets, Ability::StaticFiles];
+pub const ABILITIES: &[Ability] =
+    &[Ability::Image, Ability::Dockerfile, Ability::BuildSecrets, Ability::StaticFiles, Ability::Compose];

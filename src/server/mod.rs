@@ -7,6 +7,7 @@ mod abilities;
 pub mod hooks;
 mod proxy;
 mod sources;
+mod stacks;
 
 pub use abilities::ABILITIES;
 
@@ -199,28 +200,32 @@ async fn assemble(
     let folders = Arc::new(folders);
     let docker = Arc::new(DockerRuntime::new(&docker, clock));
     let containers: Arc<dyn Runtime> = docker.clone();
-    let runtime: Arc<dyn Runtime> = Arc::new(Units::over(containers, vec![folders.clone()]));
+    let blobs = Blobs::open(dir.join("blobs")).map_err(|error| io("the folder of blobs", error))?;
+    let files = SecretFiles::of(commands.log().log_id());
+    let secrets =
+        Secrets::open(dir.join("secrets"), blobs, files).map_err(|error| io("the folder of secrets", error))?;
+    let secrets = Arc::new(secrets);
+    let kept = vec![config.docker.socket.clone(), dir.clone()];
+    let bounds = Bounds { allowed: config.limits.bind.clone(), sources: config.limits.sources.clone(), kept };
+    let host = Arc::new(RealHost::new(bounds));
+    let stacks = stacks::open(config, (secrets.clone(), host.clone()), clock).await;
+    let stacks = Arc::new(stacks.map_err(|error| io("the folder of stacks", error))?);
+    let runtime: Arc<dyn Runtime> = Arc::new(Units::over(containers, vec![folders.clone(), stacks.clone()]));
     let builder: Arc<dyn Builder> = Arc::new(DockerBuilder::new(config.docker.socket.clone()));
-    let builder = Arc::new(Builders::over(builder, dir, folders));
+    let builder = Arc::new(Builders::over(builder, dir, (folders, stacks)));
     let router: Arc<dyn Router> = Arc::new(HttpRouter::new(dir.join("proxy/admin.sock")));
     let ended = |error: &dyn std::fmt::Display| ServeError::Ended(error.to_string());
     let seen = recovery::look(&*runtime, &*router, &commands).await;
     let held = recovery::compare(&seen, &commands).await.map_err(|error| ended(&error))?;
     let epoch = recovery::take_over(&commands, clock, &seen, held).await.map_err(|error| ended(&error))?;
-    let blobs = Blobs::open(dir.join("blobs")).map_err(|error| io("the folder of blobs", error))?;
-    let files = SecretFiles::of(commands.log().log_id());
-    let secrets = Secrets::open(dir.join("secrets"), blobs, files);
-    let secrets = secrets.map_err(|error| io("the folder of secrets", error))?;
     let outputs = Outputs::open(dir.join("output")).map_err(|error| io("the folder of outputs", error))?;
-    let (secrets, outputs, world) = (Arc::new(secrets), Arc::new(outputs), Arc::new(World::default()));
-    let kept = vec![config.docker.socket.clone(), dir.clone()];
-    let bounds = Bounds { allowed: config.limits.bind.clone(), sources: config.limits.sources.clone(), kept };
+    let (outputs, world) = (Arc::new(outputs), Arc::new(World::default()));
     let sources = sources::open(dir, commands.log().log_id()).map_err(|error| io("the folders of sources", error))?;
     let build_logs = BuildLogs::open(dir.join("builds"), LogBounds::default());
     let build_logs = build_logs.map_err(|error| io("the folder of build logs", error))?;
     let execution = Execution::new(Parts {
         commands: commands.clone(),
-        host: Arc::new(RealHost::new(bounds)),
+        host,
         runtime: runtime.clone(),
         attaches: docker,
         router: router.clone(),

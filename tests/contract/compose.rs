@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover::adapters::compose::{
-    Compose, ComposeConfig, ComposeError, Healthy, MemoryCompose, Project, RealCompose, Row, State, Volumes,
+    Anew, Compose, ComposeConfig, ComposeError, Healthy, MemoryCompose, Project, RealCompose, Row, State, Volumes,
 };
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep};
@@ -38,6 +38,7 @@ impl Side {
             variables: [("WHO".to_owned(), "hunter2".to_owned())].into(),
             profiles: Vec::new(),
             base: None,
+            anew: Anew::Changed,
         }
     }
 
@@ -184,6 +185,7 @@ contract! {
     a_refusal_says_nothing_of_what_was_printed,
     what_was_cancelled_is_told_so,
     names_and_variables_reach_no_further,
+    all_is_made_anew_when_that_is_asked_for,
 }
 
 async fn a_stack_comes_up_and_goes_down(side: &Side) {
@@ -239,6 +241,18 @@ async fn a_refusal_says_nothing_of_what_was_printed(side: &Side) {
     assert!(side.rows().await.is_empty());
 }
 
+async fn all_is_made_anew_when_that_is_asked_for(side: &Side) {
+    side.up(TWO).await.expect("it comes up");
+    let before = side.rows().await;
+    let project = Project { anew: Anew::All, ..side.project(TWO) };
+    side.compose.up(&project, DEADLINE, &CancellationToken::new()).await.expect("it comes up again");
+    let after = side.rows().await;
+    let none_of_before =
+        |row: &Row| row.containers.iter().all(|id| before.iter().all(|old| !old.containers.contains(id)));
+    assert!(after.len() == 2 && after.iter().all(none_of_before), "{before:?} {after:?}");
+    side.down(TWO, Volumes::Remove).await;
+}
+
 async fn what_was_cancelled_is_told_so(side: &Side) {
     let cancel = CancellationToken::new();
     cancel.cancel();
@@ -290,6 +304,7 @@ fn stack(name: &str) -> Project {
         variables: [("WHO".to_owned(), "a b".to_owned())].into(),
         profiles: vec!["dev".to_owned()],
         base: None,
+        anew: Anew::Changed,
     }
 }
 

@@ -132,6 +132,7 @@ impl Bench {
             limits: Limits::default(),
             hardening: Hardening::Default,
             stop_signal: 0,
+            renewal: Default::default(),
         };
         let id = runtime.create(LOG, &asked).await.expect("a container");
         runtime.start(id).await.expect("a start");
@@ -199,6 +200,7 @@ impl Bench {
                 path: "/".to_owned(),
                 port: self.port,
                 strip: false,
+                address: None,
             }],
             targets: targets.to_vec(),
             former: Vec::new(),
@@ -290,7 +292,8 @@ async fn a_writer_without_the_right_is_refused() {
         assert_eq!(bench.refused(&Put { router_boot: other_boot, ..next.clone() }).await, RefusedCode::RouterBoot);
         let other = Put { workload: WorkloadId([3; 16]).to_string(), targets: vec![], ..next.clone() };
         assert_eq!(bench.refused(&other).await, RefusedCode::Claimed);
-        let elsewhere = wire::Route { host: "other.test".to_owned(), path: "/".to_owned(), port: 80, strip: false };
+        let elsewhere =
+            wire::Route { host: "other.test".to_owned(), path: "/".to_owned(), port: 80, strip: false, address: None };
         let named = Put { routes: vec![elsewhere], ..other };
         assert_eq!(bench.refused(&named).await, RefusedCode::Claimed, "the name is another workload's");
         bench.router.put(&next).await.expect("the right one");

@@ -30,7 +30,7 @@ async fn digest(source: &dyn Source, origin: &Origin) -> String {
     let content = source.gather(origin, Wanted::Context("Dockerfile"), &CancellationToken::new()).await;
     match content.unwrap_or_else(|error| panic!("{origin:?}: {error}")) {
         Content::Context(context) => context.digest().to_string(),
-        Content::Files(files) => panic!("{files:?} are no context"),
+        other => panic!("{other:?} is no context"),
     }
 }
 
@@ -38,7 +38,7 @@ async fn digest(source: &dyn Source, origin: &Origin) -> String {
 async fn index(source: &dyn Source, origin: &Origin) -> String {
     match source.gather(origin, Wanted::Files, &CancellationToken::new()).await.unwrap() {
         Content::Files(files) => fs::read_to_string(files.folder().join("index")).unwrap(),
-        Content::Context(context) => panic!("{context:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -38,6 +38,8 @@ mod pushes;
 mod secrets;
 mod secrets_docker;
 mod sources;
+mod stack_units;
+mod stacks;
 #[path = "../support/stand.rs"]
 mod stand;
 mod whole;

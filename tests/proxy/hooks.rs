@@ -68,7 +68,7 @@ async fn a_configured_host_takes_hooks_and_no_other_does() {
     let origin = Origin::named("workload").await;
     let mut put = plane.write(&[("u1", origin.address)]);
     let port = origin.address.port();
-    put.routes = vec![Route { host: "hooks.test".into(), path: "/".into(), port, strip: false }];
+    put.routes = vec![Route { host: "hooks.test".into(), path: "/".into(), port, strip: false, address: None }];
     plane.put(&put).await;
     assert!(plane.ask(&hook("hooks.test:80", "/hooks/a")).await.starts_with("HTTP/1.1 202"));
     assert!(plane.ask(&hook("hooks.test", "/else")).await.ends_with("workload"));

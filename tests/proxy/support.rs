@@ -151,7 +151,7 @@ pub(crate) fn refused(outcome: Result<(), RouterError>) -> RefusedCode {
 }
 
 pub(crate) fn route(host: &str, path: &str, port: u16) -> Route {
-    Route { host: host.into(), path: path.into(), port, strip: false }
+    Route { host: host.into(), path: path.into(), port, strip: false, address: None }
 }
 
 pub(crate) fn target(unit: &str, at: SocketAddr) -> Target {

@@ -247,3 +247,35 @@ async fn several_targets_share_the_load_and_a_dead_one_is_passed_over() {
     })
     .await;
 }
+
+async fn answers(mut raw: crate::support::Raw, text: &str) {
+    while read_request(&mut raw).await.is_some() {
+        raw.send(&ok(text)).await;
+    }
+}
+
+/// Services of one stack: one target, and each route says where on it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_may_lead_elsewhere_on_its_target() {
+    let plane = Plane::new().await;
+    let web = Origin::raw(|raw, _| answers(raw, "web")).await;
+    let port = web.address.port();
+    let other = tokio::net::TcpListener::bind(("127.0.0.2", port)).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move {
+        loop {
+            let (stream, _) = other.accept().await.unwrap();
+            answers(crate::support::Raw::of(stream), "api").await;
+        }
+    });
+    let mut put = plane.write(&[("u1", web.address)]);
+    let api = cutover_proxy::wire::Route { address: Some([127, 0, 0, 2].into()), ..route("app.test", "/api", port) };
+    put.routes.push(api);
+    plane.put(&put).await;
+    for _ in 0..3 {
+        // Connections that are kept are those of one address, although both have the same port.
+        assert!(plane.get("/").await.ends_with("web"));
+        assert!(plane.get("/api").await.ends_with("api"));
+    }
+    assert_eq!(plane.table().await.entries[0].routes, put.routes);
+}

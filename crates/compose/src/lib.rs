@@ -29,4 +29,4 @@ pub use name::{MAX_NAME_CHARS, project_name};
 pub use rules::{Asks, Demand};
 pub use text::MAX_FILE_BYTES;
 pub use variables::{Values, Variables};
-pub use verdict::{Stack, Verdict, judge};
+pub use verdict::{Stack, Verdict, judge, variables};

@@ -69,6 +69,14 @@ impl Verdict {
     }
 }
 
+/// The variables of a stack, with those that `.env` beside it says.
+#[must_use]
+pub fn variables(stack: &Stack<'_>) -> Variables {
+    let mut variables = stack.variables.clone();
+    Loader::new(stack.beside).dotenv(&mut variables);
+    variables
+}
+
 /// Judges a stack. Every input has a verdict, in time and memory that its size bounds.
 #[must_use]
 pub fn judge(stack: &Stack<'_>) -> Verdict {

@@ -2,17 +2,21 @@
 //! and no source.
 
 use cutover_events::delivery::Change;
-use cutover_events::workload::{DockerfileSource, EnvVar, Source, StaticMode, StaticSource};
+use cutover_events::workload::{
+    ComposeSource, DockerfileSource, EnvVar, SealedText, Source, Spec, StaticMode, StaticSource,
+};
 
 use crate::context::{Context, Repository};
 
 /// The Dockerfile of a context where nobody names one.
 const USUAL_FILE: &str = "Dockerfile";
+/// What the file of a stack is called that came as a text.
+const USUAL_STACK: &str = "compose.yml";
 
 /// What is made, and of what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recipe<'a> {
-    /// Where the files are, as recorded: a folder, a tarball or a repository.
+    /// Where the files are, as recorded: a folder, a tarball or a repository; empty where all that there is was sent.
     pub context: &'a str,
     /// What they become.
     pub makes: Makes<'a>,
@@ -41,6 +45,17 @@ pub enum Makes<'a> {
         /// The page for every path that no file has; empty for none.
         fallback: &'a str,
     },
+    /// A stack: files for Compose, judged as a whole.
+    Stack {
+        /// The compose file within them.
+        file: &'a str,
+        /// What it says, sealed, where that was sent: it counts, whatever has become of the file.
+        text: Option<&'a SealedText>,
+        /// The name of its project; empty for one that is derived from the workload.
+        name: &'a str,
+        /// Whether containers of that project that somebody else made become ours.
+        adopt: bool,
+    },
 }
 
 /// What is made for a source before it is deployed; `None`: nothing is.
@@ -54,7 +69,32 @@ pub fn recipe(source: &Source) -> Option<Recipe<'_>> {
         Source::Static(StaticSource { path, mode: StaticMode::Files, index, not_found, fallback, .. }) => {
             Some(Recipe { context: path, makes: Makes::Site { index, not_found, fallback }, args: &[], secrets: &[] })
         }
-        Source::Image(_) | Source::Static(_) | Source::Compose(_) => None,
+        Source::Compose(ComposeSource { file, text, project_name, adopt, deploy_strategy: _ }) => {
+            let (context, file) = stack_of(file);
+            let makes = Makes::Stack { file, text: text.as_ref(), name: project_name, adopt: *adopt };
+            Some(Recipe { context, makes, args: &[], secrets: &[] })
+        }
+        Source::Image(_) | Source::Static(_) => None,
+    }
+}
+
+/// The folder of a compose file, of the host or of a repository, and its name there.
+fn stack_of(file: &str) -> (&str, &str) {
+    if file.is_empty() {
+        return ("", USUAL_STACK);
+    }
+    // Of a repository, what follows the reference is the path in it.
+    let fragment =
+        if Context::parse(file).is_ok_and(|at| matches!(at, Context::Git(_))) { file.find('#') } else { None };
+    let begin = fragment.and_then(|hash| Some(hash + file.get(hash..)?.find(':')?)).map_or(0, |colon| colon + 1);
+    let (before, path) = file.split_at(begin);
+    match (path.rfind('/'), begin) {
+        (Some(0), 0) => ("/", path.get(1..).unwrap_or_default()),
+        (Some(slash), _) => {
+            (file.get(..before.len() + slash).unwrap_or_default(), path.get(slash + 1..).unwrap_or_default())
+        }
+        (None, 0) => (".", path),
+        (None, _) => (before.trim_end_matches(':').trim_end_matches('#'), path),
     }
 }
 
@@ -64,8 +104,29 @@ impl Makes<'_> {
     pub const fn target(&self) -> &str {
         match self {
             Self::Image { target, .. } => target,
-            Self::Site { .. } => "",
+            Self::Site { .. } | Self::Stack { .. } => "",
         }
+    }
+
+    /// What it says itself, sealed, where that was sent.
+    #[must_use]
+    pub const fn text(&self) -> Option<&SealedText> {
+        match self {
+            Self::Stack { text, .. } => *text,
+            Self::Image { .. } | Self::Site { .. } => None,
+        }
+    }
+
+    /// Whether it makes volumes of its own, which go with it.
+    #[must_use]
+    pub const fn has_own_volumes(&self) -> bool {
+        matches!(self, Self::Stack { .. })
+    }
+
+    /// Whether it can be judged before anything is recorded: what is wrong with it then is nobody's deployment.
+    #[must_use]
+    pub const fn is_judged_first(&self) -> bool {
+        matches!(self, Self::Stack { .. })
     }
 }
 
@@ -76,6 +137,7 @@ impl Recipe<'_> {
         match self.makes {
             Makes::Image { file, .. } => format!("build {} by its {file}", self.context),
             Makes::Site { .. } => format!("copy the files of {}", self.context),
+            Makes::Stack { .. } => format!("read {}", self.origin()),
         }
     }
 
@@ -85,15 +147,33 @@ impl Recipe<'_> {
         match self.makes {
             Makes::Image { .. } => format!("built from {}", self.context),
             Makes::Site { .. } => format!("the files of {}", self.context),
+            Makes::Stack { .. } if self.context.is_empty() => "the stack of the workload file".to_owned(),
+            Makes::Stack { file, .. } => format!("the stack {file} of {}", self.context),
         }
     }
 
-    /// Where its files are: see [`place`].
+    /// The values that it is made with: build arguments, or the variables of a stack, which are the environment.
+    #[must_use]
+    pub fn given<'s>(&self, spec: &'s Spec) -> &'s [EnvVar] {
+        match (&self.makes, &spec.source) {
+            (Makes::Stack { .. }, _) => &spec.env,
+            (_, Source::Dockerfile(build)) => &build.args,
+            (_, Source::Image(_) | Source::Static(_) | Source::Compose(_)) => &[],
+        }
+    }
+
+    /// Whether another spec makes the same of the same.
+    #[must_use]
+    pub fn is_same(&self, spec: &Spec, before: &Spec) -> bool {
+        recipe(&before.source).is_some_and(|was| was == *self && was.given(before) == self.given(spec))
+    }
+
+    /// Where its files are: see [`place`]; `None` where all that there is was sent.
     ///
     /// # Errors
     /// The recorded text is no place, which no apply lets through: what is wrong with it.
-    pub fn place(&self, change: Option<&Change>) -> Result<Context, String> {
-        place(self.context, change)
+    pub fn place(&self, change: Option<&Change>) -> Result<Option<Context>, String> {
+        if self.context.is_empty() { Ok(None) } else { place(self.context, change).map(Some) }
     }
 }
 
@@ -139,10 +219,35 @@ mod tests {
         let site = source("static = { path = \"/srv/www\", fallback = \"index.html\" }");
         let makes = Makes::Site { index: "index.html", not_found: "404.html", fallback: "index.html" };
         assert_eq!(recipe(&site).map(|found| (found.context, found.makes)), Some(("/srv/www", makes)));
-        for other in ["image = \"x\"", "static = { path = \"/srv/www\", mode = \"deno\" }", "compose = \"/srv/c.yml\""]
-        {
+        for other in ["image = \"x\"", "static = { path = \"/srv/www\", mode = \"deno\" }"] {
             assert_eq!(recipe(&source(other)), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_stack_is_read_from_the_folder_of_its_file() {
+        let cases = [
+            ("/srv/shop/c.yml", "/srv/shop", "c.yml"),
+            ("/c.yml", "/", "c.yml"),
+            ("https://git.test/s.git#main:c.yml", "https://git.test/s.git#main", "c.yml"),
+            ("https://git.test/s.git#main:a/b/c.yml", "https://git.test/s.git#main:a/b", "c.yml"),
+            ("https://git.test/s.git#:c.yml", "https://git.test/s.git", "c.yml"),
+            ("git@git.test:acme/s.git#main:a/c.yml", "git@git.test:acme/s.git#main:a", "c.yml"),
+        ];
+        for (written, context, file) in cases {
+            let stack = source(&format!("compose = \"{written}\""));
+            let found = recipe(&stack).expect("it is read");
+            assert_eq!(
+                (found.context, found.makes),
+                (context, Makes::Stack { file, text: None, name: "", adopt: false })
+            );
+            assert!(found.place(None).is_ok_and(|place| place.is_some()), "{written}");
+        }
+        let sent =
+            source("compose = { compose_yaml = \"services: {}\", compose_project_name = \"Shop\", adopt = true }");
+        let found = recipe(&sent).expect("it is read");
+        assert_eq!(found.makes, Makes::Stack { file: "compose.yml", text: None, name: "shop", adopt: true });
+        assert_eq!(found.place(None), Ok(None));
     }
 
     #[test]
@@ -150,7 +255,12 @@ mod tests {
         let change = Change { sha: "0123456789012345678901234567890123456789".into(), ..Change::default() };
         let place = |text: &str, change: Option<&Change>| {
             let source = source(&format!("dockerfile = \"{text}\""));
-            recipe(&source).expect("it is built").place(change).expect("it is a place").to_string()
+            recipe(&source)
+                .expect("it is built")
+                .place(change)
+                .expect("it is a place")
+                .expect("and it has one")
+                .to_string()
         };
         let repository = "https://git.test/shop.git";
         assert_eq!(place(&format!("{repository}#main:api"), Some(&change)), format!("{repository}#{}:api", change.sha));

@@ -80,6 +80,9 @@ pub struct Route {
     pub port: u16,
     /// Whether the prefix is cut off.
     pub strip: bool,
+    /// Where on the target, when that is not at its own address: one of several services of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
 }
 
 /// Something that serves: `{"unit": …, "address": …}` or `{"unit": …, "folder": …}`.

@@ -1,29 +1,35 @@
-//! One builder for all that is made of files: images by Docker, release folders by us.
+//! One builder for all that is made of files: images by Docker, release folders and stacks by us.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover_events::LogId;
-use cutover_events::plan::SITE;
+use cutover_events::plan::{SITE, STACK};
+use cutover_events::{Digest, LogId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::site::Releases;
+use super::stack::{all, failed, wished};
 use super::{Build, BuildError, Builder, Built, BuiltImage, CacheUse, Progress};
-use crate::adapters::source::Content;
-use crate::adapters::units::ReleaseFolders;
+use crate::adapters::compose::Draft;
+use crate::adapters::source::{Content, Files};
+use crate::adapters::units::{ReleaseFolders, StackUnits};
 
-/// The one step of a release folder.
+/// The one step of a release folder, and of a stack.
 const STEP: u32 = 1;
 
-/// Docker's builder, and release folders beside it.
+/// Docker's builder, and release folders and stacks beside it.
 pub struct Builders {
     docker: Arc<dyn Builder>,
     releases: Releases,
     units: Arc<ReleaseFolders>,
+    stacks: Arc<StackUnits>,
 }
+
+/// Who is told how it goes, and who ends it.
+type Told<'a> = (&'a mpsc::Sender<Progress>, &'a CancellationToken);
 
 impl std::fmt::Debug for Builders {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -32,10 +38,14 @@ impl std::fmt::Debug for Builders {
 }
 
 impl Builders {
-    /// Images by `docker`, release folders in a data folder; a folder that one of the units is stays.
+    /// Images by `docker`, release folders and stacks in a data folder; what one of the units is made of stays.
     #[must_use]
-    pub fn over(docker: Arc<dyn Builder>, data: &Path, units: Arc<ReleaseFolders>) -> Self {
-        Self { docker, releases: Releases::of(data), units }
+    pub fn over(
+        docker: Arc<dyn Builder>,
+        data: &Path,
+        (units, stacks): (Arc<ReleaseFolders>, Arc<StackUnits>),
+    ) -> Self {
+        Self { docker, releases: Releases::of(data), units, stacks }
     }
 
     /// What lies on the disk is copied beside the runtime's threads. A copy is not ended half-way: it ends by itself, and
@@ -48,17 +58,8 @@ impl Builders {
         let done = tokio::task::spawn_blocking(move || work(&releases)).await;
         done.unwrap_or_else(|_| Err(BuildError::Unavailable("the engine ends".to_owned())))
     }
-}
 
-#[async_trait]
-impl Builder for Builders {
-    async fn build(
-        &self,
-        build: &Build,
-        progress: &mpsc::Sender<Progress>,
-        stop: &CancellationToken,
-    ) -> Result<Built, BuildError> {
-        let Content::Files(files) = &build.content else { return self.docker.build(build, progress, stop).await };
+    async fn folder(&self, build: &Build, files: &Files, (progress, stop): Told<'_>) -> Result<Built, BuildError> {
         let (of, files, settings) = ((build.workload, build.deployment), files.clone(), build.settings.clone());
         // Nobody may be listening to what is told: the release is made all the same.
         let told = |said| async move { progress.send(said).await.ok() };
@@ -77,13 +78,72 @@ impl Builder for Builders {
         Ok(Built { image: made.image, key: made.content, reused: made.reused })
     }
 
+    async fn stack(&self, build: &Build, draft: &Draft, (progress, stop): Told<'_>) -> Result<Built, BuildError> {
+        let told = |said| async move { progress.send(said).await.ok() };
+        told(Progress::Begun { step: STEP, text: format!("reads the stack {}", draft.file) }).await;
+        let wished = wished(build, draft);
+        let kept = tokio::select! {
+            kept = self.stacks.stacks().keep(build.deployment, &wished) => kept.map_err(failed)?,
+            () = stop.cancelled() => return Err(BuildError::Cancelled),
+        };
+        let text = format!("{} services: {}", kept.services.len(), kept.services.join(", "));
+        told(Progress::Line { step: STEP, text }).await;
+        told(Progress::Ended { step: STEP }).await;
+        if kept.reused {
+            told(Progress::Reused { image: kept.image.clone() }).await;
+        }
+        Ok(Built { image: kept.image, key: kept.content, reused: kept.reused })
+    }
+}
+
+#[async_trait]
+impl Builder for Builders {
+    async fn build(
+        &self,
+        build: &Build,
+        progress: &mpsc::Sender<Progress>,
+        stop: &CancellationToken,
+    ) -> Result<Built, BuildError> {
+        match &build.content {
+            Content::Context(_) => self.docker.build(build, progress, stop).await,
+            Content::Files(files) => self.folder(build, files, (progress, stop)).await,
+            Content::Stack(draft) => self.stack(build, draft, (progress, stop)).await,
+        }
+    }
+
+    async fn judge(&self, build: &Build) -> Result<(), BuildError> {
+        match &build.content {
+            Content::Context(_) | Content::Files(_) => Ok(()),
+            Content::Stack(draft) => self.stacks.stacks().judge(&wished(build, draft)).await.map(drop).map_err(failed),
+        }
+    }
+
+    async fn content(&self, build: &Build) -> Result<Option<Digest>, BuildError> {
+        match &build.content {
+            Content::Context(_) | Content::Files(_) => Ok(None),
+            Content::Stack(draft) => {
+                self.stacks.stacks().content(&wished(build, draft)).await.map(Some).map_err(failed)
+            }
+        }
+    }
+
     async fn images(&self, log: LogId) -> Result<Vec<BuiltImage>, BuildError> {
         let mut all = self.docker.images(log).await?;
         all.extend(self.on_disk(Releases::all).await?);
+        let stacks = self.stacks.clone();
+        let kept = tokio::task::spawn_blocking(move || self::all(stacks.stacks())).await;
+        all.extend(kept.unwrap_or_else(|_| Err(BuildError::Unavailable("the engine ends".to_owned())))?);
         Ok(all)
     }
 
     async fn remove(&self, log: LogId, image: &BuiltImage) -> Result<bool, BuildError> {
+        if image.id.starts_with(STACK) {
+            if self.stacks.uses(&image.id) {
+                return Ok(false);
+            }
+            let gone = self.stacks.stacks().remove(&image.id);
+            return gone.map(|()| true).map_err(|error| BuildError::Unavailable(format!("the stacks: {error}")));
+        }
         if !image.id.starts_with(SITE) {
             return self.docker.remove(log, image).await;
         }

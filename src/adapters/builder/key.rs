@@ -64,9 +64,11 @@ mod tests {
         Build {
             log: LogId([0; 16]),
             workload: WorkloadId([0; 16]),
+            full_name: String::new(),
             deployment: DeploymentId([0; 16]),
             content: Content::Context(pack(folder.path(), &packing).unwrap()),
             settings: Settings::default(),
+            routed: Vec::new(),
             target: String::new(),
             args: BTreeMap::new(),
             secrets: Vec::new(),

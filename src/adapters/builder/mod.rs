@@ -7,6 +7,7 @@ mod memory;
 mod progress;
 mod site;
 mod spare;
+mod stack;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,6 +27,7 @@ pub use memory::MemoryBuilder;
 pub use progress::Progress;
 pub use site::settings;
 pub use spare::{Keep, spare};
+pub use stack::{Stays, content};
 
 use crate::adapters::source::Content;
 use crate::adapters::source::context::Context;
@@ -92,15 +94,20 @@ pub struct Build {
     pub log: LogId,
     /// For which workload.
     pub workload: WorkloadId,
+    /// Its full name.
+    pub full_name: String,
     /// By which deployment: it is in the image's tag.
     pub deployment: DeploymentId,
-    /// What it is made of: a context with its Dockerfile becomes an image, files become a release folder.
+    /// What it is made of: a context with its Dockerfile becomes an image, files become a release folder, a draft becomes a
+    /// stack.
     pub content: Content,
     /// How a release folder is served.
     pub settings: Settings,
+    /// The services of a stack that routes lead to.
+    pub routed: Vec<String>,
     /// The stage; empty for the last one.
     pub target: String,
-    /// Build arguments. They are in the history of the image: no place for secrets.
+    /// Build arguments, which are in the history of the image and so no place for secrets; the variables of a stack.
     pub args: BTreeMap<String, String>,
     /// Build secrets.
     pub secrets: Vec<BuildSecret>,
@@ -121,7 +128,9 @@ impl Build {
     fn context(&self) -> Result<&Context, BuildError> {
         match &self.content {
             Content::Context(context) => Ok(context),
-            Content::Files(_) => Err(BuildError::Refused("files without a Dockerfile are no image".to_owned())),
+            Content::Files(_) | Content::Stack(_) => {
+                Err(BuildError::Refused("files without a Dockerfile are no image".to_owned()))
+            }
         }
     }
 }
@@ -211,6 +220,16 @@ pub trait Builder: Send + Sync + 'static {
         progress: &mpsc::Sender<Progress>,
         stop: &CancellationToken,
     ) -> Result<Built, BuildError>;
+
+    /// Whether a build can be made here, as far as that can be known before: nothing is made and nothing is kept.
+    async fn judge(&self, _build: &Build) -> Result<(), BuildError> {
+        Ok(())
+    }
+
+    /// What a build would be of, where that can be said without making it: the key of what it makes.
+    async fn content(&self, _build: &Build) -> Result<Option<Digest>, BuildError> {
+        Ok(None)
+    }
 
     /// Every image that builds of this log have made and that still has the tag of its build. Complete, or an error.
     async fn images(&self, log: LogId) -> Result<Vec<BuiltImage>, BuildError>;

@@ -35,7 +35,7 @@ pub(super) struct Release {
 #[must_use]
 pub fn settings(makes: &Makes<'_>) -> Settings {
     match makes {
-        Makes::Image { .. } => Settings::default(),
+        Makes::Image { .. } | Makes::Stack { .. } => Settings::default(),
         Makes::Site { index, not_found, fallback } => Settings {
             index: (*index).to_owned(),
             not_found: (*not_found).to_owned(),

@@ -22,6 +22,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const MAX_LOGGED_BYTES: usize = 256 * 1024;
 /// Bytes of one line of it.
 const MAX_LINE_BYTES: usize = 2048;
+/// Bytes of a value that is not shown in the log: what is shorter is a port, a word or a number.
+const LEAST_SECRET_BYTES: usize = 6;
 /// Variables that change what a program of the host does: a workload that could set them would be the engine.
 const RESERVED: [&str; 14] = [
     "LD_",
@@ -63,14 +65,17 @@ pub(super) struct Run<'a> {
     pub(super) deadline: Duration,
 }
 
+/// Whether a variable would change what Compose itself or another program of the host does.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    RESERVED.iter().any(|begin| upper.starts_with(begin)) || RESERVED_NAMES.contains(&upper.as_str())
+}
+
 /// Refuses variables that would reach further than the stack.
 pub(super) fn checked(project: &Project) -> Result<(), ComposeError> {
-    let reserved = |name: &str| {
-        let upper = name.to_ascii_uppercase();
-        RESERVED.iter().any(|begin| upper.starts_with(begin)) || RESERVED_NAMES.contains(&upper.as_str())
-    };
     let odd = |name: &str| name.is_empty() || name.contains(['=', '\0']);
-    match project.variables.iter().find(|(name, value)| odd(name) || reserved(name) || value.contains('\0')) {
+    match project.variables.iter().find(|(name, value)| odd(name) || is_reserved(name) || value.contains('\0')) {
         None => Ok(()),
         Some((name, _)) => Err(ComposeError::Unusable(format!(
             "the variable {name} of the stack would change what Compose itself does; give it another name"
@@ -229,7 +234,7 @@ async fn keep(run: &Run<'_>, stream: Option<impl AsyncRead + Unpin>) {
 fn log(run: &Run<'_>, line: &mut Vec<u8>, logged: &mut usize) {
     let bytes = std::mem::take(line);
     let text = String::from_utf8_lossy(&bytes);
-    let text = text.trim_end();
+    let text = redacted(text.trim_end(), run.project);
     if text.is_empty() || *logged > MAX_LOGGED_BYTES {
         return;
     }
@@ -237,8 +242,16 @@ fn log(run: &Run<'_>, line: &mut Vec<u8>, logged: &mut usize) {
     tracing::info!(project = %run.project.name, command = run.what, text, "Compose says");
 }
 
+/// A line without the values of variables, which may be secrets. Short ones stay: a port is no secret, and would take every
+/// number along.
+fn redacted(line: &str, project: &Project) -> String {
+    let values = project.variables.values().filter(|value| value.len() >= LEAST_SECRET_BYTES);
+    values.fold(line.to_owned(), |line, value| line.replace(value.as_str(), "[value]"))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::Anew;
     use super::*;
 
     #[test]
@@ -250,10 +263,14 @@ mod tests {
             variables: [(name.to_owned(), "x".to_owned())].into(),
             profiles: Vec::new(),
             base: None,
+            anew: Anew::Changed,
         };
         for name in ["LD_PRELOAD", "DOCKER_HOST", "PATH", "HOME", "COMPOSE_FILE", "PYTHONPATH", "", "A=B", "path"] {
             assert!(matches!(checked(&project(name)), Err(ComposeError::Unusable(_))), "{name}");
         }
+        let mut known = project("A");
+        known.variables = [("A".to_owned(), "hunter2".to_owned()), ("B".to_owned(), "80".to_owned())].into();
+        assert_eq!(redacted("bind 80: hunter2 is no address", &known), "bind 80: [value] is no address");
         for name in ["DB_PASSWORD", "HOMEPAGE", "MY_DOCKER_HOST", "a"] {
             assert_eq!(checked(&project(name)), Ok(()), "{name}");
         }

@@ -141,6 +141,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+    use super::super::Anew;
     use super::*;
 
     fn project(files: &[(&str, &str)]) -> Project {
@@ -151,6 +152,7 @@ mod tests {
             variables: BTreeMap::new(),
             profiles: Vec::new(),
             base: None,
+            anew: Anew::Changed,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What Docker shows of a project: its containers and volumes, by the labels that Compose gives them.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use serde_json::Value;
@@ -43,9 +44,11 @@ fn sorted(mut row: Row) -> Row {
 /// The worst of two containers of a service.
 fn join(known: &mut Row, other: Row) {
     known.containers.extend(other.containers);
-    if other.state > known.state {
+    let failed = |code: Option<i64>| code.is_some_and(|code| code != 0);
+    if other.state > known.state || (other.state == known.state && failed(other.exit_code)) {
         known.exit_code = other.exit_code;
     }
+    known.address = known.address.or(other.address);
     known.state = known.state.max(other.state);
     known.health = known.health.max(other.health);
     known.ours &= other.ours;
@@ -67,7 +70,17 @@ fn row(container: &Value, folder: &Path) -> Option<Row> {
         exit_code: exit_code(status),
         // The folder may be that of a source elsewhere; the files are always ours.
         ours: label(FOLDER).is_some_and(below) || (!files.is_empty() && files.split(',').all(below)),
+        address: match container["HostConfig"]["NetworkMode"].as_str() {
+            Some("host") => Some(Ipv4Addr::LOCALHOST),
+            _ => address(&container["NetworkSettings"]["Networks"]),
+        },
     })
+}
+
+/// On the first of its networks by name, where it has an address: only what runs does.
+fn address(networks: &Value) -> Option<Ipv4Addr> {
+    let networks: BTreeMap<_, _> = networks.as_object()?.iter().collect();
+    networks.values().find_map(|network| network["IPAddress"].as_str()?.parse().ok())
 }
 
 fn state(word: &str) -> State {
@@ -136,10 +149,16 @@ mod tests {
     fn what_docker_says_becomes_a_row() {
         let container = |state: &str, status: &str, files: &str| {
             let labels = json!({ SERVICE: "web", FOLDER: "/elsewhere", FILES: files });
-            row(&json!({ "Id": "abc", "State": state, "Status": status, "Labels": labels }), Path::new("/d/compose/a"))
+            let networks = json!({ "a_none": { "IPAddress": "" }, "a_web": { "IPAddress": "172.20.0.2" } });
+            let settings = json!({ "Networks": networks });
+            let container = json!({
+                "Id": "abc", "State": state, "Status": status, "Labels": labels, "NetworkSettings": settings
+            });
+            row(&container, Path::new("/d/compose/a"))
         };
         let good = container("running", "Up 5 minutes (healthy)", "/d/compose/a/compose.yml").unwrap();
         assert_eq!((good.state, good.health, good.ours), (State::Running, Healthy::Yes, true));
+        assert_eq!(good.address, Some([172, 20, 0, 2].into()));
         let bad = container("exited", "Exited (3) 5 minutes ago", "/d/compose/ab/compose.yml").unwrap();
         assert_eq!(
             (bad.state, bad.health, bad.exit_code, bad.ours),

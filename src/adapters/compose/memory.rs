@@ -9,7 +9,9 @@ use cutover_compose::{Stack, Variables, Verdict};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{Compose, ComposeError, Generation, Healthy, Program, Project, ProjectVolume, Row, State, Volumes, folder};
+use super::{
+    Anew, Compose, ComposeError, Generation, Healthy, Program, Project, ProjectVolume, Row, State, Volumes, folder,
+};
 
 /// What is there of one project.
 #[derive(Debug, Default)]
@@ -81,6 +83,7 @@ impl MemoryCompose {
             health: Healthy::Unchecked,
             exit_code: None,
             ours: true,
+            address: None,
         }
     }
 
@@ -133,9 +136,10 @@ impl Compose for MemoryCompose {
         held.rows.retain(|name, _| wished.iter().any(|service| service.name == *name));
         for service in wished {
             match held.rows.get_mut(&service.name) {
-                Some((row, known)) if *known == service && row.state == State::Running => {}
+                Some((row, known))
+                    if *known == service && row.state == State::Running && project.anew == Anew::Changed => {}
                 // What has ended is started again, and is the same container.
-                Some((row, known)) if *known == service => row.state = State::Running,
+                Some((row, known)) if *known == service && project.anew == Anew::Changed => row.state = State::Running,
                 _ => {
                     let row = self.row(&service.name, service.replicas);
                     held.rows.insert(service.name.clone(), (row, service));

@@ -9,8 +9,11 @@
 //! | `engine` | what is read from Docker itself |
 //! | `look` | containers and volumes of a project, by label |
 //! | `real`, `memory` | the port over the real thing, and its twin |
+//! | `draft` | a stack as it was found, judged as a whole |
+//! | `stack`, `stacks` | what is kept of it for each release, sealed |
 
 mod command;
+mod draft;
 mod engine;
 mod folder;
 mod lock;
@@ -18,17 +21,24 @@ mod look;
 mod memory;
 mod program;
 mod real;
+mod stack;
+mod stacks;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+pub use command::is_reserved;
+pub use draft::{Around, Draft, DraftError};
 pub use memory::MemoryCompose;
 pub use program::{Generation, Program, find};
 pub use real::{ComposeConfig, RealCompose};
+pub use stack::Stack;
+pub use stacks::{Kept, Stacks, Vault, Wished};
 
 /// What a stack is brought up from.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,6 +55,18 @@ pub struct Project {
     pub profiles: Vec<String>,
     /// Where relative paths begin; the folder of the project when there is none.
     pub base: Option<PathBuf>,
+    /// Which containers are made anew.
+    pub anew: Anew,
+}
+
+/// Which containers `up` makes anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Anew {
+    /// Those that are not as the files say.
+    #[default]
+    Changed,
+    /// All.
+    All,
 }
 
 /// Names of variables and files, never what they hold.
@@ -57,6 +79,7 @@ impl std::fmt::Debug for Project {
             .field("variables", &self.variables.keys().collect::<Vec<_>>())
             .field("profiles", &self.profiles)
             .field("base", &self.base)
+            .field("anew", &self.anew)
             .finish()
     }
 }
@@ -115,6 +138,8 @@ pub struct Row {
     pub exit_code: Option<i64>,
     /// Whether they were made from the folder of this engine.
     pub ours: bool,
+    /// Where the first of them that runs is reached from the host; `None` where none is.
+    pub address: Option<Ipv4Addr>,
 }
 
 /// A volume of a project.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::command::{self, Run, Surroundings};
 use super::engine::Engine;
 use super::lock::{self, Lock};
-use super::{Compose, ComposeError, Program, Project, ProjectVolume, Row, Volumes, folder, look, program};
+use super::{Anew, Compose, ComposeError, Program, Project, ProjectVolume, Row, Volumes, folder, look, program};
 
 /// How long a command of a dead engine is waited for: past that it is told, and tried again later.
 const WAIT_FOR_ANOTHER: Duration = Duration::from_secs(10);
@@ -106,8 +106,11 @@ impl Compose for RealCompose {
         let (program, folder) = self.ready(project)?;
         let mut lock = self.locked(&project.name).await?;
         put(&folder, project).await?;
-        let arguments = ["up", "--detach", "--remove-orphans"];
-        let run = Run { program, project, folder: &folder, what: "up", arguments: &arguments, deadline };
+        let arguments: &[&str] = match project.anew {
+            Anew::Changed => &["up", "--detach", "--remove-orphans"],
+            Anew::All => &["up", "--detach", "--remove-orphans", "--force-recreate"],
+        };
+        let run = Run { program, project, folder: &folder, what: "up", arguments, deadline };
         self.run(&run, &mut lock, cancel).await
     }
 

@@ -127,6 +127,7 @@ fn container(twin: &Twin, body: &Body) -> Option<(LogId, Container)> {
         health: body.health,
         address: Some(create.address).filter(|address| !address.is_unspecified() && body.apart_since.is_none()),
         folder: None,
+        services: Vec::new(),
         mounts: mounted(create),
         ports: {
             let mut ports = create.ports.clone();

@@ -82,6 +82,25 @@ pub struct Container {
     pub mounts: Vec<Mounted>,
     /// Ports of the host that lead to it, in order.
     pub ports: Vec<PublishedPort>,
+    /// The services of a unit that is a stack, by name; none for others.
+    pub services: Vec<Service>,
+}
+
+/// A service of a stack, as it was seen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Service {
+    /// Its name in the stack.
+    pub name: String,
+    /// What its containers do, the worst of them, in one word; `missing` where there are none.
+    pub state: &'static str,
+    /// What their checks say, the worst of them, in one word; empty without a check.
+    pub health: &'static str,
+    /// How the worst of them ended, where it has.
+    pub exit_code: Option<i64>,
+    /// Docker's ids of its containers.
+    pub containers: Vec<String>,
+    /// Where it is reached from the host.
+    pub address: Option<Ipv4Addr>,
 }
 
 /// Something of the host in a container, as inspected.
@@ -147,6 +166,18 @@ pub struct CreateContainer {
     pub hardening: Hardening,
     /// 0: the image's own.
     pub stop_signal: u8,
+    /// What of its parts is made anew, where it takes over some of its predecessor.
+    pub renewal: Renewal,
+}
+
+/// What of a unit that has parts is made anew when it takes over those of its predecessor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Renewal {
+    /// What is not as it should be.
+    #[default]
+    Changed,
+    /// Everything: a person restarts it.
+    All,
 }
 
 /// An image that is here.
@@ -189,6 +220,9 @@ pub enum RuntimeError {
     /// The container, network or image is not there.
     #[error("not found: {0}")]
     NotFound(String),
+    /// Something else is done to it first, and is waited for.
+    #[error("{0}")]
+    Busy(String),
     /// The name is taken by a container that is not ours.
     #[error("the container name {0} is taken by a container that is not cutover's")]
     NameTaken(String),
@@ -272,6 +306,21 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Asks it to end, and kills it after `grace`; ended or gone already is success.
     async fn stop(&self, id: DockerId, grace: Duration) -> Result<(), RuntimeError>;
+
+    /// Volumes that go with the units of a workload by themselves, with their bytes where Docker knows.
+    async fn own_volumes(
+        &self,
+        _log: LogId,
+        _workload: WorkloadId,
+    ) -> Result<Vec<(String, Option<u64>)>, RuntimeError> {
+        Ok(Vec::new())
+    }
+
+    /// What it keeps in volumes of its own is not wanted any more: it goes with it. Others keep their volumes until they
+    /// are removed by [`Self::remove_volume`].
+    async fn give_up_volumes(&self, _id: DockerId) -> Result<(), RuntimeError> {
+        Ok(())
+    }
 
     /// Removes it; gone, or being removed, is success.
     async fn remove(&self, id: DockerId) -> Result<(), RuntimeError>;

@@ -20,6 +20,7 @@ pub use gather::{Sources, SourcesConfig};
 pub use memory::MemorySources;
 pub use place::Found;
 
+use super::compose::Draft;
 use context::{Context, ContextError, Name};
 use git::{Commit, GitError, Reference, Remote};
 use scratch::Scratch;
@@ -57,7 +58,7 @@ impl<'a> Wanted<'a> {
     pub const fn by(makes: &Makes<'a>) -> Self {
         match makes {
             Makes::Image { file, .. } => Self::Context(file),
-            Makes::Site { .. } => Self::Files,
+            Makes::Site { .. } | Makes::Stack { .. } => Self::Files,
         }
     }
 }
@@ -69,6 +70,8 @@ pub enum Content {
     Context(Context),
     /// For a release folder.
     Files(Files),
+    /// For Compose.
+    Stack(Draft),
 }
 
 impl Content {
@@ -77,7 +80,7 @@ impl Content {
     pub fn digest(&self) -> Option<Digest> {
         match self {
             Self::Context(context) => Some(context.digest()),
-            Self::Files(_) => None,
+            Self::Files(_) | Self::Stack(_) => None,
         }
     }
 }
@@ -87,7 +90,7 @@ impl fmt::Display for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Context(context) => write!(f, ": {} files, {} bytes", context.entries(), context.bytes()),
-            Self::Files(_) => Ok(()),
+            Self::Files(_) | Self::Stack(_) => Ok(()),
         }
     }
 }

@@ -90,6 +90,7 @@ impl ReleaseFolders {
             folder: folder_of(&self.root, &note.image).filter(|_| runs),
             mounts: Vec::new(),
             ports: Vec::new(),
+            services: Vec::new(),
         }
     }
 

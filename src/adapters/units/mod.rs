@@ -3,6 +3,7 @@
 
 mod folders;
 mod notes;
+mod stacks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 use super::runtime::{Container, CreateContainer, Hint, Image, Network, Runtime, RuntimeError, Volume};
 
 pub use folders::ReleaseFolders;
+pub use stacks::StackUnits;
 
 /// A kind of unit beside Docker's containers. A unit of it lives as a container does: it is created, started, stopped and
 /// removed, and is seen in between. Every call may be repeated.
@@ -51,6 +53,20 @@ pub trait Kind: Send + Sync + 'static {
 
     /// From here on it does not serve; ended or gone already is success.
     async fn stop(&self, id: DockerId, grace: Duration) -> Result<(), RuntimeError>;
+
+    /// Volumes that go with the units of a workload, with their bytes where Docker knows.
+    async fn own_volumes(
+        &self,
+        _log: LogId,
+        _workload: WorkloadId,
+    ) -> Result<Vec<(String, Option<u64>)>, RuntimeError> {
+        Ok(Vec::new())
+    }
+
+    /// Volumes of its own go with it, where it has any.
+    async fn give_up_volumes(&self, _id: DockerId) -> Result<(), RuntimeError> {
+        Ok(())
+    }
 
     /// Removes it; gone is success.
     async fn remove(&self, id: DockerId) -> Result<(), RuntimeError>;
@@ -200,6 +216,21 @@ impl Runtime for Units {
         match self.kind_of(id) {
             Some(kind) => kind.stop(id, grace).await,
             None => self.docker.stop(id, grace).await,
+        }
+    }
+
+    async fn own_volumes(&self, log: LogId, workload: WorkloadId) -> Result<Vec<(String, Option<u64>)>, RuntimeError> {
+        let mut all = Vec::new();
+        for kind in &self.others {
+            all.extend(kind.own_volumes(log, workload).await?);
+        }
+        Ok(all)
+    }
+
+    async fn give_up_volumes(&self, id: DockerId) -> Result<(), RuntimeError> {
+        match self.kind_of(id) {
+            Some(kind) => kind.give_up_volumes(id).await,
+            None => self.docker.give_up_volumes(id).await,
         }
     }
 

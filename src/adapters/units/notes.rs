@@ -9,6 +9,7 @@ use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId}
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
+use crate::adapters::compose::{Anew, Volumes};
 use crate::adapters::runtime::{CreateContainer, Witness};
 use crate::store::files::{make_folder, replace_durably, sync_folder};
 
@@ -35,6 +36,21 @@ pub(super) struct Note {
     pub(super) phase: Phase,
     pub(super) restart: Restart,
     pub(super) runs: u32,
+    /// For a stack.
+    pub(super) stack: Option<StackNote>,
+}
+
+/// What a unit knows besides that is a stack.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct StackNote {
+    /// The project of Compose.
+    pub(super) project: String,
+    /// Where its variables lie sealed.
+    pub(super) variables: Digest,
+    /// What becomes of its volumes when it goes.
+    pub(super) volumes: Volumes,
+    /// Which containers are made anew when it is brought up.
+    pub(super) anew: Anew,
 }
 
 /// As it is written.
@@ -55,6 +71,47 @@ struct Text {
     phase: PhaseText,
     restarts_always: bool,
     runs: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stack: Option<StackText>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StackText {
+    project: String,
+    variables: String,
+    volumes_go: bool,
+    anew: AnewText,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AnewText {
+    Changed,
+    All,
+}
+
+impl StackNote {
+    fn text(&self) -> StackText {
+        StackText {
+            project: self.project.clone(),
+            variables: self.variables.to_string(),
+            volumes_go: self.volumes == Volumes::Remove,
+            anew: match self.anew {
+                Anew::Changed => AnewText::Changed,
+                Anew::All => AnewText::All,
+            },
+        }
+    }
+
+    fn read(text: StackText) -> Option<Self> {
+        let volumes = if text.volumes_go { Volumes::Remove } else { Volumes::Keep };
+        let anew = match text.anew {
+            AnewText::Changed => Anew::Changed,
+            AnewText::All => Anew::All,
+        };
+        Some(Self { project: text.project, variables: text.variables.parse().ok()?, volumes, anew })
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -82,6 +139,7 @@ impl Note {
             phase: Phase::Created,
             restart: Restart::No,
             runs: 0,
+            stack: None,
         }
     }
 
@@ -105,6 +163,7 @@ impl Note {
             },
             restarts_always: self.restart == Restart::Always,
             runs: self.runs,
+            stack: self.stack.as_ref().map(StackNote::text),
         }
     }
 
@@ -130,6 +189,10 @@ impl Note {
             },
             restart: if text.restarts_always { Restart::Always } else { Restart::No },
             runs: text.runs,
+            stack: match text.stack {
+                Some(stack) => Some(StackNote::read(stack)?),
+                None => None,
+            },
         })
     }
 }
@@ -233,7 +296,7 @@ impl Notes {
 fn set_aside(path: &Path) -> io::Result<()> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(DAMAGED);
-    tracing::error!(path = %path.display(), "the note of a release folder cannot be read: it is set aside, and another one made");
+    tracing::error!(path = %path.display(), "the note of a unit cannot be read: it is set aside, and another one made");
     std::fs::rename(path, aside)
 }
 

@@ -15,6 +15,7 @@ use crate::api::views::{
     AppliedView, ApplyAsk, ApplyMode, ApplyView, DifferenceView, PlanView, PlannedView, WorkloadBody,
 };
 use crate::commands::Error;
+use crate::execution::Files;
 use crate::recovery::{queue_revision, wish_of};
 
 /// What is said when nothing is to be done.
@@ -23,8 +24,9 @@ const NOTHING_NEW: &str = "nothing new";
 impl LiveBackend {
     pub(super) async fn applied(&self, asker: Asker, ask: ApplyAsk) -> Result<ApplyView, Refusal> {
         let declared = self.declared(ask.workloads)?;
+        let mut files = Vec::with_capacity(declared.len());
         for (workload, apply) in declared.iter().zip(self.in_order(&declared, ask.mode)?) {
-            self.fits(workload, apply).await?;
+            files.push(self.fits(workload, apply).await?);
         }
         let mut all = Vec::with_capacity(declared.len());
         for workload in &declared {
@@ -35,8 +37,8 @@ impl LiveBackend {
         recorded.key = None;
         let revisions = self.commands.apply(recorded, all).await?;
         let mut workloads = Vec::with_capacity(declared.len());
-        for ((id, declared), revision) in ids.iter().zip(&declared).zip(revisions) {
-            let mut view = self.deploy_applied(&asker, (*id, declared), revision, ask.mode).await?;
+        for (((id, declared), revision), files) in ids.iter().zip(&declared).zip(revisions).zip(files) {
+            let mut view = self.deploy_applied(&asker, (*id, declared), (revision, files), ask.mode).await?;
             if let Some(why) = self.execution.nameless_project(&declared.project).await {
                 view.note = format!("{}; {why}", view.note);
             }
@@ -61,7 +63,7 @@ impl LiveBackend {
         &self,
         asker: &Asker,
         (id, declared): (WorkloadId, &Declared),
-        revision: Option<u32>,
+        (revision, files): (Option<u32>, Files),
         mode: ApplyMode,
     ) -> Result<AppliedView, Refusal> {
         let registry = self.registry();
@@ -84,6 +86,9 @@ impl LiveBackend {
             (ApplyMode::Record, Some(_)) => {
                 view.note = "recorded; deploy it when you want it".into();
                 return Ok(view);
+            }
+            (ApplyMode::Deploy, None) if files == Files::Changed => {
+                Some(Wish::Deploy(ImageWish::Built { fresh: false }))
             }
             (ApplyMode::Record, None) | (ApplyMode::Deploy, None) => return Ok(view),
             (ApplyMode::Deploy, Some(_)) => wish_of(&registry, id, &state),
@@ -166,12 +171,14 @@ impl LiveBackend {
         let choice = foretelling::choice(&apply.spec, state.as_deref());
         let torn_down = state.is_some_and(|state| state.teardown != cutover_domain::workload::Teardown::No);
         let unchanged = before.is_some_and(|spec| same(spec, &apply.spec)) && !torn_down && mode != ApplyMode::Pull;
-        self.fits(declared, apply.clone()).await?;
+        let files = self.fits(declared, apply.clone()).await?;
+        let unchanged = unchanged && files == Files::Same;
         let told = before.map(|spec| difference(spec, &apply.spec)).unwrap_or_default();
         let differences = told.iter().map(|line| differing(line));
         let action = match (before, unchanged) {
             (None, _) => "register and deploy",
             (Some(_), true) => NOTHING_NEW,
+            (Some(_), false) if files == Files::Changed && told.is_empty() => "deploy what has changed in its files",
             (Some(_), false) => "revise and deploy",
         };
         Ok(PlannedView {

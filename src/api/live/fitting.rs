@@ -10,19 +10,26 @@ use cutover_events::workload::PublishedPort;
 use super::LiveBackend;
 use crate::api::backend::Refusal;
 use crate::commands::Error;
-use crate::execution::{Asked, Unfit};
+use crate::execution::{Asked, Files, Unfit};
 
 impl LiveBackend {
-    /// What was declared can be had: no claim is in the way, and the host has it. Nothing is kept.
+    /// What was declared can be had: no claim is in the way, and the host has it. Nothing is kept. Says whether what it is
+    /// made of has changed, where that is known.
     ///
     /// # Errors
     /// A claim of another workload, a folder that may not be mounted, a port that a program has.
-    pub(super) async fn fits(&self, declared: &Declared, apply: Apply) -> Result<(), Refusal> {
+    pub(super) async fn fits(&self, declared: &Declared, apply: Apply) -> Result<Files, Refusal> {
         let (workload, full_name) = (apply.workload, declared.full_name());
         self.registry().apply(apply).map_err(|rejected| Refusal::from(Error::Claimed(rejected)))?;
         let mounts = declared.spec.mounts.clone();
         let ports: Vec<_> = declared.spec.ports.iter().filter(|port| !self.has(workload, port)).copied().collect();
-        let place = recipe(&declared.spec.source).map(|recipe| recipe.place(None)).transpose();
+        let recipe = recipe(&declared.spec.source);
+        let first = recipe.as_ref().is_some_and(|recipe| recipe.makes.is_judged_first());
+        let files = match first {
+            true => self.execution.judge(workload, declared).await.map_err(|unfit| refused(&full_name, unfit))?,
+            false => Files::Same,
+        };
+        let place = recipe.filter(|_| !first).map_or(Ok(None), |recipe| recipe.place(None));
         let place = place.map_err(|why| Refusal::BadContent(format!("{full_name}: {why}")))?;
         let source = match place {
             Some(Context::Folder(path) | Context::Tarball(path)) => Some(path),
@@ -30,13 +37,9 @@ impl LiveBackend {
         };
         let asked = Asked { mounts, ports, source };
         if asked.is_nothing() {
-            return Ok(());
+            return Ok(files);
         }
-        self.execution.fits(asked).await.map_err(|unfit| match unfit {
-            Unfit::Content(why) => Refusal::BadContent(format!("{full_name}: {why}")),
-            Unfit::Conflict(why) => Refusal::Conflict(format!("{full_name}: {why}")),
-            Unfit::Unknown(why) => Refusal::Internal(why),
-        })
+        self.execution.fits(asked).await.map(|()| files).map_err(|unfit| refused(&full_name, unfit))
     }
 
     /// Whether a port is with a container of this workload, which gives it up when its successor starts.
@@ -44,5 +47,13 @@ impl LiveBackend {
         let state = self.commands.live().cell(workload).state();
         let runs = state.active.is_some() || state.open.is_some() || !state.removal.is_empty();
         runs && self.registry().holds_port(workload, port)
+    }
+}
+
+fn refused(full_name: &str, unfit: Unfit) -> Refusal {
+    match unfit {
+        Unfit::Content(why) => Refusal::BadContent(format!("{full_name}: {why}")),
+        Unfit::Conflict(why) => Refusal::Conflict(format!("{full_name}: {why}")),
+        Unfit::Unknown(why) => Refusal::Internal(why),
     }
 }

@@ -10,9 +10,9 @@ use crate::api::backend::{Refusal, WorkloadName};
 use crate::api::time::rfc3339;
 use crate::api::views::{
     ContainerView, HeldView, HeldWord, LogsView, OutputView, RejectedView, ReleaseView, ReleasesView, Role,
-    RollbackCost, ShowView, StatusView, WorkloadState, WorkloadView,
+    RollbackCost, ServiceView, ShowView, StatusView, WorkloadState, WorkloadView,
 };
-use crate::projections::{ContainerRow, Rows};
+use crate::projections::{ContainerRow, Rows, ServiceRow};
 
 impl LiveBackend {
     pub(super) fn shown(&self, name: &WorkloadName, revision: Option<u32>) -> Result<ShowView, Refusal> {
@@ -93,6 +93,7 @@ impl LiveBackend {
                 .unwrap_or_default(),
             replicas: spec.map_or(0, |spec| containers(spec)),
             containers: rows.iter().map(|row| container(&state, row)).collect(),
+            services: services(&state, &self.full_name(id), &rows),
             deployment,
             queued: state.queue.iter().map(|intent| intent.deployment.to_string()).collect(),
             waits: super::waiting::waits(
@@ -216,6 +217,22 @@ fn container(state: &Workload, row: &ContainerRow) -> ContainerView {
         address: row.address.map(|address| address.to_string()).unwrap_or_default(),
         folder: row.folder.as_ref().map(|folder| folder.display().to_string()),
     }
+}
+
+/// The services of what serves, or of what is about to; of what goes there is none to be told.
+fn services(state: &Workload, full_name: &str, rows: &[ContainerRow]) -> Vec<ServiceView> {
+    let with = |wanted: Role| rows.iter().find(|row| !row.services.is_empty() && role(state, row.unit).0 == wanted);
+    let name = full_name.rsplit('/').next().unwrap_or(full_name);
+    let view = |service: &ServiceRow| ServiceView {
+        id: format!("{name}:{}", service.name),
+        service: service.name.clone(),
+        state: service.state.to_owned(),
+        health: service.health.to_owned(),
+        exit_code: service.exit_code,
+        seen: Some(service.seen_ms).filter(|ms| *ms > 0).map(rfc3339),
+    };
+    let row = with(Role::Active).or_else(|| with(Role::Green));
+    row.map(|row| row.services.iter().map(view).collect()).unwrap_or_default()
 }
 
 fn role(state: &Workload, unit: UnitId) -> (Role, Option<String>) {

@@ -135,7 +135,11 @@ impl Look<'_> {
             };
         }
         if planned.step != Step::Gate {
-            return wait(WaitKind::Step, format!("{} (step {number} of {all})", doing(planned.step)));
+            let doing = match planned.step {
+                Step::Start(_) if plan.template.is_stack() => "has Compose bring the stack up",
+                step => doing(step),
+            };
+            return wait(WaitKind::Step, format!("{doing} (step {number} of {all})"));
         }
         let gated = count(plan.slot.len() as u64, "container gets", "containers get");
         let then = match (&open.phase, &open.restores, &open.was) {

@@ -103,7 +103,7 @@ impl LiveBackend {
         volumes: Volumes,
     ) -> Result<AcceptedView, Refusal> {
         let id = self.find(name)?;
-        if volumes == Volumes::Keep {
+        if self.said(id, volumes).await? == Volumes::Keep {
             return self.queue(&asker, id, Wish::Teardown).await;
         }
         let state = self.commands.live().cell(id).state();
@@ -127,6 +127,31 @@ impl LiveBackend {
             self.execution.look_for_leftovers();
         }
         Ok(accepted)
+    }
+
+    /// What becomes of the volumes where that depends on the source.
+    async fn said(&self, id: WorkloadId, volumes: Volumes) -> Result<Volumes, Refusal> {
+        if matches!(volumes, Volumes::Keep | Volumes::Remove) {
+            return Ok(volumes);
+        }
+        let registry = self.registry();
+        let spec = registry.workloads.get(&id).and_then(|registered| registered.revisions.last());
+        if !spec.and_then(|spec| recipe(&spec.source)).is_some_and(|recipe| recipe.makes.has_own_volumes()) {
+            return Ok(Volumes::Keep);
+        }
+        let going = self.execution.own_volumes(id).await.map_err(Refusal::Internal)?;
+        if volumes == Volumes::Usual || going.is_empty() {
+            return Ok(Volumes::Remove);
+        }
+        let told: Vec<String> = going
+            .into_iter()
+            .map(|(name, bytes)| bytes.map_or(name.clone(), |bytes| format!("{name} ({bytes} bytes)")))
+            .collect();
+        Err(Refusal::Conflict(format!(
+            "{} has volumes that go with it, with all that is in them: {}; say --keep-volumes to spare them, or --yes",
+            self.full_name(id),
+            told.join(", ")
+        )))
     }
 
     /// Queues a wish of a person; the same key finds what it queued before.

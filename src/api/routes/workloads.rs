@@ -43,9 +43,12 @@ pub(super) async fn workload(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Removal {
-    /// Whether the volumes that were made for it go too, with what is in them.
+    /// Whether the volumes that were made for it go too, with what is in them. Missing: those of a stack go with it, others
+    /// stay.
+    volumes: Option<bool>,
+    /// Whether nobody has to be asked: otherwise, without `volumes`, 409 lists those of a stack that would go.
     #[serde(default)]
-    volumes: bool,
+    yes: bool,
 }
 
 /// Removes a workload: its traffic ends, its containers go.
@@ -59,7 +62,12 @@ pub(super) async fn teardown(
     asker: Asker,
 ) -> Result<Response, Problem> {
     let name = workload_name(&name).map_err(refused)?;
-    let volumes = if removal.volumes { Volumes::Remove } else { Volumes::Keep };
+    let volumes = match (removal.volumes, removal.yes) {
+        (Some(true), _) => Volumes::Remove,
+        (Some(false), _) => Volumes::Keep,
+        (None, true) => Volumes::Usual,
+        (None, false) => Volumes::Asked,
+    };
     accepted(&state.backend()?.teardown(asker, name, volumes).await?)
 }
 

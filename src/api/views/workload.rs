@@ -78,6 +78,9 @@ pub struct WorkloadView {
     pub replicas: u16,
     /// Every container of ours that carries its id.
     pub containers: Vec<ContainerView>,
+    /// The services of a stack.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub services: Vec<ServiceView>,
     /// The deployment that holds the lane.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub deployment: Option<DeploymentView>,
@@ -210,6 +213,27 @@ pub struct ContainerView {
     /// For a site without a container: the release folder that is served.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub folder: Option<String>,
+}
+
+/// A service of a stack, as it was seen last.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ServiceView {
+    /// `workload:service`.
+    #[schema(example = "shop:web")]
+    pub id: String,
+    /// Its name in the stack.
+    pub service: String,
+    /// `running`, `created`, `paused`, `restarting`, `exited`, `dead` or `missing`: the worst of its containers.
+    pub state: String,
+    /// `healthy`, `starting` or `unhealthy`: the worst of their checks; none without one.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub health: String,
+    /// How the worst of them ended, where it has.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub exit_code: Option<i64>,
+    /// When it was there last (RFC 3339); none where it never was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seen: Option<String>,
 }
 
 /// What a rollback to a release would take.

@@ -7,7 +7,7 @@ use cutover_domain::file::strict::BadFile;
 use cutover_domain::file::{self, Canonical, Declared, MAX_FILE_BYTES};
 use serde_json::json;
 
-use super::Session;
+use super::{Session, compose};
 use crate::api::request::workload_name;
 use crate::api::views::{ApplyAsk, ApplyMode, DeployAsk, ForetoldView, PlanView, WorkloadBody};
 use crate::cli::client::Call;
@@ -94,7 +94,7 @@ fn below(all: Vec<Declared>, folder: &Path) -> Result<Vec<Declared>, Failure> {
     let Some(whole) = whole.to_str() else {
         return Err(Failure::usage(format!("{shown}: the name of the folder is not UTF-8; move the file elsewhere")));
     };
-    Ok(all.into_iter().map(|one| one.below(whole)).collect())
+    all.into_iter().map(|one| compose::stack_here(one.below(whole))).collect()
 }
 
 /// The bytes of a reader, up to one more than a workload file may have: what is larger is refused, not read.
@@ -124,6 +124,9 @@ pub(super) fn ask(declared: &[Declared], mode: ApplyMode) -> Result<ApplyAsk, Fa
 
 /// `check`: judges without an engine.
 pub(super) fn check(files: &Files) -> Result<Exit, Failure> {
+    if files.file.extension().is_some_and(|ending| ending == "yml" || ending == "yaml") {
+        return compose::check(files);
+    }
     let declared = read(&files.file)?;
     let mut output = Output::new();
     for one in &declared {

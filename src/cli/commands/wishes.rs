@@ -143,9 +143,14 @@ pub(super) async fn restart(session: &mut Session, wished: Wished) -> Result<Exi
 
 /// `teardown`.
 pub(super) async fn teardown(session: &mut Session, removal: Removal) -> Result<Exit, Failure> {
-    let Removal { wished, volumes } = removal;
+    let Removal { wished, volumes, spared } = removal;
     let name = values::workload(&wished.name)?;
-    let more = if volumes { "?volumes=true" } else { "" };
+    let more = match (volumes, spared.keep_volumes, spared.sure.yes) {
+        (true, _, _) => "?volumes=true",
+        (_, true, _) => "?volumes=false",
+        (_, _, true) => "?yes=true",
+        (false, false, false) => "",
+    };
     let call = Call::delete(format!("/api/v1/workloads/{name}{more}"));
     send(session, call, &wished.wish).await
 }

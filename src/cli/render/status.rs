@@ -5,8 +5,8 @@ use super::screen::Screen;
 use super::table::{Column, Table, cell};
 use crate::api::told::words::{count, duration, short_digest};
 use crate::api::views::{
-    ContainerView, DeploymentView, Outcome, RejectedView, Role, Stage, StatusView, WaitKind, WaitView, WorkloadState,
-    WorkloadView,
+    ContainerView, DeploymentView, Outcome, RejectedView, Role, ServiceView, Stage, StatusView, WaitKind, WaitView,
+    WorkloadState, WorkloadView,
 };
 
 /// Columns of labels in the view of one workload: the longest, and two spaces.
@@ -186,6 +186,10 @@ fn one(workload: &WorkloadView, screen: &Screen) -> String {
         text.push('\n');
         text.push_str(&containers(&workload.containers, screen));
     }
+    if !workload.services.is_empty() {
+        text.push('\n');
+        text.push_str(&services(&workload.services, screen));
+    }
     text
 }
 
@@ -213,6 +217,33 @@ fn containers(containers: &[ContainerView], screen: &Screen) -> String {
             phase(container),
             restarts,
             cell(&container.address),
+        ]);
+    }
+    table.render(screen)
+}
+
+fn services(services: &[ServiceView], screen: &Screen) -> String {
+    let columns = [
+        Column::shrinks("SERVICE", LEAST_CONTAINER),
+        Column::whole("STATE"),
+        Column::whole("HEALTH"),
+        Column::drops("SEEN", 1),
+    ];
+    let mut table = Table::new(&columns).indented(2);
+    for service in services {
+        let tone = match service.state.as_str() {
+            "running" => Tone::Normal,
+            "created" => Tone::Moving,
+            "exited" if service.exit_code == Some(0) => Tone::Quiet,
+            _ => Tone::Bad,
+        };
+        let code = service.exit_code.map(|code| format!(" {code}")).unwrap_or_default();
+        let health = if service.health == "unhealthy" { Tone::Bad } else { Tone::Normal };
+        table.row(vec![
+            cell(&service.id),
+            (tone, format!("{}{code}", service.state)),
+            (health, service.health.clone()),
+            cell(service.seen.as_deref().unwrap_or_default()),
         ]);
     }
     table.render(screen)

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::Execution;
 use super::{Asked, NotBegun, Where, Wire, size};
-use crate::adapters::runtime::{Alone, Attached, CreateContainer, Program, RuntimeError, Witness};
+use crate::adapters::runtime::{Alone, Attached, CreateContainer, Program, Renewal, RuntimeError, Witness};
 use crate::commands::By;
 use crate::crash;
 
@@ -154,9 +154,11 @@ impl Execution {
         let env = self.environment(workload, plan).map_err(|failed| failed.text)?;
         let mut mounts = self.mounts(plan.template.mounts.clone()).await.map_err(|failed| failed.text)?;
         mounts.retain(|mount| mount.access != Access::Exclusive);
+        let unit = UnitId(begun.errand.0);
+        mounts.extend(self.given_files((workload, unit), plan).await.map_err(|failed| failed.text)?);
         let container = CreateContainer {
             name: begun.container.clone(),
-            unit: UnitId(begun.errand.0),
+            unit,
             workload,
             full_name: self.full_name(workload),
             release: begun.release,
@@ -172,6 +174,7 @@ impl Execution {
             dns: self.dns(plan),
             env,
             command: Some(asked.command),
+            renewal: Renewal::Changed,
             limits: template.limits,
             hardening: template.hardening,
             stop_signal: plan.policy.stop_signal,

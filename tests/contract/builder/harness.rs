@@ -108,9 +108,11 @@ impl Stand {
         Build {
             log: self.log,
             workload: WorkloadId([1; 16]),
+            full_name: "test/app".to_owned(),
             deployment: DeploymentId(deployment),
             content: Content::Context(self.context(&format!("FROM scratch AS base\nCOPY unique shel[l] /\n{steps}"))),
             settings: Default::default(),
+            routed: Vec::new(),
             target: String::new(),
             args: Default::default(),
             secrets: Vec::new(),

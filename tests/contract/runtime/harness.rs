@@ -175,6 +175,7 @@ impl Harness {
             limits: Limits::default(),
             hardening: Hardening::Default,
             stop_signal: KILL,
+            renewal: Default::default(),
         }
     }
 

@@ -30,6 +30,26 @@ pub enum Asks {
     Program,
 }
 
+impl Asks {
+    /// What a server can allow by a word; folders are allowed one by one.
+    pub const BY_WORD: [(&'static str, Self); 8] = [
+        ("docker-socket", Self::DockerSocket),
+        ("privileged", Self::Privileged),
+        ("host-network", Self::HostNetwork),
+        ("host-namespaces", Self::HostNamespace),
+        ("devices", Self::Device),
+        ("capabilities", Self::Capability),
+        ("foreign", Self::Foreign),
+        ("programs", Self::Program),
+    ];
+
+    /// Its word; `None` for folders.
+    #[must_use]
+    pub fn word(self) -> Option<&'static str> {
+        Self::BY_WORD.iter().find(|(_, asks)| *asks == self).map(|(word, _)| *word)
+    }
+}
+
 /// One thing that a server would have to allow.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Demand {

@@ -189,6 +189,10 @@ impl Look<'_> {
 
     fn start(self, plan: &Plan, unit: UnitId) -> Stepped {
         match self.observed.seen(unit) {
+            // It goes on beside the lane; its end wakes the lane up.
+            Some(seen) if seen.phase == Doing::Created && self.observed.answers.under_way.contains(&unit) => {
+                Ok(Some(Next::Wait(None)))
+            }
             Some(seen) if seen.phase == Doing::Created || (!on(Rule::SingleUse) && seen.phase == Doing::Exited) => {
                 Ok(Some(Next::Do(Effect::Start(unit, seen.id))))
             }
@@ -274,8 +278,10 @@ impl Look<'_> {
 
     /// An effect of a step before the pivot: refused for good, or for too long, it fails the deployment.
     fn step_effect(self, index: usize, step: Step, effect: Effect) -> Next {
+        let planned = self.open.plan.as_ref().and_then(|plan| plan.steps.get(index));
+        let patience_ms = planned.map_or(STEP_MS, |planned| planned.timeout_ms.max(STEP_MS));
         match self.observed.answers.about(effect) {
-            Some(trouble) if self.gives_up(trouble, self.open.step_since, STEP_MS) => {
+            Some(trouble) if self.gives_up(trouble, self.open.step_since, patience_ms) => {
                 let unit = match effect {
                     Effect::Start(unit, _) => Some(unit),
                     _ => None,

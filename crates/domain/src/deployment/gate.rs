@@ -55,7 +55,7 @@ pub(super) fn broken(plan: &Plan, observed: &Observed, unit: UnitId) -> Option<R
     };
     let made_here = plan.unit(unit).is_some();
     match seen.phase {
-        Phase::Exited | Phase::Restarting => Some(exited(seen)),
+        Phase::Exited | Phase::Restarting => Some(exited(plan, seen)),
         Phase::Removing => Some(reason(ReasonKind::Vanished, "the container is being removed by somebody".into())),
         Phase::Created | Phase::Running if made_here && seen.restarts > 0 => Some(reason(
             ReasonKind::Restarted,
@@ -105,8 +105,9 @@ pub(super) fn behind(behind: &[Behind], waited: u64) -> Reason {
     reason(ReasonKind::NotReady, text)
 }
 
-fn exited(seen: &Seen) -> Reason {
-    reason(ReasonKind::Exited, format!("the container ended with exit code {}", seen.exit_code))
+fn exited(plan: &Plan, seen: &Seen) -> Reason {
+    let what = if plan.template.is_stack() { "a service of the stack" } else { "the container" };
+    reason(ReasonKind::Exited, format!("{what} ended with exit code {}", seen.exit_code))
 }
 
 fn told(seen: &Seen) -> String {

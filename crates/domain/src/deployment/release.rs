@@ -65,6 +65,10 @@ impl Look<'_> {
 
     /// Only who has recorded the start asks for it, and once.
     fn starts(self, seen: &Seen, then: OnCrash) -> Stepped {
+        if self.observed.answers.under_way.contains(&seen.unit) {
+            // It goes on beside the lane; its end wakes the lane up.
+            return Ok(Some(Next::Wait(None)));
+        }
         let start = Effect::Start(seen.unit, seen.id);
         match self.observed.answers.about(start) {
             Some(trouble) if trouble.class == Class::Permanent => {

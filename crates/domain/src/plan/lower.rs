@@ -12,9 +12,15 @@ use crate::workload::Release;
 /// Releases from before whose files are still answered: pages stay open for days, and most sites are released seldom.
 const MAX_FORMER: usize = 5;
 
-/// Whether what runs of a spec is on the network of its project. The proxy reads release folders by itself.
+/// Whether what runs of a spec is on the network of its project. The proxy reads release folders by itself, and a stack
+/// has networks of its own.
 #[must_use]
 pub const fn networked(spec: &Spec) -> bool {
+    has_ports(spec) && !matches!(&spec.source, Source::Compose(_))
+}
+
+/// Whether requests go to a port of what runs of a spec.
+const fn has_ports(spec: &Spec) -> bool {
     !matches!(&spec.source, Source::Static(site) if matches!(site.mode, StaticMode::Files))
 }
 
@@ -45,7 +51,7 @@ pub fn ask(
             alias,
             limits: spec.limits,
             hardening: spec.hardening,
-            port: spec.routes.first().map(|route| route.port).filter(|_| networked(spec)),
+            port: spec.routes.first().map(|route| route.port).filter(|_| has_ports(spec)),
             former,
             secrets,
         },

@@ -6,6 +6,7 @@ mod folder;
 mod lint;
 mod lower;
 mod recreate;
+mod stack;
 
 use std::net::Ipv4Addr;
 
@@ -16,7 +17,6 @@ use cutover_events::{ReleaseId, UnitId};
 
 pub use lint::{Violation, lint};
 pub use lower::{ask, former, networked};
-pub use recreate::restore;
 
 use crate::observed::{Observed, Phase, Restart};
 use crate::protocol::{Rule, on};
@@ -68,6 +68,7 @@ pub fn plan(state: &Workload, mut ask: Ask, observed: &Observed, ids: &mut dyn I
     let full_name = ask.full_name.clone();
     let made = match strategy(state, &ask) {
         choice if ask.template.serves_files() => folder::plan(state, ask, observed, (choice, ids)),
+        choice if ask.template.is_stack() => stack::plan(state, ask, observed, (choice.1, ids)),
         (Strategy::BlueGreen, why) => blue_green::plan(state, ask, observed, (why, ids)),
         (Strategy::Recreate, why) => recreate::plan(state, ask, observed, (why, ids)),
     };
@@ -75,6 +76,13 @@ pub fn plan(state: &Workload, mut ask: Ask, observed: &Observed, ids: &mut dyn I
         Some(command) => command::first(made, command, &full_name, ids),
         None => made,
     }
+}
+
+/// The plan that brings back what the open deployment has taken away; `None` when it took nothing.
+#[must_use]
+pub fn restore(state: &Workload, full_name: &str, ids: &mut dyn Ids) -> Option<Plan> {
+    let made = recreate::restore(state, full_name, ids)?;
+    Some(if made.template.is_stack() { stack::patient(made) } else { made })
 }
 
 /// How the workload is replaced, and why so. A plan that is made again past its point of no return keeps its strategy.

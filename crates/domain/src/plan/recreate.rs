@@ -40,7 +40,7 @@ pub(super) fn plan(state: &Workload, ask: Ask, observed: &Observed, (why, ids): 
 /// The plan that brings back what the open deployment has taken away, in containers of their own; `None` when it took
 /// nothing.
 #[must_use]
-pub fn restore(state: &Workload, full_name: &str, ids: &mut dyn Ids) -> Option<Plan> {
+pub(super) fn restore(state: &Workload, full_name: &str, ids: &mut dyn Ids) -> Option<Plan> {
     let open = state.open.as_ref()?;
     let was = open.was.as_ref()?;
     let former = Arc::clone(&was.plan);

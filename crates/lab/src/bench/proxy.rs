@@ -105,7 +105,7 @@ pub(super) async fn put(stand: &Stand, generation: u64, port: u16, target: wire:
         router_boot: table.router_boot,
         writer_epoch: 1,
         witness: wire::Witness::default(),
-        routes: vec![wire::Route { host: HOST.into(), path: "/".into(), port, strip: false }],
+        routes: vec![wire::Route { host: HOST.into(), path: "/".into(), port, strip: false, address: None }],
         targets: vec![target],
         former: Vec::new(),
         probe: None,

@@ -4,7 +4,7 @@
 //! to which not one byte was answered. The target is taken from the table again each time, it may be green by then.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ use super::pages::Page;
 use super::record::Record;
 use super::request::is_idempotent;
 use crate::config::MAX_ATTEMPTS;
-use crate::drain::{Claim, CutSignal};
+use crate::drain::{Claim, CutSignal, Target};
 use crate::pool::{Failed, Link, Upload};
 use crate::serving::Client;
 use crate::table::Found;
@@ -113,23 +113,42 @@ fn count_retry(record: &mut Record) -> Result<(), Page> {
     if record.retries >= MAX_ATTEMPTS { Err(Page::BadGateway) } else { Ok(()) }
 }
 
+/// How a route leads to its targets.
+#[derive(Clone, Copy)]
+pub(super) struct Way {
+    address: Option<IpAddr>,
+    port: u16,
+}
+
+impl Way {
+    fn of(found: &Found) -> Self {
+        Self { address: found.route.address, port: found.route.port }
+    }
+
+    /// Where it ends on a target; `None` for a site.
+    pub(super) fn on(self, target: &Target) -> Option<SocketAddr> {
+        let own = target.address()?;
+        Some(SocketAddr::new(self.address.unwrap_or(own), self.port))
+    }
+}
+
 /// An open connection to a target, which the record's claim holds; `None`: that target is a site.
 async fn connect(signal: &CutSignal, record: &mut Record) -> Result<Option<Link>, Page> {
     loop {
-        let (claim, port) = match at_once(signal, record) {
+        let (claim, way) = match at_once(signal, record) {
             Some(claimed) => claimed,
             None => Box::pin(claim(signal, record)).await?,
         };
         let target = Arc::clone(claim.target());
         record.claim = Some(claim);
-        let Some(address) = target.address() else { return Ok(None) };
+        let Some(address) = way.on(&target) else { return Ok(None) };
         // After a failure only a new connection tells whether the target lives.
-        let pooled = if record.retries == 0 { target.pool.take(port) } else { None };
+        let pooled = if record.retries == 0 { target.pool.take(address) } else { None };
         if let Some(link) = pooled {
             return Ok(Some(link));
         }
         // Boxed, as all that is rare: a future is as large as its largest part, and is moved for each request.
-        match Box::pin(Link::open(SocketAddr::new(address, port))).await {
+        match Box::pin(Link::open(address)).await {
             Ok(link) => return Ok(Some(link)),
             Err(e) => {
                 tracing::debug!(unit = %target.unit, error = %e, "cannot connect");
@@ -145,8 +164,8 @@ async fn connect(signal: &CutSignal, record: &mut Record) -> Result<Option<Link>
     }
 }
 
-/// A claim on a target of the route and the port there. Waits a bounded time while there is none.
-pub(super) async fn claim(signal: &CutSignal, record: &mut Record) -> Result<(Claim, u16), Page> {
+/// A claim on a target of the route and the way to it there. Waits a bounded time while there is none.
+pub(super) async fn claim(signal: &CutSignal, record: &mut Record) -> Result<(Claim, Way), Page> {
     if let Some(claimed) = at_once(signal, record) {
         return Ok(claimed);
     }
@@ -158,7 +177,7 @@ pub(super) async fn claim(signal: &CutSignal, record: &mut Record) -> Result<(Cl
         changes.mark_unchanged();
         let found = refind(record)?;
         if let Some(claim) = take(&found, signal, record) {
-            return Ok((claim, found.route.port));
+            return Ok((claim, Way::of(&found)));
         }
         if !found.entry.targets.is_empty() {
             // Its drain began after this table was read: a newer one is there.
@@ -177,9 +196,9 @@ pub(super) async fn claim(signal: &CutSignal, record: &mut Record) -> Result<(Cl
 }
 
 /// A claim by the table that the request was routed with.
-pub(super) fn at_once(signal: &CutSignal, record: &Record) -> Option<(Claim, u16)> {
+pub(super) fn at_once(signal: &CutSignal, record: &Record) -> Option<(Claim, Way)> {
     let found = record.found.as_ref().filter(|_| record.retries == 0)?;
-    take(found, signal, record).map(|claim| (claim, found.route.port))
+    take(found, signal, record).map(|claim| (claim, Way::of(found)))
 }
 
 fn take(found: &Arc<Found>, signal: &CutSignal, record: &Record) -> Option<Claim> {

@@ -72,7 +72,7 @@ mod tests {
 
     fn rewritten(uri: &str, prefix: &str) -> String {
         let (prefix, strip) = prefix.strip_suffix(" strip").map_or((prefix, false), |prefix| (prefix, true));
-        let route = Route { host: "a.test".into(), path: prefix.into(), port: 80, strip };
+        let route = Route { host: "a.test".into(), path: prefix.into(), port: 80, strip, address: None };
         let entry = Entry {
             workload: "w".into(),
             name: "w".into(),

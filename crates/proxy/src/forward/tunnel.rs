@@ -1,6 +1,5 @@
 //! Websockets and other upgrades: once the target agrees, bytes pass both ways.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::header::{CONNECTION, UPGRADE};
@@ -46,12 +45,12 @@ pub(super) async fn open(
 
 async fn ask(request: Request<Upload>, record: &mut Record) -> Result<Response<Incoming>, Page> {
     let signal = CutSignal::Connection(Arc::clone(&record.client));
-    let (claim, port) = attempt::claim(&signal, record).await?;
+    let (claim, way) = attempt::claim(&signal, record).await?;
     let target = Arc::clone(claim.target());
     record.claim = Some(claim);
     // A site, which has taken the place of the target meanwhile, has nothing to say on a connection of its own.
-    let address = target.address().ok_or(Page::BadGateway)?;
-    let opened = dial_upgradeable(SocketAddr::new(address, port)).await;
+    let address = way.on(&target).ok_or(Page::BadGateway)?;
+    let opened = dial_upgradeable(address).await;
     let (mut sender, connection) = opened.map_err(|_| {
         target.shun();
         Page::BadGateway

@@ -27,7 +27,7 @@ pub struct Link {
     sender: Sender,
     connection: Box<Connection>,
     heard: Arc<AtomicBool>,
-    port: u16,
+    address: SocketAddr,
     idle_ms: u64,
     ended: bool,
 }
@@ -52,14 +52,14 @@ impl Link {
         let (sender, connection, heard) = dial(address).await?;
         let idle_ms = u64::try_from(POOL_IDLE.as_millis()).unwrap_or(u64::MAX);
         let connection = Box::new(connection);
-        let mut link = Self { sender, connection, heard, port: address.port(), idle_ms, ended: false };
+        let mut link = Self { sender, connection, heard, address, idle_ms, ended: false };
         if link.is_alive() { Ok(link) } else { Err(std::io::ErrorKind::ConnectionReset.into()) }
     }
 
-    /// Port on the target.
+    /// Where it leads to.
     #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// How long it may be idle, ms.

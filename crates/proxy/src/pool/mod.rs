@@ -8,6 +8,7 @@ mod early;
 mod link;
 mod upload;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -37,13 +38,13 @@ impl Idle {
 }
 
 impl Pool {
-    /// A connection to this port that was alive a moment ago.
+    /// A connection to this address that was alive a moment ago.
     #[must_use]
-    pub fn take(&self, port: u16) -> Option<Link> {
+    pub fn take(&self, address: SocketAddr) -> Option<Link> {
         loop {
             let mut idle = {
                 let mut all = self.0.lock();
-                let at = all.iter().rposition(|idle| idle.link.port() == port)?;
+                let at = all.iter().rposition(|idle| idle.link.address() == address)?;
                 all.swap_remove(at)
             };
             if !idle.is_over(moment::coarse_ms()) && idle.link.is_alive() {

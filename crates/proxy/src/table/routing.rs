@@ -119,7 +119,13 @@ mod tests {
     fn entry(name: &str, routes: &[(&str, &str)]) -> Arc<Entry> {
         let routes = routes
             .iter()
-            .map(|(host, path)| Route { host: (*host).into(), path: (*path).into(), port: 80, strip: false })
+            .map(|(host, path)| Route {
+                host: (*host).into(),
+                path: (*path).into(),
+                port: 80,
+                strip: false,
+                address: None,
+            })
             .collect();
         Arc::new(Entry {
             workload: name.into(),

@@ -107,6 +107,7 @@ impl DockerRuntime {
             health: health(&state),
             address,
             folder: None,
+            services: Vec::new(),
             mounts,
             ports,
         })

@@ -251,3 +251,27 @@ fn a_restart_that_the_host_interrupts_in_its_downtime_goes_on_with_the_same_rele
         assert_eq!(story.state.active.as_ref().map(|slot| slot.release), release);
     }
 }
+
+#[test]
+fn a_start_that_goes_on_beside_the_lane_is_waited_for_and_has_the_time_of_its_step() {
+    let mut story = opened();
+    let starts = |story: &Story| matches!(story.next(), Next::Do(Effect::Start(started, _)) if started == unit(2));
+    story.go_until(starts);
+    story.seen.answers.under_way.push(unit(2));
+    assert_eq!(story.next(), Next::Wait(None));
+    story.seen.answers.under_way.clear();
+    let Next::Do(start) = story.next() else { panic!("it is started") };
+    // As long as for a container, and longer where its plan says so.
+    story.now.mono_ms += 200_000;
+    let slow = |story: &mut Story, timeout_ms| {
+        let open = story.state.open.as_mut().expect("it is open");
+        let plan = std::sync::Arc::make_mut(open.plan.as_mut().expect("it has a plan"));
+        let start = plan.steps.iter_mut().find(|planned| matches!(planned.step, cutover_events::plan::Step::Start(_)));
+        start.expect("it starts").timeout_ms = timeout_ms;
+    };
+    story.refused(start, Class::Transient);
+    slow(&mut story, 1_800_000);
+    assert!(!matches!(story.next(), Next::Append(_) | Next::Do(Effect::Capture(..))), "{:?}", story.next());
+    slow(&mut story, 1);
+    assert!(matches!(story.next(), Next::Append(_) | Next::Do(Effect::Capture(..))), "{:?}", story.next());
+}
