@@ -158,7 +158,13 @@ fn course() -> Vec<Event> {
         change: Some(change(ChangeKind::Tag)),
         built: None,
     };
-    let built = |reused| BuiltFrom { commit: "0123456".into(), content: Digest([9; 32]), args: [7; 16], reused, secrets: vec![secret(SecretWay::Build), secret(SecretWay::Login)] };
+    let built = |reused| BuiltFrom {
+        commit: "0123456".into(),
+        content: Digest([9; 32]),
+        args: [7; 16],
+        reused,
+        secrets: vec![secret(SecretWay::Build), secret(SecretWay::Login)],
+    };
     let of_build = |reused| ReleaseResolved { built: Some(built(reused)), ..resolved.clone() }.into();
     let bare = Plan {
         release: None,

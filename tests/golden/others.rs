@@ -244,7 +244,8 @@ fn registry() -> Vec<Event> {
         }
         .into(),
         SecretRemoved { project: "shop".into(), name: "db_password".into() }.into(),
-        SecretRekeyed { project: "shop".into(), name: "db_password".into(), sealed: vec![(2, DIGEST), (3, DIGEST)] }.into(),
+        SecretRekeyed { project: "shop".into(), name: "db_password".into(), sealed: vec![(2, DIGEST), (3, DIGEST)] }
+            .into(),
     ]
 }
 
