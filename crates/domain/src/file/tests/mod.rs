@@ -82,6 +82,16 @@ fn web(lines: &str) -> String {
     format!("[workloads.web]\nimage = \"nginx\"\n{lines}\n")
 }
 
+fn given() -> Vec<SecretUse> {
+    let all = [
+        ("api", SecretWay::Env),
+        ("db_password", SecretWay::File),
+        ("db_password", SecretWay::Env),
+        ("session_key", SecretWay::File),
+    ];
+    all.map(|(name, way)| SecretUse { name: name.into(), way }).to_vec()
+}
+
 fn full_spec() -> Spec {
     let route = |host: &str, path: &str, port, strip| {
         let (host, path, service) = (host.into(), path.into(), String::new());
@@ -143,14 +153,7 @@ fn full_spec() -> Spec {
         },
         processes: processes(),
         after: vec!["db".into(), "cache".into()],
-        secrets: [
-            ("api", SecretWay::Env),
-            ("db_password", SecretWay::File),
-            ("db_password", SecretWay::Env),
-            ("session_key", SecretWay::File),
-        ]
-        .map(|(name, way)| SecretUse { name: name.into(), way })
-        .to_vec(),
+        secrets: given(),
         release: Some(ReleaseCommand {
             command: vec!["./migrate".into(), "--all tables".into()],
             timeout_ms: 3_600_000,
