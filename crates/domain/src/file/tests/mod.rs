@@ -82,6 +82,16 @@ fn web(lines: &str) -> String {
     format!("[workloads.web]\nimage = \"nginx\"\n{lines}\n")
 }
 
+fn given() -> Vec<SecretUse> {
+    let all = [
+        ("api", SecretWay::Env),
+        ("db_password", SecretWay::File),
+        ("db_password", SecretWay::Env),
+        ("session_key", SecretWay::File),
+    ];
+    all.map(|(name, way)| SecretUse { name: name.into(), way }).to_vec()
+}
+
 fn full_spec() -> Spec {
     let route = |host: &str, path: &str, port, strip| {
         let (host, path, service) = (host.into(), path.into(), String::new());
