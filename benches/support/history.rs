@@ -109,6 +109,7 @@ fn plan(release: ReleaseId, green: UnitId, blue: Option<UnitId>, number: u64) ->
         steps: steps.map(step).to_vec(),
         processes: Vec::new(),
         after: Vec::new(),
+        release_command: None,
     }
 }
 

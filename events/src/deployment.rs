@@ -384,6 +384,8 @@ pub enum ReasonKind {
     Rejected,
     /// There is no image, because what it is to be built from is not there, or a step of its build failed.
     BuildFailed,
+    /// The release command did not end well, or not in time.
+    CommandFailed,
 }
 
 /// A unit of the removal list was seen gone.

@@ -1,7 +1,7 @@
 //! The catalogue of events: each has a number that is never reused, and a version of its shape.
 
 use crate::codec::{self, CodecError};
-use crate::{delivery::*, deployment::*, engine::*, errand::*, workload::*};
+use crate::{delivery::*, deployment::*, engine::*, errand::*, release::*, workload::*};
 
 macro_rules! catalogue {
     ($($number:literal $name:ident $version:literal $stream:literal $meaning:literal;)*) => {
@@ -116,6 +116,8 @@ catalogue! {
     62 DowntimeOpened 1 "workload" "The point of no return of an exclusive workload; it does not serve from here on.";
     63 Unrouted 1 "workload" "The router shows that nothing is routed; requests wait.";
     64 RestorePlanned 1 "workload" "The new release of an exclusive workload failed; the old one starts again, once.";
+    65 ReleaseCommandStarted 1 "workload" "The release command is started now: what becomes of it, it is not started a second time by itself.";
+    66 ReleaseCommandEnded 1 "workload" "The release command was seen to end.";
     70 DriftEnded 1 "workload" "What differed is as the log says again.";
     71 ImageAwaited 1 "workload" "The registry does not have the image yet; the wish waits for it, without the lane.";
     72 Accepted 1 "workload" "A person lets automatic wishes deploy a rejected image again.";
@@ -161,6 +163,8 @@ impl Event {
             Self::RestorePlanned(e) => Some(e.deployment),
             Self::VolumesUnwanted(e) => Some(e.deployment),
             Self::ImageAwaited(e) => Some(e.deployment),
+            Self::ReleaseCommandStarted(e) => Some(e.deployment),
+            Self::ReleaseCommandEnded(e) => Some(e.deployment),
             Self::LogBegun(_)
             | Self::EngineStarted(_)
             | Self::NetworkMade(_)

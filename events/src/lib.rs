@@ -1,6 +1,7 @@
 //! What has happened in Cutover, readable for ever: no async, no I/O.
 //!
-//! Bottom-up: [`id`], the shapes ([`source`], [`workload`], [`plan`], [`delivery`], [`deployment`], [`errand`], [`engine`]), their catalogue
+//! Bottom-up: [`id`], the shapes ([`source`], [`workload`], [`plan`], [`delivery`], [`deployment`], [`release`], [`errand`],
+//! [`engine`]), their catalogue
 //! ([`kind`]), what stands around them ([`envelope`]) and the stored form ([`codec`]). How to add an event:
 //! `docs/adding-an-event.md`.
 
@@ -14,6 +15,7 @@ pub mod errand;
 pub mod id;
 pub mod kind;
 pub mod plan;
+pub mod release;
 pub mod source;
 pub mod workload;
 

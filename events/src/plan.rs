@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ReleaseId, UnitId};
-use crate::workload::{Access, EnvVar, Hardening, Health, Limits, Mount, Policy, PublishedPort, Route};
+use crate::workload::{Access, EnvVar, Hardening, Health, Limits, Mount, OnCrash, Policy, PublishedPort, Route};
 
 /// Everything a deployment will do, decided before its first effect.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -39,7 +39,23 @@ pub struct Plan {
     pub processes: Vec<ProcessPlan>,
     /// Full names of the workloads that this one comes after: what the step [`Step::Await`] waits for.
     pub after: Vec<String>,
+    /// What runs once, in a container of its own, before anything else is created: one of `units` that is not in the slot.
+    pub release_command: Option<CommandPlan>,
 }
+
+/// The release command of a plan.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct CommandPlan {
+    /// Its container.
+    pub unit: UnitId,
+    /// Replaces the command of the image.
+    pub command: Vec<String>,
+    /// What follows when nobody knows how it ended.
+    pub on_crash: OnCrash,
+}
+
+/// What the container of a release command is called, where others have the name of their process.
+pub const RELEASE: &str = "release";
 
 /// One process of a plan, beside the workload itself.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -186,6 +202,8 @@ pub enum Step {
     Clear,
     /// The workloads that this one comes after are ready.
     Await,
+    /// The release command has ended, and well: it is started once.
+    Run(UnitId),
 }
 
 /// What takes a step back.
@@ -242,6 +260,17 @@ impl Plan {
     /// What a unit has for itself.
     #[must_use]
     pub fn part(&self, unit: UnitId) -> Part<'_> {
+        if let Some(command) = self.release_command.as_ref().filter(|command| command.unit == unit) {
+            return Part {
+                process: RELEASE,
+                command: Some(&command.command),
+                limits: self.template.limits,
+                health: None,
+                port: None,
+                alias: "",
+                ports: &[],
+            };
+        }
         match self.processes.iter().find(|process| process.units.contains(&unit)) {
             Some(process) => Part {
                 process: &process.name,
@@ -262,6 +291,19 @@ impl Plan {
                 ports: &self.template.ports,
             },
         }
+    }
+
+    /// What a unit has mounted: the release command never what one container at a time may have, because the former
+    /// one still has it.
+    pub fn mounts(&self, unit: UnitId) -> impl Iterator<Item = &Mount> {
+        let all = !self.runs_command_in(unit);
+        self.template.mounts.iter().filter(move |mount| all || mount.access != Access::Exclusive)
+    }
+
+    /// Whether a unit is the container of the release command.
+    #[must_use]
+    pub fn runs_command_in(&self, unit: UnitId) -> bool {
+        self.release_command.as_ref().is_some_and(|command| command.unit == unit)
     }
 
     /// The plan of one unit, when this plan creates it.

@@ -43,6 +43,29 @@ pub struct Spec {
     pub processes: Vec<Process>,
     /// Names of workloads of the same project that must be ready before a deployment of this one starts anything.
     pub after: Vec<String>,
+    /// What runs once in a container of a new release before anything leads to it.
+    pub release: Option<ReleaseCommand>,
+}
+
+/// What runs once in a container of its own, of the new image, before the point of no return: migrations, mostly.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct ReleaseCommand {
+    /// Replaces the command of the image.
+    pub command: Vec<String>,
+    /// How long it may run, ms; it is ended then, and the deployment has failed.
+    pub timeout_ms: u64,
+    /// What follows when nobody knows how it ended.
+    pub on_crash: OnCrash,
+}
+
+/// What follows when it is not known whether a release command ran, or how it ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub enum OnCrash {
+    /// A person is asked: the deployment waits.
+    #[default]
+    Ask,
+    /// It runs again: it was written so that this does no harm.
+    Again,
 }
 
 impl Spec {

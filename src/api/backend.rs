@@ -1,6 +1,7 @@
 //! What the API asks of the engine: the one border between HTTP and commands, projections and the log.
 
 use async_trait::async_trait;
+use cutover_domain::deployment::Insist;
 use cutover_events::{Actor, DeliveryId, DeploymentId, Digest, ReleaseId, TokenId};
 use futures_util::stream::BoxStream;
 use tokio::sync::watch;
@@ -192,8 +193,8 @@ pub trait Backend: Send + Sync + 'static {
     async fn restart(&self, asker: Asker, name: WorkloadName) -> Result<AcceptedView, Refusal>;
     /// Queues the removal of a workload.
     async fn teardown(&self, asker: Asker, name: WorkloadName, volumes: Volumes) -> Result<AcceptedView, Refusal>;
-    /// Ends a deployment before its point of no return.
-    async fn cancel(&self, asker: Asker, deployment: DeploymentId) -> Result<DeploymentView, Refusal>;
+    /// Ends a deployment before its point of no return; one whose release command runs, only for who insists.
+    async fn cancel(&self, asker: Asker, deployment: DeploymentId, insist: Insist) -> Result<DeploymentView, Refusal>;
     /// Lets a parked deployment go on.
     async fn resume(&self, asker: Asker, deployment: DeploymentId) -> Result<DeploymentView, Refusal>;
     /// Lets a held engine go on as things are.

@@ -88,10 +88,16 @@ struct Watch<'a> {
 impl Watch<'_> {
     async fn reached(&mut self, output: &Output) -> Result<DeploymentView, Failure> {
         let mut away = Away::new(self.waiting.timeout);
-        while !self.connection(&mut away, output).await? {
-            tokio::time::sleep(PAUSE).await;
+        loop {
+            while !self.connection(&mut away, output).await? {
+                tokio::time::sleep(PAUSE).await;
+            }
+            let view = self.view().await?;
+            // What was parked and has been resumed since goes on: the events of both follow.
+            if view.outcome.is_some() || !self.progress.ended() {
+                return Ok(view);
+            }
         }
-        self.view().await
     }
 
     /// Reads one connection: whether the goal was reached before it was over.

@@ -63,7 +63,7 @@ pub(super) enum Command {
     /// Let deliveries deploy again what failed or was rolled back from
     Accept(Accept),
     /// End a deployment before its point of no return
-    Cancel(Deployment),
+    Cancel(Cancel),
     /// Let a parked deployment go on
     Resume(Deployment),
     /// Let a held engine go on as things are
@@ -309,6 +309,15 @@ pub(super) struct Removal {
     /// Remove the volumes that were made for it too, with what is in them
     #[arg(long)]
     pub(super) volumes: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Cancel {
+    #[command(flatten)]
+    pub(super) deployment: Deployment,
+    /// Also in the middle of its release command, whatever that has done by then
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 #[derive(Args, Debug)]

@@ -129,7 +129,11 @@ impl Execution {
         match asked {
             Next::Append(events) => {
                 let over = events.iter().any(|event| matches!(event, Event::WorkloadTornDown(_)));
-                let step = self.written(self.commands.advance(lane.id, &state, events).await.map(drop));
+                let written = self.commands.advance(lane.id, &state, events.clone()).await;
+                if written.is_ok() {
+                    lane.sight.observed.answers.wrote(&events);
+                }
+                let step = self.written(written.map(drop));
                 if over {
                     self.leftovers.notify_one();
                 }
@@ -169,6 +173,7 @@ impl Execution {
         if let Effect::Resolve(id) = effect {
             return self.seek(lane, state, id);
         }
+        lane.sight.observed.answers.asks(effect);
         match self.perform(lane, state, effect).await {
             Ok(()) => lane.sight.observed.answers.over(effect),
             Err(failed) => self.trouble(lane, effect, failed),

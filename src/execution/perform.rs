@@ -113,7 +113,7 @@ impl Execution {
         self.image_here(state, plan).await?;
         let witness = lane.cell.planned();
         let env = self.environment(lane.id, plan)?;
-        let mounts = self.mounts(plan).await?;
+        let mounts = self.mounts(plan, unit).await?;
         let part = plan.part(unit);
         let container = CreateContainer {
             name: planned.name.clone(),
@@ -142,8 +142,8 @@ impl Execution {
 
     /// What is mounted, with the real paths of folders: they are judged again, because links can have moved since the
     /// apply.
-    pub(super) async fn mounts(&self, plan: &Plan) -> Result<Vec<Mount>, Failed> {
-        let (host, mounts) = (self.host.clone(), plan.template.mounts.clone());
+    pub(super) async fn mounts(&self, plan: &Plan, unit: UnitId) -> Result<Vec<Mount>, Failed> {
+        let (host, mounts) = (self.host.clone(), plan.mounts(unit).cloned().collect::<Vec<_>>());
         let real = move |mount: Mount| match &mount.from {
             MountFrom::Volume(_) => Ok(mount),
             MountFrom::Folder(path) => {

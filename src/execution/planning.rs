@@ -87,6 +87,7 @@ impl Execution {
             replicas: 0,
             processes: Vec::new(),
             after: Vec::new(),
+            release_command: None,
         };
         let mut ids = Minted::on(self, lane, NOWHERE);
         Command::Planned(open.id(), Box::new(plan(state, ask, &lane.sight.observed, &mut ids)))

@@ -191,6 +191,7 @@ mod tests {
             steps: Vec::new(),
             processes: Vec::new(),
             after: Vec::new(),
+            release_command: None,
         }
     }
 

@@ -5,8 +5,11 @@ use std::net::Ipv4Addr;
 use cutover_events::delivery::ChangeKind;
 use cutover_events::deployment::*;
 use cutover_events::errand::{ErrandBegun, ErrandEnd, ErrandEnded, Place};
-use cutover_events::plan::{Former, Plan, PlannedStep, ProcessPlan, Step, Strategy, Template, Undo, UnitPlan, Why};
-use cutover_events::workload::{Check, Hardening, Policy};
+use cutover_events::plan::{
+    CommandPlan, Former, Plan, PlannedStep, ProcessPlan, Step, Strategy, Template, Undo, UnitPlan, Why,
+};
+use cutover_events::release::{ReleaseCommandEnded, ReleaseCommandStarted};
+use cutover_events::workload::{Check, Hardening, OnCrash, Policy};
 use cutover_events::{DeploymentId, Digest, ErrandId, Event, ReleaseId, UnitId};
 
 use crate::others::{DEPLOYMENT, WORKLOAD, change, health, http, limits, mounts, ports, route, variable};
@@ -14,6 +17,7 @@ use crate::others::{DEPLOYMENT, WORKLOAD, change, health, http, limits, mounts, 
 const RELEASE: ReleaseId = ReleaseId([3; 16]);
 const GREEN: UnitId = UnitId([0x61; 16]);
 const WORKER: UnitId = UnitId([0x77; 16]);
+const COMMAND: UnitId = UnitId([0xc0; 16]);
 const BLUE: UnitId = UnitId([0xb1; 16]);
 const NEWER: DeploymentId = DeploymentId([0x33; 16]);
 
@@ -66,6 +70,8 @@ fn intents() -> Vec<Event> {
 fn steps() -> Vec<PlannedStep> {
     [
         (Step::Await, Undo::Nothing),
+        (Step::Create(COMMAND), Undo::Remove(COMMAND)),
+        (Step::Run(COMMAND), Undo::Nothing),
         (Step::Retire(BLUE), Undo::ByLists),
         (Step::Create(GREEN), Undo::Remove(GREEN)),
         (Step::Start(GREEN), Undo::Nothing),
@@ -117,6 +123,7 @@ fn plan(why: Why, hardening: Hardening, check: Option<Check>) -> Plan {
             health: None,
         }],
         after: vec!["shop/db".into()],
+        release_command: Some(CommandPlan { unit: COMMAND, command: vec!["./migrate".into()], on_crash: OnCrash::Ask }),
     }
 }
 
@@ -131,7 +138,9 @@ fn recreate(why: Why) -> Plan {
         (Step::Swap, Undo::Restore),
     ];
     let steps = steps.map(|(step, undo)| PlannedStep { step, undo, timeout_ms: 60_000 }).to_vec();
-    Plan { strategy: Strategy::Recreate, steps, ..plan(why, Hardening::Default, Some(Check::Tcp)) }
+    let command = CommandPlan { unit: COMMAND, command: vec!["./migrate".into()], on_crash: OnCrash::Again };
+    let release_command = Some(command);
+    Plan { strategy: Strategy::Recreate, steps, release_command, ..plan(why, Hardening::Default, Some(Check::Tcp)) }
 }
 
 fn course() -> Vec<Event> {
@@ -218,6 +227,7 @@ fn ends() -> Vec<Event> {
         ReasonKind::NoPlan,
         ReasonKind::Rejected,
         ReasonKind::BuildFailed,
+        ReasonKind::CommandFailed,
     ];
     let failed = |kind| -> Event {
         let routed_back = matches!(kind, ReasonKind::Exited | ReasonKind::Unhealthy);
@@ -273,6 +283,8 @@ fn tending() -> Vec<Event> {
         RouteReasserted { generation: 9, to: vec![GREEN] }.into(),
         StandbyExpired { release: RELEASE }.into(),
         WorkloadTornDown { deployment: DEPLOYMENT }.into(),
+        ReleaseCommandStarted { deployment: DEPLOYMENT, unit: COMMAND }.into(),
+        ReleaseCommandEnded { deployment: DEPLOYMENT, unit: COMMAND, exit_code: 3, took_ms: 1_234 }.into(),
         Parked { deployment: DEPLOYMENT, reason: reason(ReasonKind::Unavailable) }.into(),
         Resumed { deployment: DEPLOYMENT }.into(),
         ImageAwaited { deployment: DEPLOYMENT, reference: "ghcr.io/acme/shop:main".into(), wait_ms: 1_200_000 }.into(),

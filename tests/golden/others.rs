@@ -10,9 +10,9 @@ use cutover_events::engine::{
 };
 use cutover_events::workload::{
     Access, Check, Claim, ClaimsFreed, ComposeSource, DockerfileSource, EnvVar, Hardening, Health, HookAdded,
-    HookRemoved, HookRotated, ImageSource, Limits, Mount, MountFrom, Policy, Process, Provider, PublishedPort, Pull,
-    Route, SealedText, Source, Spec, SpecRevised, StaticBuild, StaticMode, StaticSource, Transport, Trigger,
-    VolumesRemoved, VolumesUnwanted, WorkloadRegistered,
+    HookRemoved, HookRotated, ImageSource, Limits, Mount, MountFrom, OnCrash, Policy, Process, Provider, PublishedPort,
+    Pull, ReleaseCommand, Route, SealedText, Source, Spec, SpecRevised, StaticBuild, StaticMode, StaticSource,
+    Transport, Trigger, VolumesRemoved, VolumesUnwanted, WorkloadRegistered,
 };
 use cutover_events::{
     Actor, BootId, Cause, Commit, DeliveryId, DeploymentId, Digest, Event, HookId, InstanceId, Key, LogId, RouterBoot,
@@ -145,6 +145,11 @@ fn spec(pull: Pull, hardening: Hardening, check: Check) -> Spec {
             health: Some(health(Check::Tcp)),
         }],
         after: vec!["db".into()],
+        release: Some(ReleaseCommand {
+            command: vec!["./migrate".into()],
+            timeout_ms: 600_000,
+            on_crash: if hardening == Hardening::Strict { OnCrash::Again } else { OnCrash::Ask },
+        }),
     }
 }
 

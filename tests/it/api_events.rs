@@ -135,6 +135,7 @@ fn nothing_sealed_is_shown() {
         policy: Policy::default(),
         processes: Vec::new(),
         after: Vec::new(),
+        release: None,
     };
     let revised = SpecRevised { workload: WorkloadId([9; 16]), revision: 1, spec, claims: Vec::new(), deploy: true };
     let hook = HookAdded { hook: HookId([4; 16]), name: "gh".into(), provider: Provider::GitHub, secret };

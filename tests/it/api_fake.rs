@@ -11,6 +11,7 @@ use cutover::api::views::*;
 use cutover::api::{ApiState, Readiness, router, serve};
 use cutover::clock::Clock;
 use cutover::execution::errands::{Asked, Wire};
+use cutover_domain::deployment::Insist;
 use cutover_events::{DeploymentId, Digest, TokenId};
 use futures_util::stream::BoxStream;
 use serde_json::{Value, json};
@@ -34,6 +35,11 @@ impl Fake {
             head: watch::Sender::new(0),
             askers: parking_lot::Mutex::default(),
         })
+    }
+
+    /// How many follow the log.
+    pub(crate) fn followers(&self) -> usize {
+        self.head.receiver_count()
     }
 
     /// Something happens to the deployment.
@@ -80,7 +86,7 @@ impl Fake {
             () if has("DeploymentFailed") => Some(Outcome::Failed),
             () if has("IntentSuperseded") => Some(Outcome::Superseded),
             () if has("IntentCancelled") => Some(Outcome::Cancelled),
-            () if has("Parked") => Some(Outcome::Parked),
+            () if has("Parked") && !has("Resumed") => Some(Outcome::Parked),
             () => None,
         };
         DeploymentView {
@@ -163,7 +169,7 @@ impl Backend for Fake {
     async fn teardown(&self, asker: Asker, name: WorkloadName, _: Volumes) -> Result<AcceptedView, Refusal> {
         self.accepted(asker, &name)
     }
-    async fn cancel(&self, _: Asker, _: DeploymentId) -> Result<DeploymentView, Refusal> {
+    async fn cancel(&self, _: Asker, _: DeploymentId, _: Insist) -> Result<DeploymentView, Refusal> {
         no()
     }
     async fn resume(&self, _: Asker, _: DeploymentId) -> Result<DeploymentView, Refusal> {

@@ -61,6 +61,7 @@ fn spec(bake_ms: u64) -> Spec {
         policy,
         processes: Vec::new(),
         after: Vec::new(),
+        release: None,
     }
 }
 

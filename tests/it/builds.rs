@@ -2,7 +2,7 @@
 //! nobody waits any more.
 
 use cutover::commands::By;
-use cutover_domain::deployment::Command;
+use cutover_domain::deployment::{Command, Insist};
 use cutover_events::deployment::{ImageWish, ReasonKind, ReleaseResolved, Wish};
 use cutover_events::workload::{DockerfileSource, Source, Spec};
 use cutover_events::{Cause, DeploymentId, Event};
@@ -119,7 +119,7 @@ async fn a_newer_wish_and_a_person_end_a_build_in_its_middle() {
     rewrite(&engine, HANGS);
     let hangs = build(&engine).await;
     prints(&engine, "hanging").await;
-    let cancel = Command::Cancel(hangs);
+    let cancel = Command::Cancel(hangs, Insist::No);
     engine.commands.workload(engine.workload, By::engine(Cause::Person), cancel).await.unwrap();
     assert!(matches!(ended(&engine, hangs).await, Event::IntentCancelled(_)));
     engine.settled().await;

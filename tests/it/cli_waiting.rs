@@ -50,6 +50,16 @@ async fn heard(fake: &Fake, wishes: usize) {
     tokio::time::timeout(PATIENCE, until).await.expect("the wish arrives");
 }
 
+/// Waits until somebody follows the log.
+async fn followed(fake: &Fake) {
+    let until = async {
+        while fake.followers() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, until).await.expect("the log is followed");
+}
+
 fn plan() -> Value {
     json!({"plan": {"strategy": "blue-green", "adopts": false, "steps": [1, 2], "policy": {"bake_ms": 10_000}}})
 }
@@ -94,6 +104,22 @@ async fn outcomes_have_their_exit_codes() {
         assert_eq!(said.err.lines().count(), usize::from(code != 0), "{}", said.err);
         served.stop().await;
     }
+}
+
+#[tokio::test]
+async fn what_was_parked_and_has_been_resumed_is_waited_for_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(Fake::new(), folder.path()).await;
+    for event in ["Parked", "Resumed"] {
+        served.fake.happen(event, json!({}));
+    }
+    let child = spawn(folder.path(), &["wait", DEPLOYMENT, "--json"]);
+    followed(&served.fake).await;
+    served.fake.happen("DeploymentSucceeded", json!({}));
+    let said = said(child).await;
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap()["outcome"], "succeeded");
+    served.stop().await;
 }
 
 #[tokio::test]

@@ -65,6 +65,7 @@ pub(crate) fn spec(reference: &str, replicas: u16) -> Spec {
         policy,
         processes: Vec::new(),
         after: Vec::new(),
+        release: None,
     }
 }
 

@@ -60,7 +60,7 @@ fn unknown_words() {
 
 #[test]
 fn every_key_that_comes_later_is_named_as_not_yet_supported() {
-    let keys = ["env_file", "secrets", "release", "after_deploy"];
+    let keys = ["env_file", "secrets", "after_deploy"];
     for key in keys {
         let bad = refused(&web(&format!("{key} = \"x\"")));
         let name = key.rsplit('.').next().unwrap_or_default();

@@ -86,6 +86,7 @@ pub(crate) fn spec(name: &str, policy: Policy) -> Spec {
         triggers: vec![trigger],
         processes: Vec::new(),
         after: Vec::new(),
+        release: None,
         policy,
     }
 }

@@ -4,7 +4,7 @@ use cutover_domain::observed::DockerId;
 use cutover_events::UnitId;
 use cutover_world::{Answer, Request};
 
-use crate::sim::Sim;
+use crate::sim::{Process, Sim};
 
 impl Sim {
     /// A request is carried out; the invariants that concern this instant are checked around it.
@@ -50,6 +50,12 @@ impl Sim {
                 }
                 if self.world.open(unit) > 0 {
                     self.fail(format!("w{lane} {request:?} meets {unit}, which has open connections"));
+                }
+            }
+            (Request::Start(_), Some(unit)) => {
+                let command = self.runs.get(&unit).is_some_and(|runs| runs.process == Process::Command);
+                if command && self.world.unit(unit).is_some_and(|body| body.runs > 0 && !body.runs()) {
+                    self.fail(format!("w{lane} starts the release command in {unit} a second time"));
                 }
             }
             (Request::Create { unit, .. }, _) if !self.runs.contains_key(&unit) => {

@@ -83,8 +83,8 @@ impl Sim {
     fn act(&mut self, lane: usize, held: Held) {
         match held.next {
             Next::Append(events) => {
-                if self.engine.lanes[lane].state.version == held.version {
-                    self.write(lane, events);
+                if self.engine.lanes[lane].state.version == held.version && self.write(lane, events.clone()) {
+                    self.engine.lanes[lane].answers.wrote(&events);
                 }
             }
             Next::Decide(decision) => self.decide(lane, decision, &held.observed),

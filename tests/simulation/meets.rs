@@ -1,7 +1,7 @@
 //! Wishes that meet a deployment at every point of it: a newer one by a person, a newer automatic one, a cancel. Every
 //! kind of plan, after every commit; what the engine had decided just then counts only where it still may.
 
-use cutover_domain::deployment::{Command, Rejection, decide};
+use cutover_domain::deployment::{Command, Insist, Rejection, decide};
 use cutover_domain::workload::{Open, Workload};
 use cutover_events::{DeploymentId, Event};
 
@@ -116,14 +116,14 @@ fn come(sim: &mut Sim, id: DeploymentId, (met, newcomer): (At, Newcomer)) -> Opt
         Newcomer::Person => By::Person,
         Newcomer::Machine => By::Machine,
         Newcomer::Cancel => {
-            let answer = decide(&sim.engine.lanes[0].state, Command::Cancel(id));
+            let answer = decide(&sim.engine.lanes[0].state, Command::Cancel(id, Insist::No));
             let right = match met {
                 At::BeforePivot => matches!(&answer, Ok(events) if matches!(events[..], [Event::IntentCancelled(_)])),
                 At::PastPivot => answer == Err(Rejection::PastPivot(id)),
                 At::Over => answer == Err(Rejection::NotOpen(id)),
             };
             assert!(right, "a cancel is answered {answer:?} when it is {met:?}");
-            sim.command(0, Command::Cancel(id));
+            sim.command(0, Command::Cancel(id, Insist::No));
             return None;
         }
     };

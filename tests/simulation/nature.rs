@@ -4,7 +4,7 @@ use cutover_domain::observed::Phase;
 use cutover_events::UnitId;
 use cutover_world::{Body, Serving};
 
-use crate::shop::{Fate, Kind, Program};
+use crate::shop::{Fate, Kind, Program, Task};
 use crate::sim::{Process, Sim};
 
 /// Docker's pause before its first revival, ms; doubled each time, at most a minute.
@@ -18,6 +18,7 @@ const RECOVER_MS: u64 = 200;
 enum Turn {
     Ready,
     Exit,
+    Finish,
     Sicken,
     Recover,
     Revive,
@@ -68,6 +69,13 @@ impl Sim {
             fate = Fate::Exits;
         }
         let after = |ms: u64, turn| Some((body.since_ms + ms, turn));
+        if runs.is_some_and(|runs| runs.process == Process::Command) && body.phase == Phase::Running {
+            return match program.command {
+                Task::Done(ms) => after(ms, Turn::Finish),
+                Task::Fails(ms) => after(ms, Turn::Exit),
+                Task::Hangs => None,
+            };
+        }
         match (body.phase, body.serving) {
             (Phase::Running, Serving::Nothing) => match fate {
                 Fate::Exits | Fate::Spoils => after(0, Turn::Exit),
@@ -98,6 +106,7 @@ impl Sim {
                 self.spoil(unit, lane);
                 self.world.exit(unit, 1)
             }
+            Turn::Finish => self.world.exit(unit, 0),
             Turn::Sicken | Turn::Recover => self.world.flap(unit),
             Turn::Revive => self.world.revive(unit),
             Turn::Gone => self.world.gone(unit),

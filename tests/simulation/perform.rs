@@ -16,6 +16,7 @@ impl Sim {
         if !matches!(effect, Effect::Plan(_) | Effect::Remove(..)) {
             self.met.push(crash::effect(&effect));
         }
+        self.engine.lanes[lane].answers.asks(effect);
         let done = match effect {
             Effect::Plan(_) => Ok(()),
             Effect::Resolve(id) => {

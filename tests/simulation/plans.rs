@@ -2,6 +2,7 @@
 
 use cutover_events::DeploymentId;
 use cutover_events::deployment::{ImageWish, Wish};
+use cutover_events::workload::OnCrash;
 
 use crate::drill::{Drill, Kind};
 use crate::shop::{Program, Spec};
@@ -45,11 +46,14 @@ pub(crate) enum Scenario {
     WorkerRestore,
     LoneAgain,
     AfterFirst,
+    CommandAgain,
+    CommandFails,
+    CommandAlone,
 }
 
 use Scenario::*;
 
-pub(crate) const ALL: [Scenario; 33] = [
+pub(crate) const ALL: [Scenario; 36] = [
     DeployFirst,
     DeployAgain,
     DeployReplicas,
@@ -83,6 +87,9 @@ pub(crate) const ALL: [Scenario; 33] = [
     WorkerRestore,
     LoneAgain,
     AfterFirst,
+    CommandAgain,
+    CommandFails,
+    CommandAlone,
 ];
 
 impl Scenario {
@@ -100,6 +107,11 @@ impl Scenario {
         if matches!(self, LoneAgain) {
             spec.kind = crate::shop::Kind::Lone;
         }
+        spec.release = match self {
+            CommandAgain | CommandFails => Some(OnCrash::Ask),
+            CommandAlone => Some(OnCrash::Again),
+            _ => None,
+        };
         spec.after = matches!(self, AfterFirst).then_some(1);
         if matches!(self, RollbackAdopt | Teardown | AloneFromStandby | WorkerRollbackAdopt) {
             spec.policy.standby_ms = 600_000;
@@ -131,7 +143,7 @@ impl Scenario {
 
     /// Whether what it wishes is bad and must fail.
     fn is_bad(self) -> bool {
-        matches!(self, AloneRestore | WorkerEnds | WorkerRestore | RouteBack)
+        matches!(self, AloneRestore | WorkerEnds | WorkerRestore | RouteBack | CommandFails)
     }
 
     /// Whether its workload is exclusive from the beginning.
@@ -147,6 +159,7 @@ impl Scenario {
                 | AloneTeardown
                 | AloneStop
                 | AloneStart
+                | CommandAlone
         )
     }
 
@@ -191,7 +204,10 @@ impl Scenario {
     pub(crate) fn wish(self, sim: &mut Sim, by: By) -> Option<DeploymentId> {
         let wish = match self {
             DeployFirst | DeployAgain | DeployReplicas | AloneFirst | AloneAgain | AloneFromStandby | WorkerFirst
-            | WorkerAgain | WorkerRecreate | LoneAgain | AfterFirst => sim.deploy_of(Program::GOOD),
+            | WorkerAgain | WorkerRecreate | LoneAgain | AfterFirst | CommandAgain | CommandAlone => {
+                sim.deploy_of(Program::GOOD)
+            }
+            CommandFails => sim.deploy_of(Program::COMMAND_FAILS),
             WorkerEnds | WorkerRestore => sim.deploy_of(Program::WORKER_EXITS),
             AloneRestore => sim.deploy_of(Program::EXITS),
             RouteBack => sim.deploy_of(Program::FAILS),

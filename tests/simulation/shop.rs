@@ -5,12 +5,16 @@ use cutover_domain::strategy::chosen;
 use cutover_domain::workload::Release;
 use cutover_events::plan::{Strategy, Template};
 use cutover_events::workload::{
-    Check, Health, Limits, OnDrift, Policy, Process, PublishedPort, Route, SourceKind, Transport,
+    Check, Health, Limits, OnCrash, OnDrift, Policy, Process, PublishedPort, ReleaseCommand, Route, SourceKind,
+    Transport,
 };
 use cutover_events::{UnitId, WorkloadId};
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::random::Random;
+
+/// How long a release command may run, ms.
+const RELEASE_MS: u64 = 2_000;
 
 /// What makes a simulated workload exclusive.
 const HOST_PORT: PublishedPort =
@@ -34,6 +38,8 @@ pub(crate) struct Spec {
     pub(crate) after: Option<u8>,
     pub(crate) health: bool,
     pub(crate) kind: Kind,
+    /// What follows when nobody knows how its release command ended; without one it has none.
+    pub(crate) release: Option<OnCrash>,
     pub(crate) policy: Policy,
 }
 
@@ -62,6 +68,7 @@ impl Spec {
             replicas: if kind == Kind::Alone { 1 } else { replicas },
             health: random.chance(700),
             kind,
+            release: random.pick(&[None, None, None, Some(OnCrash::Ask), Some(OnCrash::Again)]),
             policy: Policy {
                 gate_timeout_ms: random.pick(&[1_500, 4_000]),
                 liveness_ms: random.pick(&[200, 1_000]),
@@ -93,7 +100,7 @@ impl Spec {
             wait_for_image_ms: 20_000,
             drift: OnDrift::Repair,
         };
-        Self { replicas, workers: 0, after: None, health: true, kind: Kind::Beside, policy }
+        Self { replicas, workers: 0, after: None, health: true, kind: Kind::Beside, release: None, policy }
     }
 
     /// As [`Spec::plain`], with a port of the host.
@@ -139,6 +146,7 @@ impl Spec {
             replicas: self.replicas,
             processes: self.worker().into_iter().collect(),
             after: self.after.map(|lane| format!("s/{lane}")).into_iter().collect(),
+            release_command: self.release.map(release_command),
         }
     }
 
@@ -155,8 +163,13 @@ impl Spec {
             replicas: 0,
             processes: Vec::new(),
             after: Vec::new(),
+            release_command: None,
         }
     }
+}
+
+fn release_command(on_crash: OnCrash) -> ReleaseCommand {
+    ReleaseCommand { command: vec!["migrate".into()], timeout_ms: RELEASE_MS, on_crash }
 }
 
 /// How the containers of an image behave.
@@ -169,6 +182,19 @@ pub(crate) struct Program {
     pub(crate) fate: Fate,
     /// Of the containers of the other process.
     pub(crate) worker: Fate,
+    /// Of the container of the release command.
+    pub(crate) command: Task,
+}
+
+/// What a release command does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Task {
+    /// Ends well after this long.
+    Done(u64),
+    /// Ends badly after this long.
+    Fails(u64),
+    /// Never ends.
+    Hangs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -189,10 +215,13 @@ pub(crate) enum Fate {
 }
 
 impl Program {
-    pub(crate) const GOOD: Self = Self { ready_ms: 50, pushed_ms: 0, fate: Fate::Good, worker: Fate::Good };
-    pub(crate) const EXITS: Self = Self { ready_ms: 50, pushed_ms: 0, fate: Fate::Exits, worker: Fate::Good };
-    pub(crate) const WORKER_EXITS: Self = Self { ready_ms: 50, pushed_ms: 0, fate: Fate::Good, worker: Fate::Exits };
-    pub(crate) const FAILS: Self = Self { ready_ms: 50, pushed_ms: 0, fate: Fate::Fails(1_000), worker: Fate::Good };
+    const WELL: Self =
+        Self { ready_ms: 50, pushed_ms: 0, fate: Fate::Good, worker: Fate::Good, command: Task::Done(50) };
+    pub(crate) const COMMAND_FAILS: Self = Self { command: Task::Fails(50), ..Self::WELL };
+    pub(crate) const GOOD: Self = Self { fate: Fate::Good, worker: Fate::Good, ..Self::WELL };
+    pub(crate) const EXITS: Self = Self { fate: Fate::Exits, worker: Fate::Good, ..Self::WELL };
+    pub(crate) const WORKER_EXITS: Self = Self { fate: Fate::Good, worker: Fate::Exits, ..Self::WELL };
+    pub(crate) const FAILS: Self = Self { fate: Fate::Fails(1_000), worker: Fate::Good, ..Self::WELL };
 
     pub(crate) fn drawn(random: &mut Random) -> Self {
         let later = random.pick(&[100, 700, 1_500, 5_000]);
@@ -201,7 +230,10 @@ impl Program {
         let pushed_ms = if random.chance(850) { 0 } else { random.pick(&[500, 2_500, 20_000, 200_000]) };
         let ill = random.pick(&[Fate::Exits, Fate::Silent, Fate::Dies(later), Fate::Sickens(later)]);
         let worker = if random.chance(850) { Fate::Good } else { ill };
-        Self { ready_ms: random.pick(&[0, 20, 300, 1_000]), pushed_ms, fate, worker }
+        let ends_ms = random.pick(&[0, 30, 800]);
+        let command =
+            if random.chance(850) { Task::Done(ends_ms) } else { random.pick(&[Task::Fails(ends_ms), Task::Hangs]) };
+        Self { ready_ms: random.pick(&[0, 20, 300, 1_000]), pushed_ms, fate, worker, command }
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) enum Process {
     Itself,
     /// The other one.
     Worker,
+    /// The release command.
+    Command,
 }
 
 /// What a unit runs.
@@ -41,7 +43,11 @@ impl Runs {
     /// How the container of a unit will behave.
     fn of(plan: &Plan, unit: UnitId, program: usize) -> Self {
         let part = plan.part(unit);
-        let process = if part.process.is_empty() { Process::Itself } else { Process::Worker };
+        let process = match part.process {
+            "" => Process::Itself,
+            _ if plan.runs_command_in(unit) => Process::Command,
+            _ => Process::Worker,
+        };
         Self { program, process, unprobed: part.health.is_none() && part.port.is_none() }
     }
 }

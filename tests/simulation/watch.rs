@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover_domain::workload::Workload;
+use cutover_domain::workload::{Ran, Workload};
 use cutover_events::deployment::{ImageWish, IntentQueued, IntentSuperseded, ReleaseResolved, Wish};
 use cutover_events::plan::Plan;
 use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
@@ -97,6 +97,7 @@ impl Watch {
             Event::ReleaseResolved(e) => self.resolved(lane, e, state),
             Event::DeploymentPlanned(e) => self.planned(lane, &e.plan),
             Event::DowntimeOpened(e) => {
+                has_run(lane, event, state)?;
                 self.stories[lane].was = self.stories[lane].active.take();
                 self.farewell(lane, e.generation, &[]);
                 self.raise(lane, e.generation)
@@ -108,6 +109,7 @@ impl Watch {
                 self.planned(lane, &e.plan)
             }
             Event::SwapCommitted(e) => {
+                has_run(lane, event, state)?;
                 self.farewell(lane, e.generation, &e.to);
                 self.raise(lane, e.generation)
             }
@@ -262,4 +264,11 @@ impl Watch {
         let mut open = self.accepted.iter().filter(|(_, accepted)| accepted.lane == lane && accepted.end.is_none());
         open.next().map(|(id, _)| *id)
     }
+}
+
+/// The release command is over before anything serves or goes.
+fn has_run(lane: usize, event: &Event, state: &Workload) -> Result<(), String> {
+    let open = state.open.as_ref().filter(|open| open.ran != Ran::Ended(0));
+    let due = open.and_then(|open| open.plan.as_ref()).is_some_and(|plan| plan.release_command.is_some());
+    if due { Err(format!("w{lane}: {} comes before the release command", event.kind().name)) } else { Ok(()) }
 }

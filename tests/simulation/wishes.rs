@@ -1,6 +1,6 @@
 //! What people and machines ask for.
 
-use cutover_domain::deployment::{Command, decide};
+use cutover_domain::deployment::{Command, Insist, decide};
 use cutover_events::DeploymentId;
 use cutover_events::delivery::Change;
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
@@ -71,7 +71,11 @@ impl Sim {
             return self.command(lane, Command::Accept(None));
         }
         let id = self.random.pick(&ids);
-        let command = if self.random.chance(300) { Command::Resume(id) } else { Command::Cancel(id) };
+        let command = match self.random.chance(300) {
+            true => Command::Resume(id),
+            false if self.random.chance(500) => Command::Cancel(id, Insist::Yes),
+            false => Command::Cancel(id, Insist::No),
+        };
         self.command(lane, command);
     }
 

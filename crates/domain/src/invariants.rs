@@ -103,7 +103,10 @@ fn beside(state: &Workload, observed: &Observed) -> Vec<UnitId> {
     let open = open.filter(|plan| plan.takes_turns());
     let active = state.active.as_ref().map(|slot| &slot.plan).filter(|plan| plan.template.exclusive().is_some());
     let Some(plan) = open.or(active) else { return Vec::new() };
-    let runs = |seen: &&Seen| matches!(seen.phase, Doing::Running | Doing::Restarting);
+    let runs = |seen: &&Seen| {
+        let command = state.commands.contains(&seen.unit) || plan.runs_command_in(seen.unit);
+        matches!(seen.phase, Doing::Running | Doing::Restarting) && !command
+    };
     let (ours, others): (Vec<_>, Vec<_>) =
         observed.containers.iter().filter(runs).map(|seen| seen.unit).partition(|unit| plan.slot.contains(unit));
     if ours.is_empty() { Vec::new() } else { others }
@@ -150,9 +153,10 @@ pub fn at_rest(state: &Workload, observed: &Observed) -> Vec<Breach> {
                 "the route leads to all active units that it should",
             );
             // A route to what is gone stays while nothing can take its place: a write that leads nowhere could land
-            // after a person has brought back what is active. Nothing else gets the address meanwhile.
+            // after a person has brought back what is active. Nothing else gets the address meanwhile; a late create may
+            // put a container of its name there, which is only reported.
             let left = !active.is_empty() && active.iter().all(|unit| left_alone(state, observed, *unit));
-            let gone = |unit: &UnitId| left && observed.seen(*unit).is_none();
+            let gone = |unit: &UnitId| left && (observed.seen(*unit).is_none() || left_alone(state, observed, *unit));
             found.each(
                 router.targets.iter().filter(|unit| !routed.contains(unit) && !gone(unit)),
                 "the route leads to active units only",

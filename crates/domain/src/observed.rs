@@ -1,7 +1,7 @@
 //! What is seen of the world, and what can be done to it: ids and numbers only, cheap to copy.
 
 use cutover_events::deployment::{Cut, ReasonKind};
-use cutover_events::{BootId, DeploymentId, Stamp, UnitId};
+use cutover_events::{BootId, DeploymentId, Event, Stamp, UnitId};
 
 /// Docker's id of a container (64 hex digits).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -89,6 +89,8 @@ pub struct Answers {
     pub captured: Vec<UnitId>,
     /// Units that are being removed right now.
     pub under_way: Vec<UnitId>,
+    /// The unit whose release command this engine has recorded as started, and did not ask for yet.
+    pub may_start: Option<UnitId>,
 }
 
 /// One container.
@@ -314,6 +316,20 @@ impl Answers {
     pub fn over(&mut self, effect: Effect) {
         let kept = if matches!(effect, Effect::Resolve(_)) { &mut self.unresolved } else { &mut self.trouble };
         *kept = kept.take().filter(|trouble| trouble.effect != effect);
+    }
+
+    /// What this engine has just written: whoever recorded the start of a release command may ask for it.
+    pub fn wrote(&mut self, events: &[Event]) {
+        let started = events.iter().find_map(|event| match event {
+            Event::ReleaseCommandStarted(e) => Some(e.unit),
+            _ => None,
+        });
+        self.may_start = started.or(self.may_start);
+    }
+
+    /// It is about to ask for this: a release command is asked for once, whatever becomes of the request.
+    pub fn asks(&mut self, effect: Effect) {
+        self.may_start = self.may_start.filter(|unit| !matches!(effect, Effect::Start(of, _) if of == *unit));
     }
 
     /// Forgets what belongs to another image than the one that is sought now.

@@ -77,11 +77,15 @@ pub enum Rule {
     Ids,
     /// What is dead is kept from being revived before its successor is there.
     Retire,
+    /// A release command is asked for once, by who has recorded its start.
+    RunOnce,
+    /// What runs its release command is not superseded.
+    Undisturbed,
 }
 
 impl Rule {
     /// Every rule, in the order of its number.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::PlanFirst,
         Self::SweepLoop,
         Self::Unique,
@@ -117,6 +121,8 @@ impl Rule {
         Self::OneRestore,
         Self::Ids,
         Self::Retire,
+        Self::RunOnce,
+        Self::Undisturbed,
     ];
 }
 

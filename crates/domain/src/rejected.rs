@@ -81,7 +81,14 @@ fn asks_for_image(intent: &IntentQueued) -> bool {
 /// A deployment has failed: what its release itself did wrong is held against its image. Not what Docker, a registry or
 /// a person did.
 pub(crate) fn failed(state: &mut Workload, open: &Open, kind: ReasonKind) {
-    let own = matches!(kind, ReasonKind::Exited | ReasonKind::Restarted | ReasonKind::NotReady | ReasonKind::Unhealthy);
+    let own = matches!(
+        kind,
+        ReasonKind::Exited
+            | ReasonKind::Restarted
+            | ReasonKind::NotReady
+            | ReasonKind::Unhealthy
+            | ReasonKind::CommandFailed
+    );
     let release = open.release.filter(|_| own && asks_for_image(&open.intent)).and_then(|id| state.release(id));
     if let Some(rejected) = release.map(|release| Rejected::new(release, Fault::Failed, open.id())) {
         reject(state, rejected);

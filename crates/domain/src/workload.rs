@@ -30,6 +30,8 @@ pub struct Workload {
     pub removal: Vec<UnitId>,
     /// Of those that go, how long they may take to end when that is not Docker's default, ms.
     pub graces: Vec<(UnitId, u64)>,
+    /// Of those that go, the containers of release commands: they never had what one container at a time may have.
+    pub commands: Vec<UnitId>,
     /// The last good release of an exclusive workload that does not run any more: it is tried again, with a back-off.
     pub down: Option<ReleaseId>,
     /// A person took it out of service.
@@ -135,6 +137,22 @@ pub struct Open {
     pub plans: u8,
     /// How often the router has refused a swap that is tried again, and when it did so last.
     pub refusals: (u8, Mark),
+    /// How far its release command is.
+    pub ran: Ran,
+}
+
+/// How far the release command of a deployment is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Ran {
+    /// It was not started, or there is none.
+    #[default]
+    NotYet,
+    /// Since then it runs, has ended, or nobody knows.
+    Started(Mark),
+    /// As before, and a person lets it run again unless its end becomes known.
+    Again(Mark),
+    /// It ended with this exit code.
+    Ended(i32),
 }
 
 /// How far a deployment is.
@@ -221,6 +239,9 @@ pub struct Release {
     pub built: Option<Arc<BuiltFrom>>,
     /// Whether it has been active: only such a release can be rolled back to.
     pub proven: bool,
+    /// The release command that ended well for it, for people; empty without one. What it changed stays, whatever is rolled
+    /// back to.
+    pub command: Arc<str>,
 }
 
 /// What has become of repairs: the next one waits longer after each that failed.
@@ -392,6 +413,7 @@ impl Open {
             restores: None,
             plans: 0,
             refusals: (0, Mark::default()),
+            ran: Ran::NotYet,
         }
     }
 
@@ -405,6 +427,12 @@ impl Open {
     #[must_use]
     pub fn before_pivot(&self) -> bool {
         matches!(self.phase, Phase::Preparing)
+    }
+
+    /// Whether its release command runs, as far as is known: nobody takes its lane away but a person who insists.
+    #[must_use]
+    pub fn commands(&self) -> bool {
+        matches!(self.ran, Ran::Started(_) | Ran::Again(_))
     }
 
     /// The generation of the route write that is committed and was not seen yet.

@@ -1,6 +1,6 @@
 //! What happens to the engine as a whole: wishes, deaths, starts.
 
-use cutover_domain::deployment::Command;
+use cutover_domain::deployment::{Command, Insist};
 use cutover_domain::protocol::{Rule, on};
 use cutover_events::delivery::Change;
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
@@ -42,7 +42,7 @@ impl Scene {
             // The key is known: the answer is the same, and nothing is written.
             _ if known && on(Rule::Dedup) => return Ok(()),
             Say::Cancel(of) => {
-                self.command(case, Command::Cancel(ids::deployment(usize::from(of))))?;
+                self.command(case, Command::Cancel(ids::deployment(usize::from(of)), Insist::Yes))?;
                 self.course.ends[n] = End::Refused;
                 return Ok(());
             }

@@ -42,6 +42,11 @@ pub(crate) fn program(unit: UnitId) -> Program {
     Program::of(unit.0[15])
 }
 
+/// Which wish a unit is the release command of, when it is one.
+pub(crate) fn commanded(unit: UnitId) -> Option<usize> {
+    (unit.0[10] == 1 && unit.0[11] == WISHED).then_some(usize::from(unit.0[12]))
+}
+
 /// The release that a deployment makes.
 pub(crate) fn release(id: DeploymentId) -> ReleaseId {
     ReleaseId(id.0)
@@ -50,31 +55,37 @@ pub(crate) fn release(id: DeploymentId) -> ReleaseId {
 /// The units of one plan.
 pub(crate) struct Minted {
     unit: [u8; 16],
-    /// So many are of the workload itself; those that follow are of its other process.
-    own: u16,
+    /// So many are of the workload itself, then of its other process; what follows is its release command.
+    counts: [u16; 2],
     program: Program,
 }
 
 impl Minted {
     /// For one more plan of a deployment, whose units run this.
-    pub(crate) fn new(deployment: DeploymentId, log: &Log, tails: u8, (program, own): (Program, u16)) -> Self {
+    pub(crate) fn new(deployment: DeploymentId, log: &Log, tails: u8, (program, counts): (Program, [u16; 2])) -> Self {
         let mut unit = [0; 16];
         if !on(Rule::Unique) {
             (unit[0], unit[13]) = (2, (log.plans().count() % 2) as u8);
-            return Self { unit, own, program };
+            return Self { unit, counts, program };
         }
         let plans = log.plans().filter(|(_, of, _)| *of == deployment).count();
         (unit[0], unit[11], unit[12]) = (2, deployment.0[14], deployment.0[15]);
         unit[13] = plans as u8 + tails * PER_TAIL;
-        Self { unit, own, program }
+        Self { unit, counts, program }
     }
 }
 
 impl Ids for Minted {
     fn unit(&mut self) -> UnitId {
         self.unit[14] += 1;
-        let works = u16::from(self.unit[14]) > self.own;
-        self.unit[15] = if works { self.program.of_worker() } else { self.program.own() }.code();
+        let (n, [own, workers]) = (u16::from(self.unit[14]), self.counts);
+        let program = match n {
+            _ if n <= own => self.program.own(),
+            _ if n <= own.saturating_add(workers) => self.program.of_worker(),
+            _ => self.program.of_command(),
+        };
+        self.unit[10] = u8::from(n > own.saturating_add(workers));
+        self.unit[15] = program.code();
         UnitId(self.unit)
     }
 

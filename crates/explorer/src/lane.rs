@@ -101,7 +101,8 @@ impl Scene {
         let open = self.work.open.as_ref()?;
         let release = self.work.release(open.was.as_ref()?.release)?;
         let own = open.was.as_ref()?.plan.routed().len() as u16;
-        let mut minted = Minted::new(open.id(), &self.log, self.course.tails, (program(open, release), own));
+        let mut minted =
+            Minted::new(open.id(), &self.log, self.course.tails, (program(open, release), [own, u16::MAX]));
         let plan = restore(&self.work, "s/w", &mut minted)?;
         Some(Command::Restore(open.id(), Box::new(plan)))
     }
@@ -137,7 +138,9 @@ impl Scene {
                 (settings.ask(release), program(open, release))
             }
         };
-        let mut minted = Minted::new(open.id(), &self.log, self.course.tails, (program, ask.replicas));
+        let others = ask.processes.iter().map(|process| process.replicas).sum();
+        let counts = [ask.replicas, others];
+        let mut minted = Minted::new(open.id(), &self.log, self.course.tails, (program, counts));
         Ok(Command::Planned(open.id(), Box::new(plan(state, ask, observed, &mut minted))))
     }
 
@@ -201,7 +204,11 @@ impl Scene {
                 self.mind.step = Step::Append(Arc::new(events[1..].to_vec()));
                 self.append(case, Arc::new(vec![events[0].clone()]))
             }
-            Step::Append(events) => self.append(case, events),
+            Step::Append(events) => {
+                self.append(case, events.clone())?;
+                self.mind.answers.wrote(&events);
+                Ok(())
+            }
             Step::Decide(command) if !on(Rule::PlanFirst) && self.create_unplanned(&command)? => {
                 self.mind.step = Step::Decide(command);
                 Ok(())

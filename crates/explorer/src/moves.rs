@@ -56,6 +56,8 @@ pub(crate) enum Move {
     Ready(UnitId),
     /// Its process ends, as its program wants it.
     Ends(UnitId),
+    /// Its process ends well.
+    Finishes(UnitId),
     /// It answers 500, as its program wants it.
     Sickens(UnitId),
     /// It is well again.
@@ -121,6 +123,7 @@ fn turn(body: &Body) -> Option<Move> {
     match (body.phase, body.serving, program) {
         (Phase::Running, Serving::Nothing, Program::Exits) => Some(Move::Ends(unit)),
         (Phase::Running, Serving::Nothing, Program::Silent) => None,
+        (Phase::Running, Serving::Nothing, Program::Finishes) => Some(Move::Finishes(unit)),
         (Phase::Running, Serving::Nothing, _) => Some(Move::Ready(unit)),
         (Phase::Running, Serving::Ready, Program::Dies) if body.runs == 1 => Some(Move::Ends(unit)),
         (Phase::Running, Serving::Ready, Program::Sickens) => Some(Move::Sickens(unit)),
@@ -174,7 +177,7 @@ impl Scene {
             out.push(Move::Probe);
             return;
         }
-        let urgent = |body: &Body| matches!(turn(body), Some(Move::Ready(_) | Move::Recovers(_)));
+        let urgent = |body: &Body| matches!(turn(body), Some(Move::Ready(_) | Move::Recovers(_) | Move::Finishes(_)));
         let hidden = self.hidden().next().is_some();
         if hidden || self.world.containers().any(urgent) {
             return;
@@ -188,7 +191,8 @@ impl Scene {
     fn young(&self, until: u64) -> Option<u64> {
         let plan = self.work.open.as_ref().and_then(|open| open.plan.as_ref())?;
         let up = |body: &Body| self.world.now_ms() - body.since_ms;
-        let running = self.world.containers().filter(|body| body.runs() && plan.part(body.unit).health.is_none());
+        let watched = |unit: UnitId| plan.part(unit).health.is_none() && !plan.runs_command_in(unit);
+        let running = self.world.containers().filter(|body| body.runs() && watched(body.unit));
         let left = running.filter_map(|body| plan.policy.liveness_ms.checked_sub(up(body)).filter(|ms| *ms > 0)).min();
         left.filter(|ms| self.world.now_ms() + ms < until)
     }
@@ -354,6 +358,7 @@ impl Scene {
             Move::Appear(unit) => drop(self.world.appear(unit)),
             Move::Ready(unit) => drop(self.world.become_ready(unit)),
             Move::Ends(unit) => drop(self.world.exit(unit, 1)),
+            Move::Finishes(unit) => drop(self.world.exit(unit, 0)),
             Move::Exit(unit) => drop(self.world.exit(unit, 9)),
             Move::Sickens(unit) | Move::Recovers(unit) | Move::Flap(unit) => drop(self.world.flap(unit)),
             Move::Revive(unit) => drop(self.world.revive(unit)),

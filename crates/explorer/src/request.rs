@@ -6,6 +6,7 @@ use cutover_events::{DeploymentId, UnitId};
 use cutover_world::{AWAY, Answer, Failed, Request, Units};
 
 use crate::budget::Fault;
+use crate::ids;
 use crate::scenario::Program;
 use crate::scene::{Case, Lie, Scene, Sending, Step, WORKLOAD};
 use crate::watch::Late;
@@ -38,6 +39,7 @@ impl Scene {
     /// The lane asks for what it has decided.
     pub(crate) fn perform(&mut self, case: &Case, outcome: Outcome) -> Result<(), Lie> {
         let Step::Do(effect, sending) = std::mem::replace(&mut self.mind.step, Step::Look) else { return Ok(()) };
+        self.mind.answers.asks(effect);
         let done = match sending {
             Sending::Request(request) => {
                 let write = matches!(effect, Effect::Put { .. } | Effect::Fence { .. });
@@ -128,6 +130,7 @@ impl Scene {
         let (served, former) = (self.serves(), self.world.targets(WORKLOAD));
         let generation = self.generation();
         self.lawful(request)?;
+        self.runs_once(request)?;
         let answer = self.world.perform(request);
         if served && !self.serves() && !self.may_end(request) {
             return Err(format!("it served until {request:?} came"));
@@ -172,6 +175,17 @@ impl Scene {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A release command runs once, unless a person or its plan lets it run again.
+    fn runs_once(&mut self, request: Request) -> Result<(), Lie> {
+        let Request::Start(id) = request else { return Ok(()) };
+        let Some(body) = self.world.container(id).filter(|body| !body.runs()) else { return Ok(()) };
+        let Some(n) = ids::commanded(body.unit) else { return Ok(()) };
+        if body.runs > 0 {
+            return Err(format!("{} is a release command, and is started again after it has ended", body.unit));
+        }
+        self.course.begins(n)
     }
 
     fn may_end(&self, request: Request) -> bool {

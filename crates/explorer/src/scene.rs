@@ -152,7 +152,7 @@ fn hash_command<H: std::hash::Hasher>(command: &Command, state: &mut H) {
         Command::Begin(id, revision) => (id, revision).hash(state),
         Command::Resolved(event) => event.hash(state),
         Command::Planned(id, plan) | Command::Restore(id, plan) => (id, plan).hash(state),
-        Command::Cancel(id) | Command::Resume(id) => id.hash(state),
+        Command::Cancel(id, _) | Command::Resume(id) => id.hash(state),
         Command::BeginErrand(event) => event.hash(state),
         Command::EndErrand(event) => event.hash(state),
     }

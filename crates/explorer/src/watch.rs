@@ -1,8 +1,9 @@
 //! What a history as a whole must keep: ends, names, generations, supersedes, releases. It reads events only.
 
-use cutover_domain::workload::Workload;
+use cutover_domain::workload::{Ran, Workload};
 use cutover_events::deployment::{ImageWish, IntentQueued, IntentSuperseded, Wish};
 use cutover_events::plan::Plan;
+use cutover_events::workload::OnCrash;
 use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
 
 use crate::ids;
@@ -61,6 +62,10 @@ pub(crate) struct Course {
     pub(crate) frozen: bool,
     /// How often the tail of the log went.
     pub(crate) tails: u8,
+    /// How often the release command of a wish was started, and may be: once, and again for each person who lets it, or
+    /// plan that says so.
+    ran: [u8; WISHES],
+    may_run: [u8; WISHES],
 }
 
 impl Course {
@@ -91,7 +96,18 @@ impl Course {
                     Ok(())
                 }
             }
-            Event::DeploymentPlanned(e) => plan_is_sound(&e.plan, log),
+            Event::DeploymentPlanned(e) => {
+                let former = work.open.as_ref().and_then(|open| open.plan.as_ref());
+                let first = former.is_none_or(|plan| plan.release_command.is_none());
+                let command = e.plan.release_command.as_ref();
+                let more = command.filter(|command| first || command.on_crash == OnCrash::Again);
+                self.may_run(e.deployment, u8::from(more.is_some()));
+                plan_is_sound(&e.plan, log)
+            }
+            Event::Resumed(e) => {
+                self.may_run(e.deployment, 1);
+                Ok(())
+            }
             Event::RestorePlanned(e) => {
                 let was = work.open.as_ref().and_then(|open| open.was.as_ref()).map(|slot| slot.release);
                 if work.open.as_ref().is_some_and(|open| open.restores.is_some() && open.failed.is_some()) {
@@ -103,10 +119,12 @@ impl Course {
                 plan_is_sound(&e.plan, log)
             }
             Event::DowntimeOpened(e) => {
+                has_run(work, event)?;
                 self.farewell(e.generation, &[]);
                 Ok(())
             }
             Event::SwapCommitted(e) => {
+                has_run(work, event)?;
                 self.farewell(e.generation, &e.to);
                 Ok(())
             }
@@ -145,6 +163,19 @@ impl Course {
         Ok(())
     }
 
+    fn may_run(&mut self, id: DeploymentId, more: u8) {
+        if let Some(times) = ids::wish(id).and_then(|n| self.may_run.get_mut(n)) {
+            *times += more;
+        }
+    }
+
+    /// The release command of the n-th wish is started.
+    pub(crate) fn begins(&mut self, n: usize) -> Result<(), Lie> {
+        self.ran[n] += 1;
+        let allowed = self.ran[n] <= self.may_run[n];
+        allowed.then_some(()).ok_or_else(|| format!("the release command of wish {n} runs again, and nobody let it"))
+    }
+
     fn over(&mut self, work: &Workload, id: DeploymentId) {
         if work.open.as_ref().is_some_and(|open| open.id() == id) {
             self.superseded = false;
@@ -173,6 +204,9 @@ impl Course {
         if holds.is_none() && awaited.is_none() && at(e.by) < at(e.deployment) {
             return Err(format!("{} is older than {}, which it supersedes", e.by, e.deployment));
         }
+        if work.open.as_ref().is_some_and(|open| holds.is_some() && open.commands()) {
+            return Err(format!("{} is superseded while its release command runs", e.deployment));
+        }
         if holds.is_some() {
             if self.superseded && !newer.wish.ends_service() {
                 return Err(format!("{} is superseded right after another one was", e.deployment));
@@ -199,6 +233,13 @@ impl Course {
     pub(crate) fn may_unroute(&self, generation: u64) -> bool {
         generation < 128 && self.farewells & 1 << generation != 0
     }
+}
+
+/// The release command is over before anything serves or goes.
+fn has_run(work: &Workload, event: &Event) -> Result<(), Lie> {
+    let open = work.open.as_ref().filter(|open| open.ran != Ran::Ended(0));
+    let due = open.and_then(|open| open.plan.as_ref()).is_some_and(|plan| plan.release_command.is_some());
+    if due { Err(format!("{} comes before the release command has ended well", event.kind().name)) } else { Ok(()) }
 }
 
 fn proven(work: &Workload, id: ReleaseId) -> bool {

@@ -99,6 +99,7 @@ pub(in crate::api) const fn reason_word(kind: ReasonKind) -> &'static str {
         ReasonKind::NoPlan => "no_plan",
         ReasonKind::Rejected => "rejected",
         ReasonKind::BuildFailed => "build_failed",
+        ReasonKind::CommandFailed => "command_failed",
     }
 }
 

@@ -121,6 +121,8 @@ pub fn deployment(event: &Event) -> Option<DeploymentId> {
         Event::WorkloadTornDown(e) => Some(e.deployment),
         Event::Parked(e) => Some(e.deployment),
         Event::Resumed(e) => Some(e.deployment),
+        Event::ReleaseCommandStarted(e) => Some(e.deployment),
+        Event::ReleaseCommandEnded(e) => Some(e.deployment),
         Event::LogBegun(_)
         | Event::EngineStarted(_)
         | Event::NetworkMade(_)
@@ -210,6 +212,10 @@ pub fn fields(event: &Event) -> Fields {
         Event::Accepted(e) => json!({"release": text(&e.release)}),
         Event::ErrandBegun(e) => errand::begun(e),
         Event::ErrandEnded(e) => errand::ended(e),
+        Event::ReleaseCommandStarted(e) => json!({"unit": text(&e.unit)}),
+        Event::ReleaseCommandEnded(e) => {
+            json!({"unit": text(&e.unit), "exit_code": e.exit_code, "took_ms": e.took_ms})
+        }
         Event::Parked(e) => json!({"reason": deployment::reason(&e.reason)}),
     };
     if let Value::Object(fields) = value { fields } else { Fields::new() }

@@ -1,7 +1,9 @@
 //! Plans and their steps.
 
-use cutover_events::plan::{Plan, PlannedStep, ProcessPlan, Step, Strategy, Undo, Why};
-use cutover_events::workload::{Access, Limits, Mount, MountFrom, OnDrift, Policy, PublishedPort, Route, Transport};
+use cutover_events::plan::{CommandPlan, Plan, PlannedStep, ProcessPlan, Step, Strategy, Undo, Why};
+use cutover_events::workload::{
+    Access, Limits, Mount, MountFrom, OnCrash, OnDrift, Policy, PublishedPort, Route, Transport,
+};
 use serde_json::{Value, json};
 
 use super::registry::{hardening, health};
@@ -40,7 +42,20 @@ pub(super) fn plan(plan: &Plan) -> Value {
         "steps": plan.steps.iter().map(planned).collect::<Vec<_>>(),
         "processes": plan.processes.iter().map(process).collect::<Vec<_>>(),
         "after": plan.after,
+        "release_command": plan.release_command.as_ref().map(release_command),
     })
+}
+
+fn release_command(command: &CommandPlan) -> Value {
+    json!({"unit": command.unit.to_string(), "command": command.command, "on_crash": on_crash(command.on_crash)})
+}
+
+/// The word of a file for it.
+pub(super) const fn on_crash(word: OnCrash) -> &'static str {
+    match word {
+        OnCrash::Ask => "ask",
+        OnCrash::Again => "again",
+    }
 }
 
 fn process(process: &ProcessPlan) -> Value {
@@ -76,6 +91,7 @@ pub(super) fn step(step: Step) -> String {
         Step::Settle => "settle".to_owned(),
         Step::Clear => "clear".to_owned(),
         Step::Await => "await".to_owned(),
+        Step::Run(unit) => format!("run {unit}"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use cutover_events::engine::{EngineStarted, HeldCause, LogBegun};
 use cutover_events::workload::{
-    Check, Claim, Hardening, HookAdded, Process, Provider, Pull, Source, Spec, SpecRevised, StaticMode,
+    Check, Claim, Hardening, HookAdded, Process, Provider, Pull, ReleaseCommand, Source, Spec, SpecRevised, StaticMode,
 };
 use serde_json::{Value, json};
 
@@ -83,7 +83,12 @@ fn spec(spec: &Spec) -> Value {
         "policy": plan::policy(&spec.policy),
         "processes": spec.processes.iter().map(process).collect::<Vec<_>>(),
         "after": spec.after,
+        "release": spec.release.as_ref().map(release),
     })
+}
+
+fn release(release: &ReleaseCommand) -> Value {
+    json!({"command": release.command, "timeout_ms": release.timeout_ms, "on_crash": plan::on_crash(release.on_crash)})
 }
 
 /// The source as recorded: of build arguments only the names, of a stack's text only whether there is one.

@@ -6,7 +6,7 @@ use cutover_domain::workload::Workload;
 use cutover_events::Digest;
 use cutover_events::deployment::ImageWish;
 use cutover_events::plan::Strategy;
-use cutover_events::workload::{Process, Spec};
+use cutover_events::workload::{Process, ReleaseCommand, Spec};
 
 use super::LiveBackend;
 use crate::api::backend::{Refusal, WorkloadName};
@@ -97,7 +97,15 @@ pub(super) fn steps(spec: &Spec, choice: Choice) -> Vec<String> {
         Strategy::Recreate => recreate(spec),
         Strategy::BlueGreen => blue_green(spec),
     };
-    build.into_iter().chain(first).chain(rest).collect()
+    build.into_iter().chain(first).chain(spec.release.as_ref().map(command)).chain(rest).collect()
+}
+
+/// The release command.
+fn command(release: &ReleaseCommand) -> String {
+    let (command, timeout) = (release.command.join(" "), seconds(release.timeout_ms));
+    format!(
+        "run `{command}` once in a container of its own, at most {timeout}: where it does not end well, nothing changes"
+    )
 }
 
 /// How many containers of which process.
@@ -153,11 +161,15 @@ mod tests {
 
     #[test]
     fn processes_are_counted_and_what_comes_first_is_awaited_first() {
-        let file = b"[workloads.web]\nimage = \"a\"\nreplicas = 2\nafter = [\"db\", \"cache\"]\n\
+        let file = b"[workloads.web]\nimage = \"a\"\nreplicas = 2\nafter = [\"db\", \"cache\"]\nrelease = \"rake db:migrate\"\n\
                      [workloads.web.processes.worker]\ncommand = [\"work\"]\n";
         let declared = cutover_domain::file::read("f.toml", file).unwrap().remove(0);
         let told = steps(&declared.spec, choice(&declared.spec, None));
         assert_eq!(told[0], "wait until db and cache can be had, at most 60 s, unless it is on its way");
-        assert_eq!(told[1], "create and start 3 new containers (2 of itself, 1 of worker)");
+        assert!(
+            told[1].starts_with("run `rake db:migrate` once in a container of its own, at most 600 s:"),
+            "{told:?}"
+        );
+        assert_eq!(told[2], "create and start 3 new containers (2 of itself, 1 of worker)");
     }
 }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cutover_domain::ability::Ability;
+use cutover_domain::deployment::Insist;
 use cutover_domain::file::strict::nearest;
 use cutover_domain::registry::Registry;
 use cutover_events::{Actor, Cause, DeploymentId, Digest, Key, TokenId, WorkloadId};
@@ -218,8 +219,8 @@ impl Backend for LiveBackend {
         self.torn_down(asker, &name, volumes).await
     }
 
-    async fn cancel(&self, asker: Asker, deployment: DeploymentId) -> Result<DeploymentView, Refusal> {
-        self.ordered(asker, deployment, cutover_domain::deployment::Command::Cancel(deployment)).await
+    async fn cancel(&self, asker: Asker, deployment: DeploymentId, insist: Insist) -> Result<DeploymentView, Refusal> {
+        self.ordered(asker, deployment, cutover_domain::deployment::Command::Cancel(deployment, insist)).await
     }
 
     async fn resume(&self, asker: Asker, deployment: DeploymentId) -> Result<DeploymentView, Refusal> {

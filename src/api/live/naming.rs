@@ -105,6 +105,7 @@ impl LiveBackend {
                     .to_owned(),
             );
         }
+        notes.extend(from.and_then(|from| left_behind(&state, from, release)));
         let differences = from.map(|from| self.differences(id, from, release)).unwrap_or_default();
         let (from, to) = (from.map(brief_view), brief_view(release));
         Ok(RollbackView { workload: self.full_name(id), from, to, cost, differences, notes })
@@ -229,6 +230,20 @@ fn brief_view(release: &Release) -> BriefView {
     }
 }
 
+/// What release commands have changed since a release: going back to it takes nothing of that back.
+fn left_behind(state: &Workload, from: &Release, to: &Release) -> Option<String> {
+    let at = |id| state.releases.iter().position(|release| release.id == id);
+    let (to, from) = (at(to.id)?, at(from.id)?);
+    let since = state.releases.get(to + 1..=from)?.iter().filter(|release| !release.command.is_empty());
+    let commands: Vec<_> = since.map(|release| format!("`{}`", release.command)).collect();
+    let last = commands.last()?;
+    let since = match commands.len() {
+        1 => format!("since then the release command {last} has run"),
+        n => format!("since then {n} release commands have run, {last} last"),
+    };
+    Some(format!("{since}; going back takes nothing of what it changed back"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,7 +260,20 @@ mod tests {
             sha: sha.into(),
             built: None,
             proven: true,
+            command: "".into(),
         }
+    }
+
+    #[test]
+    fn a_rollback_over_release_commands_says_so() {
+        let ran = |n, command: &str| Release { command: command.into(), ..release(n, "shop:1", "c0ffee1", "aa") };
+        let of = |releases: Vec<Release>| Workload { releases: std::sync::Arc::new(releases), ..Workload::default() };
+        let state = of(vec![ran(1, "./migrate 1"), ran(2, ""), ran(3, "./migrate 3"), ran(4, "./migrate 4")]);
+        let note = |from: usize, to: usize| left_behind(&state, &state.releases[from], &state.releases[to]);
+        assert_eq!(note(1, 0), None);
+        assert!(note(2, 0).is_some_and(|note| note.contains("`./migrate 3` has run")));
+        assert!(note(3, 0).is_some_and(|note| note.contains("2 release commands have run, `./migrate 4` last")));
+        assert_eq!(note(0, 3), None, "forwards");
     }
 
     #[test]

@@ -126,6 +126,14 @@ impl Look<'_> {
                 ..wait(WaitKind::Gate, format!("waits for {} (step {number} of {all})", names.join(" and ")))
             };
         }
+        if matches!(planned.step, Step::Run(_)) && open.commands() {
+            return WaitView {
+                until: self.until(open.step_since, planned.timeout_ms),
+                then: "it is ended, and nothing changes".into(),
+                hint: format!("`cutover cancel {} --force` ends it in the middle", open.id()),
+                ..wait(WaitKind::Step, format!("{} (step {number} of {all})", doing(planned.step)))
+            };
+        }
         if planned.step != Step::Gate {
             return wait(WaitKind::Step, format!("{} (step {number} of {all})", doing(planned.step)));
         }
@@ -289,6 +297,7 @@ fn doing(step: Step) -> &'static str {
         Step::Settle => "is watched",
         Step::Clear => "waits until the old container is gone",
         Step::Await => "waits for what it comes after",
+        Step::Run(_) => "runs its release command",
     }
 }
 
@@ -335,6 +344,7 @@ mod tests {
             policy: Policy { gate_timeout_ms: 60_000, drain_ms: 10_000, bake_ms: 20_000, ..Policy::default() },
             processes: Vec::new(),
             after: Vec::new(),
+            release_command: None,
             steps: [Step::Create(unit), Step::Gate, Step::Swap].map(step).to_vec(),
         };
         let begun = Open::begun(intent(1, Wish::Restart), 1, mark(90_000));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use cutover_domain::deployment::Insist;
 use cutover_events::DeploymentId;
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -172,17 +173,29 @@ fn ending() -> Problem {
     Problem::new(Code::Unavailable, "the engine is stopping; ask again in a second")
 }
 
+/// Whether a person insists.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Forced {
+    /// Whether it ends although its release command runs, in the middle of it.
+    #[serde(default)]
+    force: bool,
+}
+
 /// Ends a deployment before its point of no return.
 #[utoipa::path(post, path = "/deployments/{deployment}/cancel", tag = "deployments",
-    params(("deployment" = String, Path, description = "dep_…")),
+    params(("deployment" = String, Path, description = "dep_…"), Forced),
     responses((status = 200, body = DeploymentView)))]
 pub(super) async fn cancel(
     State(state): State<ApiState>,
     Segments(id): Segments<String>,
+    Params(forced): Params<Forced>,
     asker: Asker,
 ) -> Result<Json<DeploymentView>, Problem> {
     let id = id.parse().map_err(bad_request)?;
-    Ok(Json(state.backend()?.cancel(asker, id).await?))
+    let insist = if forced.force { Insist::Yes } else { Insist::No };
+    Ok(Json(state.backend()?.cancel(asker, id, insist).await?))
 }
 
 /// Lets a parked deployment go on.

@@ -6,6 +6,7 @@ use cutover_events::deployment::{
     ReleaseResolved, SwapCommitted, Wish,
 };
 use cutover_events::plan::{SITE, Step, Strategy, Why};
+use cutover_events::release::ReleaseCommandEnded;
 use cutover_events::{Actor, Cause};
 
 use super::who;
@@ -119,6 +120,7 @@ pub(super) fn step(step: Step) -> String {
         Step::Settle => "drained and watched".into(),
         Step::Clear => "nothing else of it is left".into(),
         Step::Await => "what it comes after is ready".into(),
+        Step::Run(_) => "the release command is over".into(),
     }
 }
 
@@ -128,12 +130,25 @@ pub(super) fn failed(step: Step, why: &str) -> String {
         Step::Retire(unit) => format!("{unit} could not be set aside: {why}"),
         Step::Create(unit) => format!("{unit} could not be created: {why}"),
         Step::Start(unit) => format!("{unit} did not start: {why}"),
-        // The reason of a gate begins with "not ready within", that of the other with "waits for".
-        Step::Gate | Step::Await => why.to_owned(),
+        // The reason of a gate begins with "not ready within", that of the next with "waits for", of the last with "the
+        // release command".
+        Step::Gate | Step::Await | Step::Run(_) => why.to_owned(),
         Step::Keep => format!("the restart policy could not be set: {why}"),
         Step::Swap => format!("the route did not move: {why}"),
         Step::Settle => format!("failed while it was watched: {why}"),
         Step::Clear => format!("the way could not be cleared: {why}"),
+    }
+}
+
+/// How a release command ended.
+pub(super) fn command_ended(e: &ReleaseCommandEnded) -> String {
+    let how = match e.exit_code {
+        0 => "ended well".to_owned(),
+        code => format!("ended with exit code {code}"),
+    };
+    match e.took_ms {
+        0 => format!("the release command {how}"),
+        ms => format!("the release command {how} after {:.1} s", ms as f64 / 1000.0),
     }
 }
 

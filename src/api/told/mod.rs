@@ -15,7 +15,7 @@ pub use names::Names;
 
 use super::event_view::claims;
 use super::views::Tone;
-use deployment::{awaited, drained, drift, drift_ended, failed, planned, queued, resolved, step, swap};
+use deployment::{awaited, command_ended, drained, drift, drift_ended, failed, planned, queued, resolved, step, swap};
 
 /// What happened in a few words, and whether that is good or bad.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -86,6 +86,9 @@ pub fn told(event: &Event, cause: Cause, actor: &Actor) -> Told {
         Event::Accepted(e) => normal(format!("{} lets changes from outside deploy {} again", who(actor), e.release)),
         Event::ErrandBegun(e) => normal(errand::begun(e, actor)),
         Event::ErrandEnded(e) => normal(errand::ended(e)),
+        Event::ReleaseCommandStarted(_) => moving("the release command runs".into()),
+        Event::ReleaseCommandEnded(e) if e.exit_code == 0 => normal(command_ended(e)),
+        Event::ReleaseCommandEnded(e) => bad(command_ended(e)),
         Event::Resumed(_) => moving(format!("resumed by {}", who(actor))),
     }
 }

@@ -61,6 +61,24 @@ pub struct WorkloadBody {
     #[serde(default)]
     #[schema(example = json!(["db"]))]
     pub after: Vec<String>,
+    /// What runs once, in a container of a new release, before anything of it serves.
+    #[serde(default)]
+    pub release: Option<ReleaseCommandView>,
+}
+
+/// What runs once in a container of a new release.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseCommandView {
+    /// Replaces the command of the image; no shell runs it.
+    #[schema(example = json!(["./migrate"]))]
+    pub command: Vec<String>,
+    /// How long it may run, ms; ten minutes when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timeout_ms: Option<u64>,
+    /// What follows when nobody knows how it ended: `ask` or `again`; `ask` when missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub on_crash: Option<String>,
 }
 
 /// Another command of the same release.

@@ -12,7 +12,9 @@ use crate::api::views::{
 use crate::cli::client::Call;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::follow::{self, Quiet, Reached, Waiting};
-use crate::cli::grammar::{Accept, Apply, Deploy, Deployment, Goal, Mode, Removal, Rollback, Wait, Wish, Wished};
+use crate::cli::grammar::{
+    Accept, Apply, Cancel, Deploy, Deployment, Goal, Mode, Removal, Rollback, Wait, Wish, Wished,
+};
 use crate::cli::{render, values};
 
 /// `apply`: registers or revises, then waits for every deployment that came of it.
@@ -258,8 +260,9 @@ pub(super) async fn wait(session: &mut Session, wait: &Wait) -> Result<Exit, Fai
 }
 
 /// `cancel`.
-pub(super) async fn cancel(session: &mut Session, deployment: &Deployment) -> Result<Exit, Failure> {
-    word(session, deployment, "cancel", "cancelled").await
+pub(super) async fn cancel(session: &mut Session, cancel: &Cancel) -> Result<Exit, Failure> {
+    let verb = if cancel.force { "cancel?force=true" } else { "cancel" };
+    word(session, &cancel.deployment, verb, "cancelled").await
 }
 
 /// `resume`.

@@ -87,6 +87,7 @@ fn plan() -> Plan {
             .to_vec(),
         processes: Vec::new(),
         after: Vec::new(),
+        release_command: None,
     }
 }
 

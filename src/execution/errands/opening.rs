@@ -151,8 +151,10 @@ impl Execution {
     ) -> Result<Alone, String> {
         let Found { begun, plan, .. } = found;
         let template = &plan.template;
+        // What the containers that serve have, and not a release command.
+        let unit = plan.routed().first().copied().unwrap_or(UnitId(begun.errand.0));
         let env = self.environment(workload, plan).map_err(|failed| failed.text)?;
-        let mut mounts = self.mounts(plan).await.map_err(|failed| failed.text)?;
+        let mut mounts = self.mounts(plan, unit).await.map_err(|failed| failed.text)?;
         mounts.retain(|mount| mount.access != Access::Exclusive);
         let container = CreateContainer {
             name: begun.container.clone(),

@@ -26,7 +26,7 @@ pub enum Command {
     /// A repair that the world asks for.
     Heal(DriftSeen, IntentQueued),
     /// An end of a wish by a person.
-    Cancel(DeploymentId),
+    Cancel(DeploymentId, Insist),
     /// A person lets a parked deployment go on.
     Resume(DeploymentId),
     /// A person runs a program in a container.
@@ -47,6 +47,15 @@ pub enum Command {
     Restore(DeploymentId, Box<Plan>),
 }
 
+/// Whether a person ends also what is better left to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Insist {
+    /// What runs its release command is left to it.
+    No,
+    /// It ends, whatever its release command has done by then.
+    Yes,
+}
+
 /// Why something that was asked for does not happen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -65,6 +74,11 @@ pub enum Rejection {
     /// The swap is committed.
     #[error("{0} is past its point of no return: it finishes; roll back afterwards if you want the old release")]
     PastPivot(DeploymentId),
+    /// Its release command runs.
+    #[error(
+        "the release command of {0} runs: it is left to its end, or ended in the middle by `cutover cancel {0} --force`"
+    )]
+    Commands(DeploymentId),
     /// The deployment does not wait for a person.
     #[error("{0} is not parked")]
     NotParked(DeploymentId),
@@ -109,7 +123,7 @@ pub fn decide(state: &Workload, command: Command) -> Result<Vec<Event>, Rejectio
             let news = !state.drifts.contains(&(drift.unit, drift.drift));
             Ok(news.then(|| drift.into()).into_iter().chain([intent.into()]).collect())
         }
-        Command::Cancel(id) => cancel(state, id),
+        Command::Cancel(id, insist) => cancel(state, id, insist),
         Command::Resume(id) => match &state.open {
             Some(open) if open.id() == id && open.parked => Ok(vec![Resumed { deployment: id }.into()]),
             Some(open) if open.id() == id => Err(Rejection::NotParked(id)),
@@ -220,13 +234,14 @@ fn accept(state: &Workload, release: Option<ReleaseId>) -> Result<Vec<Event>, Re
     if accepted.is_empty() { Err(Rejection::NotRejected(release)) } else { Ok(accepted) }
 }
 
-fn cancel(state: &Workload, id: DeploymentId) -> Result<Vec<Event>, Rejection> {
+fn cancel(state: &Workload, id: DeploymentId, insist: Insist) -> Result<Vec<Event>, Rejection> {
     let awaited = state.waiting.iter().map(|awaited| &awaited.intent);
     if state.queue.iter().chain(awaited).any(|intent: &Arc<IntentQueued>| intent.deployment == id) {
         return Ok(vec![IntentCancelled { deployment: id, lists: None }.into()]);
     }
     match &state.open {
         Some(open) if open.id() != id => Err(Rejection::NotOpen(id)),
+        Some(open) if open.commands() && !open.parked && insist == Insist::No => Err(Rejection::Commands(id)),
         Some(open) if open.before_pivot() => {
             Ok(vec![IntentCancelled { deployment: id, lists: Some(lists::undone(state, open)) }.into()])
         }

@@ -36,7 +36,7 @@ const FIRST_PROBES_MS: u64 = 5_000;
 
 /// Plans of one deployment at most: a release that takes the host or Docker down whenever it starts must not do so for
 /// ever. Restarts of either in the minutes of one deployment are rare enough for four of them.
-const MOST_PLANS: u8 = 5;
+pub(super) const MOST_PLANS: u8 = 5;
 
 /// One view on everything that a decision may use.
 #[derive(Clone, Copy)]
@@ -95,7 +95,7 @@ fn prepare(look: Look<'_>) -> Next {
 
 impl Look<'_> {
     /// Makes the plan, anew where there is one.
-    fn replan(self) -> Next {
+    pub(super) fn replan(self) -> Next {
         match self.observed.answers.about(Effect::Plan(self.open.id())) {
             Some(trouble) if self.gives_up(trouble, self.open.begun, STEP_MS) => {
                 self.fail(None, reason(trouble.kind, trouble.text.to_string()))
@@ -114,6 +114,7 @@ impl Look<'_> {
             && plan
                 .units
                 .iter()
+                .filter(|unit| !plan.runs_command_in(unit.unit))
                 .filter_map(|unit| self.observed.seen(unit.unit))
                 .any(|seen| seen.lost || (rebooted && !seen.phase.goes_on()))
     }
@@ -151,6 +152,7 @@ impl Look<'_> {
                 Step::Retire(unit) => self.retire(unit),
                 Step::Create(unit) => self.create(plan, unit, index),
                 Step::Start(unit) => self.start(plan, unit),
+                Step::Run(unit) => self.run(plan, unit, index),
                 Step::Clear => self.clear(plan, index),
                 Step::Await => self.others(plan, index),
                 Step::Gate => self.gate(plan, index),
@@ -178,6 +180,7 @@ impl Look<'_> {
 
     fn create(self, plan: &Plan, unit: UnitId, index: usize) -> Stepped {
         match self.observed.seen(unit) {
+            None if self.has_run_in(plan, unit) => Ok(None),
             None if index < self.open.recorded => Err((None, broken(plan, self.observed, unit).unwrap_or_else(gone))),
             None => Ok(Some(Next::Do(Effect::Create(unit)))),
             Some(_) => Ok(None),
@@ -292,7 +295,7 @@ impl Look<'_> {
         self.fail(Some(StepFailed { deployment: self.open.id(), index: index as u16, step, reason: why.clone() }), why)
     }
 
-    fn capture(self, unit: Option<UnitId>) -> Option<Next> {
+    pub(super) fn capture(self, unit: Option<UnitId>) -> Option<Next> {
         let seen = self.observed.seen(unit?).filter(|seen| seen.phase != Doing::Removing)?;
         let kept = self.observed.answers.captured.contains(&seen.unit);
         (!kept).then_some(Next::Do(Effect::Capture(seen.unit, seen.id)))

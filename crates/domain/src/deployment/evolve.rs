@@ -10,11 +10,11 @@ use cutover_events::plan::Plan;
 use cutover_events::workload::Policy;
 use cutover_events::{DeploymentId, Event, ReleaseId, UnitId};
 
-use super::waits;
+use super::{release, waits};
 use crate::errand;
 use crate::observed::Mark;
 use crate::rejected;
-use crate::workload::{Open, Phase, Release, Routed, Slot, Stopped, Teardown, Toward, Workload};
+use crate::workload::{Open, Phase, Ran, Release, Routed, Slot, Stopped, Teardown, Toward, Workload};
 
 /// The log holds an event that cannot have happened: a bug, or a log put together by hand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,9 +34,11 @@ pub(super) type Evolved = Result<(), CorruptLog>;
 /// The event cannot have happened in this state.
 pub fn evolve(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
     let (leaving, generation) = (state.removal.len(), state.generation);
+    let command = release::planned(state);
     state.version += 1;
     happened(state, event, at)?;
     if state.removal.len() > leaving {
+        state.commands.extend(command.filter(|unit| state.removal.contains(unit) && !state.commands.contains(unit)));
         state.generation = state.generation.max(generation + 1);
         state.sealed = state.generation;
     }
@@ -79,7 +81,14 @@ fn happened(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
         Event::StandbyExpired(_) => expire(state, event),
         Event::WorkloadTornDown(_) => torn_down(state),
         Event::Parked(e) => on_open(state, event, e.deployment, |open| open.parked = true),
-        Event::Resumed(e) => on_open(state, event, e.deployment, |open| (open.parked, open.step_since) = (false, at)),
+        Event::Resumed(e) => on_open(state, event, e.deployment, |open| {
+            (open.parked, open.step_since) = (false, at);
+            if let Ran::Started(since) = open.ran {
+                open.ran = Ran::Again(since);
+            }
+        }),
+        Event::ReleaseCommandStarted(e) => release::started(state, event, e, at),
+        Event::ReleaseCommandEnded(e) => release::ended(state, event, e),
         Event::ImageAwaited(e) => waits::awaited(state, event, e, at),
         Event::Accepted(e) => accepted(state, event, e.release),
         Event::ErrandBegun(e) => errand::begun(state, event, e),
@@ -111,7 +120,12 @@ pub(super) fn corrupt<T>(event: &Event, what: impl Into<String>) -> Result<T, Co
     Err(CorruptLog { event: event.kind().name, what: what.into() })
 }
 
-fn on_open(state: &mut Workload, event: &Event, id: DeploymentId, change: impl FnOnce(&mut Open)) -> Evolved {
+pub(super) fn on_open(
+    state: &mut Workload,
+    event: &Event,
+    id: DeploymentId,
+    change: impl FnOnce(&mut Open),
+) -> Evolved {
     match &mut state.open {
         Some(open) if open.id() == id => {
             change(open);
@@ -185,6 +199,7 @@ fn resolved(state: &mut Workload, event: &Event, e: &ReleaseResolved) -> Evolved
             sha,
             built: e.built.clone().map(Arc::new),
             proven: false,
+            command: "".into(),
         });
     }
     Ok(())
@@ -201,6 +216,8 @@ fn plan_again(state: &mut Workload, plan: &Plan, at: Mark) {
     let Some(open) = &mut state.open else { return };
     (open.recorded, open.step_since, open.refusals) = (0, at, (0, Mark::default()));
     open.plans = open.plans.saturating_add(1);
+    // What has ended well is not done again; what is not known to have ended is.
+    open.ran = if open.ran == Ran::Ended(0) { open.ran } else { Ran::NotYet };
     let former = open.plan.replace(Arc::new(plan.clone()));
     for plan in former.iter() {
         let units: Vec<_> = plan.units.iter().map(|unit| unit.unit).collect();
@@ -462,6 +479,7 @@ fn removed(state: &mut Workload, event: &Event, unit: UnitId) -> Evolved {
     let before = state.removal.len();
     state.removal.retain(|listed| *listed != unit);
     state.graces.retain(|(listed, _)| *listed != unit);
+    state.commands.retain(|listed| *listed != unit);
     if state.removal.len() == before {
         corrupt(event, format!("is about {unit}, which is not to be removed"))
     } else {

@@ -90,7 +90,11 @@ pub(super) fn not_ready(observed: &Observed, unit: UnitId, waited: u64) -> Reaso
 /// A reason that is about one container, with the name of its process when it is not the workload itself.
 pub(super) fn named(plan: Option<&Plan>, unit: Option<UnitId>, why: Reason) -> Reason {
     let process = plan.zip(unit).map_or("", |(plan, unit)| plan.part(unit).process);
-    if process.is_empty() { why } else { reason(why.kind, format!("{process}: {}", why.text)) }
+    if process.is_empty() || why.kind == ReasonKind::CommandFailed {
+        why
+    } else {
+        reason(why.kind, format!("{process}: {}", why.text))
+    }
 }
 
 /// The failure to wait for others any longer.

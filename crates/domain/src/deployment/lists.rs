@@ -32,6 +32,8 @@ pub(super) fn done(state: &Workload, open: &Open, plan: &Plan, observed: &Observ
     let kept = |unit: &UnitId| lists.active.iter().chain(&lists.standby).any(|slot| slot.units.contains(unit));
     let gone: Vec<_> = left.filter(|unit| !kept(unit) && on(Rule::Trash)).copied().collect();
     add(&mut lists.removal, gone);
+    let command = plan.release_command.as_ref().filter(|_| on(Rule::Trash));
+    add(&mut lists.removal, command.map(|command| command.unit));
     lists
 }
 

@@ -10,11 +10,12 @@ mod evolve;
 mod gate;
 mod lists;
 mod next;
+mod release;
 mod tend;
 mod waits;
 
 pub use aim::{Aim, aim};
-pub use decide::{Command, Rejection, decide};
+pub use decide::{Command, Insist, Rejection, decide};
 pub use drift::{handling, may_begin};
 pub use evolve::{CorruptLog, evolve};
 pub use gate::{ready, serves};

@@ -112,9 +112,10 @@ fn coalesce(state: &Workload) -> Option<Next> {
 }
 
 /// A running deployment before its pivot ends for a newer wish, at most once in a row; what takes the workload out of
-/// service always comes through.
+/// service always comes through. While a release command runs, all of them wait.
 fn supersede(state: &Workload, observed: &Observed) -> Option<Next> {
-    let open = state.open.as_ref().filter(|open| open.before_pivot() || !on(Rule::Ponr))?;
+    let disturbs = |open: &Open| on(Rule::Undisturbed) && open.commands();
+    let open = state.open.as_ref().filter(|open| (open.before_pivot() || !on(Rule::Ponr)) && !disturbs(open))?;
     let newer = state.queue.iter().rev().filter(|newer| may_begin(observed, newer)).find(|newer| {
         let passes = newer.wish.ends_service() || !state.shielded || !on(Rule::Shield);
         (newer.person || !open.intent.person || !on(Rule::Person)) && passes

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use cutover_events::workload::{Check, EnvVar, Health, Limits, Policy, Process, Route, Source, Spec, Trigger};
+use cutover_events::workload::{
+    Check, EnvVar, Health, Limits, Policy, Process, ReleaseCommand, Route, Source, Spec, Trigger,
+};
 
 use super::quantity::{show_bytes, show_duration};
 use super::{policy, ports, volumes};
@@ -84,6 +86,9 @@ pub fn show(spec: &Spec) -> Vec<(String, String)> {
         put("health", health_text(health));
     }
     put("replicas", spec.replicas.to_string());
+    if let Some(release) = &spec.release {
+        put("release", release_text(release));
+    }
     for (index, trigger) in spec.triggers.iter().enumerate() {
         put(&format!("trigger {}", index + 1), trigger_text(trigger));
     }
@@ -175,6 +180,11 @@ fn process_text(process: &Process) -> String {
     limits(process.limits, &mut |key, value| parts.push(format!("{key} {value}")));
     parts.extend(process.health.as_ref().map(|health| format!("health {}", health_text(health))));
     parts.join(", ")
+}
+
+fn release_text(release: &ReleaseCommand) -> String {
+    let timeout = show_duration(release.timeout_ms);
+    format!("{:?}, at most {timeout}, on_crash {}", release.command, word(&release.on_crash))
 }
 
 fn trigger_text(trigger: &Trigger) -> String {

@@ -6,8 +6,20 @@ use super::Values;
 use super::strict::{Fault, Section};
 
 /// What only containers have that Cutover makes itself.
-pub(super) const OF_CONTAINERS: &[&str] =
-    &["command", "volumes", "ports", "memory", "cpus", "pids", "hardening", "health", "replicas", "processes", "port"];
+pub(super) const OF_CONTAINERS: &[&str] = &[
+    "command",
+    "volumes",
+    "ports",
+    "memory",
+    "cpus",
+    "pids",
+    "hardening",
+    "health",
+    "replicas",
+    "processes",
+    "port",
+    "release",
+];
 
 const SERVED_BY_THE_PROXY: &str =
     "the proxy serves the files itself, without a container; write mode = \"deno\" for a program of the site's own";
@@ -41,6 +53,7 @@ pub(super) fn values(spec: &Spec, values: &Values) -> Result<(), Fault> {
         ("health", spec.health.is_some()),
         ("replicas", spec.replicas != 1),
         ("processes", !spec.processes.is_empty()),
+        ("release", spec.release.is_some()),
         ("env", !values.env.is_empty()),
     ];
     let found = said.into_iter().filter(|(_, said)| *said).find_map(|(key, _)| Some((key, unfit(key, &spec.source)?)));

@@ -17,6 +17,7 @@ mod policy;
 mod ports;
 mod processes;
 pub mod quantity;
+mod release;
 mod routes;
 pub mod schema;
 mod site;
@@ -33,7 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cutover_events::workload::{Claim, Spec};
 
-pub use canonical::{Canonical, CanonicalHealth, CanonicalLimits, CanonicalPolicy, CanonicalRoute};
+pub use canonical::{Canonical, CanonicalHealth, CanonicalLimits, CanonicalPolicy, CanonicalRelease, CanonicalRoute};
 pub use canonical::{CanonicalBuild, CanonicalCompose, CanonicalDockerfile, CanonicalImage, CanonicalStatic};
 pub use canonical::{
     CanonicalCheck, CanonicalPort, CanonicalProcess, CanonicalSource, CanonicalTrigger, CanonicalVolume,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cutover_events::plan::RELEASE;
 use cutover_events::workload::{Health, Limits, Process};
 
 use super::canonical::{self, CanonicalHealth, CanonicalLimits, CanonicalProcess, of_key};
@@ -14,7 +15,7 @@ pub(super) const MAX_PROCESSES: usize = 16;
 
 pub(super) const WORDS: Words = Words {
     known: &["command", "replicas", "health", "memory", "cpus", "pids"],
-    later: &["env", "hardening", "host", "port", "routes", "volumes", "ports", "release", "secrets"],
+    later: &["env", "hardening", "host", "port", "routes", "volumes", "ports", "secrets"],
 };
 
 /// All processes, sorted by name. What a process does not say of its limits, the workload says for it.
@@ -65,6 +66,12 @@ pub(super) fn name(text: &str, own: &str) -> Result<String, String> {
     if name == own {
         return Err(format!(
             "{} is the workload's own process, which its own command and replicas describe; choose another name",
+            quoted(text)
+        ));
+    }
+    if name == RELEASE {
+        return Err(format!(
+            "{} is what the container of a release command is called; choose another name",
             quoted(text)
         ));
     }

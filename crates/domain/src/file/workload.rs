@@ -7,8 +7,8 @@ use cutover_events::workload::{Hardening, Spec};
 use super::source::Sourced;
 use super::strict::{Entry, Fault, Words};
 use super::{
-    Declared, Values, after, check, fits, health, limits, policy, ports, processes, routes, source, triggers, volumes,
-    whole,
+    Declared, Values, after, check, fits, health, limits, policy, ports, processes, release, routes, source, triggers,
+    volumes, whole,
 };
 
 /// Containers of one release on one host: a network of a project has room for a few such slots.
@@ -45,8 +45,9 @@ pub(super) const WORDS: Words = Words {
         "policy",
         "processes",
         "after",
+        "release",
     ],
-    later: &["env_file", "secrets", "release", "after_deploy"],
+    later: &["env_file", "secrets", "after_deploy"],
 };
 
 pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> {
@@ -75,6 +76,7 @@ pub(super) fn read(entry: &Entry<'_>, project: &str) -> Result<Declared, Fault> 
         policy: section.read("policy", policy::read)?.unwrap_or_default(),
         processes: processes.unwrap_or_default(),
         after: section.read("after", |entry| after::read(entry, &name))?.unwrap_or_default(),
+        release: section.read("release", release::read)?,
     };
     let values = Values { env: section.read("env", variables)?.unwrap_or_default(), args, compose_yaml };
     whole::check(&spec, &values).map_err(|fault| section.fault_below(&fault))?;

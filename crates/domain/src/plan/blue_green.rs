@@ -51,6 +51,7 @@ pub(super) fn plan(state: &Workload, ask: Ask, observed: &Observed, (why, ids): 
         steps,
         processes,
         after,
+        release_command: None,
     }
 }
 

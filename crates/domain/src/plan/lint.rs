@@ -1,6 +1,6 @@
 //! What every plan must satisfy, whoever made it.
 
-use cutover_events::plan::{Plan, Step, Strategy, Undo, UnitPlan};
+use cutover_events::plan::{Plan, PlannedStep, Step, Strategy, Undo};
 
 /// A sentence that a plan breaks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,7 +16,8 @@ pub fn lint(plan: &Plan) -> Vec<Violation> {
         }
     };
     let at = |step: Step| plan.steps.iter().position(|planned| planned.step == step);
-    for unit in &plan.units {
+    let serving = || plan.units.iter().filter(|unit| !plan.runs_command_in(unit.unit));
+    for unit in serving() {
         must(
             unit.name.ends_with(&unit.unit.suffix()),
             format!("the name {} does not carry its unit's entropy", unit.name),
@@ -31,6 +32,7 @@ pub fn lint(plan: &Plan) -> Vec<Violation> {
         must(twins.count() == 1, format!("{} shares its id or address", unit.unit));
     }
     parts(plan, &mut must);
+    command(plan, &mut must);
     let awaits = at(Step::Await);
     must(awaits.is_none() || awaits == Some(0), "others are awaited when something has been done already".into());
     must(awaits.is_some() != plan.after.is_empty(), "it comes after others and does not await them".into());
@@ -40,10 +42,10 @@ pub fn lint(plan: &Plan) -> Vec<Violation> {
         must(swap.is_some() && settled, "the swap is not followed by its settling".into());
         let clears = plan.takes_turns() == clear.is_some();
         must(clears, "the way is cleared where nothing is recreated, or is not where it is".into());
-        let early = |unit: &UnitPlan| at(Step::Start(unit.unit)) < clear;
-        must(clear.is_none() || !plan.units.iter().any(early), "a container starts before the way is clear".into());
-        let late = |unit: &UnitPlan| at(Step::Create(unit.unit)) > clear;
-        must(clear.is_none() || !plan.units.iter().any(late), "a container is created after the way is clear".into());
+        let early = serving().any(|unit| at(Step::Start(unit.unit)) < clear);
+        must(clear.is_none() || !early, "a container starts before the way is clear".into());
+        let late = serving().any(|unit| at(Step::Create(unit.unit)) > clear);
+        must(clear.is_none() || !late, "a container is created after the way is clear".into());
         must(plan.slot.is_empty() || at(Step::Gate) < at(Step::Keep), "policies are set before the gate".into());
         must(plan.slot.is_empty() || at(Step::Keep) < swap, "the swap comes before the gate".into());
         must(plan.slot.is_empty() || at(Step::Gate).is_some(), "there is no gate".into());
@@ -53,6 +55,25 @@ pub fn lint(plan: &Plan) -> Vec<Violation> {
     must(!beside, "an exclusive workload would run beside itself".into());
     must(!plan.adopts || plan.units.is_empty(), "an adopting plan creates units".into());
     found
+}
+
+/// The release command is over before anything of the release is there, and before anything else goes.
+fn command(plan: &Plan, must: &mut impl FnMut(bool, String)) {
+    let runs = plan.steps.iter().filter(|planned| matches!(planned.step, Step::Run(_))).count();
+    must(runs == usize::from(plan.release_command.is_some()), "a release command has no step, or two".into());
+    let Some(command) = &plan.release_command else { return };
+    let at = |step: Step| plan.steps.iter().position(|planned| planned.step == step);
+    let (create, run) = (at(Step::Create(command.unit)), at(Step::Run(command.unit)));
+    must(create.is_some() && create < run, "a release command has no container before it runs".into());
+    let undo = create.map(|index| plan.steps[index].undo);
+    must(undo == Some(Undo::Remove(command.unit)), "the container of a release command has no undo".into());
+    must(plan.unit(command.unit).is_some() && !plan.slot.contains(&command.unit), "a release command serves".into());
+    let other = |planned: &PlannedStep| {
+        !matches!(planned.step, Step::Await | Step::Run(_)) && planned.step != Step::Create(command.unit)
+    };
+    let first = plan.steps.iter().position(other);
+    must(first.is_none() || run < first, "a release command does not come first".into());
+    must(run.is_some_and(|index| plan.steps[index].timeout_ms > 0), "a release command may run for ever".into());
 }
 
 /// Every unit belongs to one process, in the order of the slot, and something is left for the routes.
@@ -72,11 +93,12 @@ fn parts(plan: &Plan, must: &mut impl FnMut(bool, String)) {
 pub(super) mod tests {
     use std::net::Ipv4Addr;
 
-    use cutover_events::plan::{PlannedStep, ProcessPlan, Template, Why};
-    use cutover_events::workload::{Limits, Policy};
+    use cutover_events::plan::{PlannedStep, ProcessPlan, Template, UnitPlan, Why};
+    use cutover_events::workload::{Limits, OnCrash, Policy, ReleaseCommand};
     use cutover_events::{ReleaseId, UnitId};
 
     use super::*;
+    use crate::plan::{Ids, command};
 
     /// What is told, and what brings it about.
     type Fault = (&'static str, fn(&mut Plan));
@@ -115,12 +137,47 @@ pub(super) mod tests {
             units: both.to_vec(),
             processes: Vec::new(),
             after: Vec::new(),
+            release_command: None,
         }
     }
 
     fn process(units: Vec<UnitId>) -> ProcessPlan {
         let command = vec!["work".into()];
         ProcessPlan { name: "worker".into(), units, command, limits: Limits::default(), health: None }
+    }
+
+    /// The same, with a release command.
+    fn commanded() -> Plan {
+        let command = ReleaseCommand { command: vec!["migrate".into()], timeout_ms: 1, on_crash: OnCrash::Ask };
+        struct Third;
+        impl Ids for Third {
+            fn unit(&mut self) -> UnitId {
+                UnitId([3; 16])
+            }
+            fn address(&mut self) -> Ipv4Addr {
+                Ipv4Addr::new(10, 0, 0, 3)
+            }
+        }
+        command::first(good(), command, "shop/web", &mut Third)
+    }
+
+    #[test]
+    fn a_release_command_comes_first_and_each_fault_is_told() {
+        assert_eq!(lint(&commanded()), []);
+        let faults: [Fault; 6] = [
+            ("no step, or two", |plan| plan.release_command = None),
+            ("before it runs", |plan| plan.steps.swap(0, 1)),
+            ("does not come first", |plan| plan.steps.swap(1, 2)),
+            ("has no undo", |plan| plan.steps[0].undo = Undo::Nothing),
+            ("command serves", |plan| plan.units.truncate(2)),
+            ("for ever", |plan| plan.steps[1].timeout_ms = 0),
+        ];
+        for (sentence, fault) in faults {
+            let mut plan = commanded();
+            fault(&mut plan);
+            let found = lint(&plan);
+            assert!(found.iter().any(|violation| violation.0.contains(sentence)), "{sentence}: {found:?}");
+        }
     }
 
     #[test]

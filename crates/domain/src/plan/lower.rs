@@ -47,6 +47,7 @@ pub fn ask((full_name, release): (String, &Release), spec: &Spec, network: &str,
         replicas: spec.replicas,
         processes: spec.processes.clone(),
         after: spec.after.iter().map(|name| format!("{project}/{name}")).collect(),
+        release_command: spec.release.clone(),
     }
 }
 

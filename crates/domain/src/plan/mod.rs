@@ -1,6 +1,7 @@
 //! Makes plans, and checks them.
 
 mod blue_green;
+mod command;
 mod folder;
 mod lint;
 mod lower;
@@ -10,7 +11,7 @@ use std::net::Ipv4Addr;
 
 use cutover_events::deployment::Wish;
 use cutover_events::plan::{Plan, PlannedStep, ProcessPlan, Step, Strategy, Template, Undo, UnitPlan, Why};
-use cutover_events::workload::{Health, Policy, Process, Route};
+use cutover_events::workload::{Health, Policy, Process, ReleaseCommand, Route};
 use cutover_events::{ReleaseId, UnitId};
 
 pub use lint::{Violation, lint};
@@ -48,6 +49,8 @@ pub struct Ask {
     pub processes: Vec<Process>,
     /// Full names of the workloads that it comes after.
     pub after: Vec<String>,
+    /// What runs once before anything of the release serves.
+    pub release_command: Option<ReleaseCommand>,
 }
 
 /// The ids and addresses that a plan needs.
@@ -60,11 +63,17 @@ pub trait Ids {
 
 /// The plan of the open deployment.
 #[must_use]
-pub fn plan(state: &Workload, ask: Ask, observed: &Observed, ids: &mut dyn Ids) -> Plan {
-    match strategy(state, &ask) {
+pub fn plan(state: &Workload, mut ask: Ask, observed: &Observed, ids: &mut dyn Ids) -> Plan {
+    let command = ask.release_command.take().filter(|_| ask.release.is_some() && command::runs(state));
+    let full_name = ask.full_name.clone();
+    let made = match strategy(state, &ask) {
         choice if ask.template.serves_files() => folder::plan(state, ask, observed, (choice, ids)),
         (Strategy::BlueGreen, why) => blue_green::plan(state, ask, observed, (why, ids)),
         (Strategy::Recreate, why) => recreate::plan(state, ask, observed, (why, ids)),
+    };
+    match command {
+        Some(command) => command::first(made, command, &full_name, ids),
+        None => made,
     }
 }
 

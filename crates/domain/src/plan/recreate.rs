@@ -33,6 +33,7 @@ pub(super) fn plan(state: &Workload, ask: Ask, observed: &Observed, (why, ids): 
         steps,
         processes,
         after,
+        release_command: None,
     }
 }
 
@@ -59,6 +60,7 @@ pub fn restore(state: &Workload, full_name: &str, ids: &mut dyn Ids) -> Option<P
         policy: former.policy,
         processes,
         after: Vec::new(),
+        release_command: None,
     })
 }
 
@@ -83,6 +85,7 @@ fn again(full_name: &str, was: &Slot) -> Ask {
         replicas: former.routed().len() as u16,
         processes: former.processes.iter().map(process).collect(),
         after: Vec::new(),
+        release_command: None,
     }
 }
 

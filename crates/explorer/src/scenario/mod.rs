@@ -7,7 +7,8 @@ use cutover_events::plan::{Strategy, Template};
 use std::net::{IpAddr, Ipv4Addr};
 
 use cutover_events::workload::{
-    Check, Health, Limits, OnDrift, Policy, Process, PublishedPort, Route, SourceKind, Transport,
+    Check, Health, Limits, OnCrash, OnDrift, Policy, Process, PublishedPort, ReleaseCommand, Route, SourceKind,
+    Transport,
 };
 
 use crate::budget::Budget;
@@ -37,10 +38,16 @@ pub(crate) enum Program {
     Late,
     /// As good, of another image.
     Other,
+    /// Ends well by itself: a release command.
+    Finishes,
+    /// The workload itself is good, and its release command ends badly.
+    CommandFails,
+    /// The workload itself is good, and its release command never ends.
+    CommandHangs,
 }
 
 impl Program {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 12] = [
         Self::Good,
         Self::Exits,
         Self::Silent,
@@ -50,12 +57,15 @@ impl Program {
         Self::WorkerDies,
         Self::Late,
         Self::Other,
+        Self::Finishes,
+        Self::CommandFails,
+        Self::CommandHangs,
     ];
 
     /// What the containers of the workload itself run.
     pub(crate) fn own(self) -> Self {
         match self {
-            Self::WorkerExits | Self::WorkerDies => Self::Good,
+            Self::WorkerExits | Self::WorkerDies | Self::CommandFails | Self::CommandHangs => Self::Good,
             other => other,
         }
     }
@@ -66,6 +76,15 @@ impl Program {
             Self::WorkerExits => Self::Exits,
             Self::WorkerDies => Self::Dies,
             _ => Self::Good,
+        }
+    }
+
+    /// What its release command does.
+    pub(crate) fn of_command(self) -> Self {
+        match self {
+            Self::CommandFails => Self::Exits,
+            Self::CommandHangs => Self::Silent,
+            _ => Self::Finishes,
         }
     }
 
@@ -151,11 +170,16 @@ pub(crate) struct Settings {
     pub(crate) standby_ms: u64,
     pub(crate) keep_releases: u16,
     pub(crate) drift: OnDrift,
+    /// What follows when nobody knows how its release command ended; without one it has none.
+    pub(crate) release: Option<OnCrash>,
 }
 
 /// What makes a workload exclusive.
 pub(crate) const HOST_PORT: PublishedPort =
     PublishedPort { address: IpAddr::V4(Ipv4Addr::LOCALHOST), host: 5432, container: 80, transport: Transport::Tcp };
+
+/// How long a release command may run, ms: one of the ages that matter.
+const RELEASE_MS: u64 = 30_000;
 
 /// One container with a health check, a bake, no standby.
 pub(crate) const PLAIN: Settings = Settings {
@@ -169,6 +193,7 @@ pub(crate) const PLAIN: Settings = Settings {
     standby_ms: 0,
     keep_releases: 10,
     drift: OnDrift::Repair,
+    release: None,
 };
 
 impl Settings {
@@ -187,6 +212,11 @@ impl Settings {
             wait_for_image_ms: 10_000,
             drift: self.drift,
         }
+    }
+
+    fn release_command(&self) -> Option<ReleaseCommand> {
+        let command = || vec!["migrate".to_owned()];
+        self.release.map(|on_crash| ReleaseCommand { command: command(), timeout_ms: RELEASE_MS, on_crash })
     }
 
     /// Its other process, probed where the workload itself is.
@@ -221,6 +251,7 @@ impl Settings {
             replicas: self.replicas,
             processes: self.worker().into_iter().collect(),
             after: Vec::new(),
+            release_command: self.release_command(),
         }
     }
 
@@ -237,6 +268,7 @@ impl Settings {
             replicas: 0,
             processes: Vec::new(),
             after: Vec::new(),
+            release_command: None,
         }
     }
 }

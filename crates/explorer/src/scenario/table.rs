@@ -1,11 +1,13 @@
 //! The scenarios.
 
-use super::Program::{Dies, Exits, Good, Late, Other, Sickens, Silent, WorkerDies, WorkerExits};
+use super::Program::{
+    CommandFails, CommandHangs, Dies, Exits, Good, Late, Other, Sickens, Silent, WorkerDies, WorkerExits,
+};
 use super::Say::{Cancel, Current, Deploy, Freeze, Restart, Rollback, RollbackTo, Start, Stop, Teardown, Thaw};
 use super::{Asked, HOST_PORT, PLAIN, Scenario, Settings, machine, person};
 use crate::budget::{Budget, Fault};
 use cutover_events::plan::Strategy;
-use cutover_events::workload::OnDrift;
+use cutover_events::workload::{OnCrash, OnDrift};
 
 const GOOD: Asked = person(Deploy(Good));
 const PUSH: Asked = machine(Deploy(Good));
@@ -26,6 +28,11 @@ const WORKER: Settings = Settings { workers: 1, bake_ms: 0, ..PLAIN };
 const WORKER_BAKE: Settings = Settings { workers: 1, ..PLAIN };
 const WORKER_STANDBY: Settings = Settings { workers: 1, ..STANDBY };
 const WORKER_RECREATE: Settings = Settings { asks: Some(Strategy::Recreate), ..WORKER };
+/// A release command, and a person is asked when nobody knows how it ended.
+const COMMAND: Settings = Settings { release: Some(OnCrash::Ask), ..QUICK };
+/// A release command that may run again.
+const COMMAND_AGAIN: Settings = Settings { release: Some(OnCrash::Again), ..QUICK };
+const COMMAND_ALONE: Settings = Settings { release: Some(OnCrash::Ask), ..ALONE };
 const LONE: Settings = Settings { routed: None, health: false, bake_ms: 0, ..PLAIN };
 
 /// A scenario on one row of settings, with no fault of its own.
@@ -158,6 +165,17 @@ pub(crate) const ALL: &[Scenario] = &[
         .after(&[GOOD]),
     of("nothing leads to it, deploy again", &[LONE], &[GOOD]).after(&[GOOD]).won_by(1),
     of("nothing leads to it, teardown", &[LONE], &[person(Teardown)]).after(&[GOOD]).won_by(1),
+    of("a release command, then the swap", &[COMMAND], &[GOOD]).after(&[GOOD]).won_by(1),
+    of("a release command before the first deployment", &[COMMAND], &[GOOD]).won_by(0),
+    of("a release command that may run again", &[COMMAND_AGAIN], &[GOOD]).after(&[GOOD]).won_by(1),
+    of("a release command fails", &[COMMAND], &[person(Deploy(CommandFails))]).after(&[GOOD]),
+    of("a release command never ends", &[COMMAND], &[person(Deploy(CommandHangs))]).after(&[GOOD]),
+    of("a push meets a release command", &[COMMAND], &[PUSH, PUSH]).after(&[GOOD]).won_by(2),
+    of("a person insists on the end of a release command", &[COMMAND], &[GOOD, person(Cancel(1))]).after(&[GOOD]),
+    of("recreated after a release command", &[COMMAND_ALONE], &[GOOD]).after(&[GOOD]).won_by(1),
+    of("a release command and the host restarts", &[COMMAND], &[GOOD])
+        .after(&[GOOD])
+        .with(Budget::of(&[(Fault::Reboot, 1)])),
     of("connections are cut at the end of the drain", &[PLAIN], &[GOOD])
         .after(&[GOOD])
         .won_by(1)

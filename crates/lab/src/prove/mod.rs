@@ -10,6 +10,7 @@ mod points;
 mod postgres;
 mod proxy;
 mod pushes;
+mod release;
 mod scene;
 mod shop;
 mod sources;
@@ -63,6 +64,9 @@ pub(crate) enum Command {
     },
     /// Fifty pushes in ten seconds beside a running deployment: one more comes of them, of the newest.
     Pushes,
+    /// A release command: once, before anything of the new version is there, left to its end, asked about when nobody knows
+    /// how it ended.
+    Release,
     /// The proxy is killed during swaps, its table is truncated, and lost: routes come from the log.
     Proxy {
         /// How many swaps it is killed in.
@@ -116,6 +120,7 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
             (format!("prove names --n {n}"), on_stand(async |stand| names::prove(&stand, n).await).await?)
         }
         Command::Pushes => ("prove pushes".into(), on_stand(async |stand| pushes::prove(&stand).await).await?),
+        Command::Release => ("prove release".into(), on_stand(async |stand| release::prove(&stand).await).await?),
         Command::Proxy { n } => {
             (format!("prove proxy --n {n}"), on_stand(async |stand| proxy::prove(&stand, n).await).await?)
         }

@@ -14,6 +14,11 @@ use serde_json::{Value, json};
 use super::super::{BuildError, BuiltImage, CacheUse};
 use super::{DockerBuilder, labels};
 
+/// What Docker says to whoever asks how much is used while somebody else does.
+const COUNTS_ALREADY: &str = "already running";
+/// How often it is asked again, a count, and after which pause: a full disk takes it seconds.
+const COUNT_TRIES: u32 = 40;
+const COUNT_PAUSE: Duration = Duration::from_millis(250);
 /// What every tag that the engine gives begins with: that of a build, and that of a release.
 const OURS: [&str; 2] = ["cutover/built-", "cutover/rel_"];
 /// What Docker says where an image is in use.
@@ -72,7 +77,15 @@ impl DockerBuilder {
     }
 
     pub(super) async fn cache_use(&self) -> Result<CacheUse, BuildError> {
-        let usage = self.daemon.ask(Method::GET, "/system/df").await?.unwrap_or(Value::Null);
+        let mut tries = 0;
+        let usage = loop {
+            match self.daemon.ask(Method::GET, "/system/df").await {
+                // Docker counts for one at a time, and refuses everybody else meanwhile.
+                Err(BuildError::Unavailable(why)) if why.contains(COUNTS_ALREADY) && tries < COUNT_TRIES => tries += 1,
+                answer => break answer?.unwrap_or(Value::Null),
+            }
+            tokio::time::sleep(COUNT_PAUSE).await;
+        };
         let entries = usage["BuildCache"].as_array().cloned().unwrap_or_default();
         let bytes = entries.iter().filter(|entry| entry["Shared"] != true).filter_map(|entry| entry["Size"].as_u64());
         Ok(CacheUse { entries: entries.len() as u64, bytes: bytes.sum() })

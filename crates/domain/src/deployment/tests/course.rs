@@ -4,7 +4,7 @@ use cutover_events::Event;
 use cutover_events::deployment::{Cut, Wish};
 
 use super::story::{BAKE_MS, By, GATE_MS, STANDBY_MS, Story, dep, deploy, unit};
-use crate::deployment::{Command, Next};
+use crate::deployment::{Command, Insist, Next};
 use crate::observed::{Answer, Class, Effect, Phase as Doing, Probe, Restart, Targets};
 use crate::workload::{Phase, Teardown};
 
@@ -60,7 +60,7 @@ fn an_adopted_green_that_is_cancelled_stands_by_again() {
     story.go_on();
     story.wish(3, Wish::Rollback(None), By::Person);
     story.go_until(|story| story.state.open.as_ref().is_some_and(|open| open.adopts()));
-    story.asks(Command::Cancel(dep(3))).unwrap();
+    story.asks(Command::Cancel(dep(3), Insist::No)).unwrap();
     assert_eq!(story.state.removal, []);
     assert_eq!(story.state.standby.as_ref().map(|(slot, _)| slot.units.to_vec()), Some(vec![unit(1)]));
 }

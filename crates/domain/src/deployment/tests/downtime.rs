@@ -4,7 +4,7 @@ use cutover_events::deployment::Wish;
 use cutover_events::{BootId, Event, UnitId};
 
 use super::story::{BAKE_MS, By, GATE_MS, STANDBY_MS, Story, dep, deploy, unit};
-use crate::deployment::{Command, Decision, Next, Rejection};
+use crate::deployment::{Command, Decision, Insist, Next, Rejection};
 use crate::observed::{Class, Effect, Phase as Doing, Restart, Targets};
 use crate::workload::Phase;
 
@@ -80,7 +80,7 @@ fn blue_is_not_removed_while_requests_to_it_are_open() {
 #[test]
 fn nothing_supersedes_or_cancels_it_past_the_downtime() {
     let mut story = opened();
-    assert_eq!(story.asks(Command::Cancel(dep(2))), Err(Rejection::PastPivot(dep(2))));
+    assert_eq!(story.asks(Command::Cancel(dep(2), Insist::No)), Err(Rejection::PastPivot(dep(2))));
     story.wish(3, deploy(), By::Person);
     story.go_until(|story| story.state.open.as_ref().is_none_or(|open| open.id() == dep(3)));
     assert_eq!(active(&story), vec![unit(2)]);

@@ -6,6 +6,7 @@ mod people;
 mod processes;
 mod queue;
 mod rejected;
+mod release;
 mod repair;
 mod stop;
 mod story;

@@ -4,7 +4,7 @@ use cutover_events::Event;
 use cutover_events::deployment::Wish;
 
 use super::story::{By, Story, dep, deploy};
-use crate::deployment::{Command, Next, Rejection};
+use crate::deployment::{Command, Insist, Next, Rejection};
 use crate::workload::Teardown;
 
 /// Who is superseded next, and by whom.
@@ -85,17 +85,17 @@ fn a_wish_is_cancelled_before_its_pivot_and_not_after() {
     let mut story = Story::live(1);
     story.wish(2, deploy(), By::Person);
     story.go_until(|story| story.seen.containers.len() == 2);
-    story.asks(Command::Cancel(dep(2))).unwrap();
+    story.asks(Command::Cancel(dep(2), Insist::No)).unwrap();
     assert_eq!(story.state.removal.len(), 1);
     story.go_on();
     assert_eq!(story.seen.containers.len(), 1);
 
     story.wish(3, deploy(), By::Person);
     story.go_until(|story| story.state.open.as_ref().is_some_and(|open| open.plan.is_some() && !open.before_pivot()));
-    assert_eq!(story.asks(Command::Cancel(dep(3))), Err(Rejection::PastPivot(dep(3))));
-    assert_eq!(story.asks(Command::Cancel(dep(9))), Err(Rejection::NotOpen(dep(9))));
+    assert_eq!(story.asks(Command::Cancel(dep(3), Insist::No)), Err(Rejection::PastPivot(dep(3))));
+    assert_eq!(story.asks(Command::Cancel(dep(9), Insist::No)), Err(Rejection::NotOpen(dep(9))));
     story.go_on();
-    assert_eq!(story.asks(Command::Cancel(dep(3))), Err(Rejection::NotOpen(dep(3))));
+    assert_eq!(story.asks(Command::Cancel(dep(3), Insist::No)), Err(Rejection::NotOpen(dep(3))));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use cutover_events::deployment::Wish;
 
 use super::story::{By, Story, dep, deploy, unit};
-use crate::deployment::{Command, Rejection};
+use crate::deployment::{Command, Insist, Rejection};
 use crate::workload::{Closed, Teardown};
 
 fn stop() -> Wish {
@@ -77,7 +77,7 @@ fn a_stop_comes_through_a_shield_and_can_be_cancelled_before_its_pivot() {
     story.wish(3, stop(), By::Person);
     assert_eq!(story.appends(), ["IntentSuperseded"]);
     story.step();
-    story.asks(Command::Cancel(dep(3))).unwrap();
+    story.asks(Command::Cancel(dep(3), Insist::No)).unwrap();
     story.go_on();
     assert_eq!((story.state.stopped.clone(), story.state.active.is_some()), (None, false));
     assert_eq!(story.try_wish(4, stop(), By::Person), Err(Rejection::NothingRuns));

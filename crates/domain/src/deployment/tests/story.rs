@@ -5,13 +5,14 @@ use std::net::Ipv4Addr;
 use cutover_events::delivery::{Change, ChangeKind};
 use cutover_events::deployment::{ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
 use cutover_events::plan::{Plan, Strategy, Template};
-use cutover_events::workload::{Check, Health, Policy, Process};
+use cutover_events::workload::{Check, Health, Policy, Process, ReleaseCommand};
 use cutover_events::{BootId, DeploymentId, Event, ReleaseId, UnitId, WorkloadId};
 
 use crate::deployment::{Aim, Command, Decision, Next, Rejection, aim, decide, evolve, next};
 use crate::invariants::always;
 use crate::observed::{
-    Answer, Class, DockerId, Effect, ImageHealth, Mark, Now, Observed, Phase, Probe, Restart, RouterSeen, Seen, Trouble,
+    Answer, Answers, Class, DockerId, Effect, ImageHealth, Mark, Now, Observed, Phase, Probe, Restart, RouterSeen,
+    Seen, Trouble,
 };
 use crate::plan::{Ask, Ids, lint, plan, restore};
 use crate::workload::Workload;
@@ -65,6 +66,7 @@ pub(super) struct Story {
     pub(super) image: Option<u8>,
     pub(super) processes: Vec<Process>,
     pub(super) after: Vec<String>,
+    pub(super) release: Option<ReleaseCommand>,
     pub(super) units: u8,
 }
 
@@ -86,8 +88,19 @@ impl Story {
         let now = Now { boot: BootId([1; 16]), mono_ms: 1_000_000, engine_start_ms: 0 };
         let policy = Policy { gate_timeout_ms: GATE_MS, bake_ms: BAKE_MS, standby_ms: STANDBY_MS, ..Policy::default() };
         let seen = Observed { router: Some(RouterSeen::default()), ..Observed::default() };
-        let (state, processes, after) = (Workload::default(), Vec::new(), Vec::new());
-        Self { state, seen, now, policy, replicas: 1, wanted: None, image: Some(1), processes, after, units: 0 }
+        Self {
+            state: Workload::default(),
+            seen,
+            now,
+            policy,
+            replicas: 1,
+            wanted: None,
+            image: Some(1),
+            processes: Vec::new(),
+            after: Vec::new(),
+            release: None,
+            units: 0,
+        }
     }
 
     /// A workload whose first deployment, dep 1 with unit 1 (and 2, 3 … for more replicas), is live and at rest.
@@ -153,7 +166,10 @@ impl Story {
     /// One step: what comes next happens, and the world obeys at once.
     pub(super) fn step(&mut self) -> bool {
         match self.next() {
-            Next::Append(events) => self.happens(events),
+            Next::Append(events) => {
+                self.seen.answers.wrote(&events);
+                self.happens(events);
+            }
             Next::Decide(decision) => self.decides(decision),
             Next::Do(effect) => self.world_does(effect),
             Next::Wait(Some(at)) if self.state.open.is_some() => self.now.mono_ms = at,
@@ -224,6 +240,7 @@ impl Story {
             replicas: self.replicas,
             processes: self.processes.clone(),
             after: self.after.clone(),
+            release_command: self.release.clone(),
         };
         let made = plan(&self.state, ask, &self.seen, &mut Units(&mut self.units));
         assert_eq!(lint(&made), []);
@@ -231,6 +248,7 @@ impl Story {
     }
 
     fn world_does(&mut self, effect: Effect) {
+        self.seen.answers.asks(effect);
         match effect {
             Effect::Plan(_) => (),
             Effect::Resolve(_) if self.image.is_none() => return self.refused(effect, Class::NotYet),
@@ -277,6 +295,18 @@ impl Story {
     pub(super) fn ends(&mut self, n: u8) {
         let seen = self.at(unit(n));
         (seen.phase, seen.restart, seen.exit_code, seen.down_ms) = (Phase::Exited, Restart::No, 1, 10_000);
+    }
+
+    /// The container has ended by itself, with this exit code.
+    pub(super) fn finishes(&mut self, n: u8, exit_code: i32) {
+        let seen = self.at(unit(n));
+        (seen.phase, seen.exit_code) = (Phase::Exited, exit_code);
+    }
+
+    /// The engine dies and starts again: what it remembers is gone.
+    pub(super) fn restarts(&mut self) {
+        self.seen.answers = Answers::default();
+        self.now.engine_start_ms = self.now.mono_ms;
     }
 
     /// The container answers 500 from here on.

@@ -4,7 +4,7 @@ use cutover_events::deployment::{Drift, DriftSeen, Handling, ImageWish, IntentQu
 use cutover_events::{Event, WorkloadId};
 
 use super::story::{By, Story, WAIT_MS, dep, deploy, unit};
-use crate::deployment::{Command, Decision, Next};
+use crate::deployment::{Command, Decision, Insist, Next};
 use crate::observed::{Class, Effect};
 
 /// Dep 1 is live, and dep 2, a push, waits for its image.
@@ -118,7 +118,7 @@ fn frozen_it_is_neither_looked_for_nor_given_up() {
 #[test]
 fn a_person_cancels_it_and_never_waits_himself() {
     let mut story = waiting();
-    story.asks(Command::Cancel(dep(2))).unwrap();
+    story.asks(Command::Cancel(dep(2), Insist::No)).unwrap();
     assert_eq!(waits(&story), None);
     story.wish(3, deploy(), By::Person);
     story.go_until(|story| matches!(story.next(), Next::Append(_)) && story.state.open.is_some());

@@ -5,15 +5,15 @@ mod source;
 use std::collections::BTreeMap;
 
 use cutover_events::workload::{
-    Access, Check, Hardening, Health, Limits, Mount, MountFrom, Policy, PublishedPort, Route, Source, Spec, Transport,
-    Trigger,
+    Access, Check, Hardening, Health, Limits, Mount, MountFrom, OnCrash, Policy, PublishedPort, ReleaseCommand, Route,
+    Source, Spec, Transport, Trigger,
 };
 use serde::{Deserialize, Serialize};
 
 use super::source::Sourced;
 use super::strict::Fault;
 use super::{DEFAULT_PROJECT, Declared, Values, after, check, health, limits, policy, ports, processes};
-use super::{routes, triggers, volumes, whole, workload};
+use super::{release, routes, triggers, volumes, whole, workload};
 pub use source::{
     CanonicalBuild, CanonicalCompose, CanonicalDockerfile, CanonicalImage, CanonicalSource, CanonicalStatic,
 };
@@ -68,6 +68,23 @@ pub struct Canonical {
     /// Names of workloads of the same project that must be ready first.
     #[serde(default)]
     pub after: Vec<String>,
+    /// What runs once before anything of a new release serves.
+    #[serde(default)]
+    pub release: Option<CanonicalRelease>,
+}
+
+/// What runs once in a container of a new release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanonicalRelease {
+    /// Replaces the command of the image.
+    pub command: Vec<String>,
+    /// How long it may run, ms.
+    #[serde(default = "default_release_timeout")]
+    pub timeout_ms: u64,
+    /// What follows when nobody knows how it ended: `ask` or `again`.
+    #[serde(default = "default_on_crash")]
+    pub on_crash: String,
 }
 
 /// Another command of the same release.
@@ -274,6 +291,14 @@ fn default_timeout() -> u64 {
     health::DEFAULT_TIMEOUT_MS.into()
 }
 
+fn default_release_timeout() -> u64 {
+    release::DEFAULT_TIMEOUT_MS
+}
+
+fn default_on_crash() -> String {
+    name_of(release::ON_CRASH, OnCrash::default())
+}
+
 fn default_low() -> u16 {
     health::DEFAULT_STATUS.0
 }
@@ -321,6 +346,7 @@ impl Canonical {
             policy: CanonicalPolicy::from(&spec.policy),
             processes: spec.processes.iter().map(|one| (one.name.clone(), CanonicalProcess::from(one))).collect(),
             after: spec.after.clone(),
+            release: spec.release.as_ref().map(CanonicalRelease::from),
         }
     }
 }
@@ -372,6 +398,16 @@ impl From<&Health> for CanonicalHealth {
             port: health.port.into(),
             interval_ms: health.interval_ms.into(),
             timeout_ms: health.timeout_ms.into(),
+        }
+    }
+}
+
+impl From<&ReleaseCommand> for CanonicalRelease {
+    fn from(release: &ReleaseCommand) -> Self {
+        Self {
+            command: release.command.clone(),
+            timeout_ms: release.timeout_ms,
+            on_crash: name_of(release::ON_CRASH, release.on_crash),
         }
     }
 }
@@ -428,6 +464,7 @@ impl TryFrom<Canonical> for Declared {
             policy: policy_of(&given.policy)?,
             processes: processes::judged(given.processes, &name)?,
             after: after::judged(&given.after, &name)?,
+            release: given.release.map(release::judged).transpose()?,
         };
         let env = given.env.into_iter().map(|one| variable("env", one)).collect::<Result<_, _>>()?;
         let values = Values { env, args, compose_yaml };

@@ -14,7 +14,7 @@ use crate::file::processes::MAX_PROCESSES;
 use crate::file::routes::MAX_ROUTES;
 use crate::file::triggers::MAX_TRIGGERS;
 use crate::file::workload::{HARDENINGS, MAX_ARGUMENTS, MAX_REPLICAS, MAX_VARIABLES};
-use crate::file::{TOP, health, ports, processes, routes, triggers, volumes};
+use crate::file::{TOP, health, ports, processes, release, routes, triggers, volumes};
 
 /// The ports that there are.
 const PORTS: (i64, i64) = (1, 65_535);
@@ -60,10 +60,16 @@ pub(super) fn workload() -> Table {
                 "Workloads of the same project that must be ready first",
             ),
         ),
+        ("release", before()),
     ]);
     // In the order of the reader, so that both can be held side by side.
     keys.sort_by_key(|(key, _)| crate::file::workload::WORDS.known.iter().position(|known| known == key));
     Table { words: crate::file::workload::WORDS, about: "One workload: exactly one source", keys, required: &[] }
+}
+
+fn before() -> Value {
+    let each = [text("PROGRAM ARGUMENT"), command("Program, then arguments"), of("release", "With all keys")];
+    either("What runs once before anything of a new release serves", &each)
 }
 
 fn ways_in() -> Vec<(&'static str, Value)> {
@@ -211,6 +217,20 @@ pub(super) fn process() -> Table {
     ];
     keys.extend(limits());
     Table { words: processes::WORDS, about: "Another command of the same release", keys, required: &["command"] }
+}
+
+pub(super) fn release() -> Table {
+    let command = [text("PROGRAM ARGUMENT"), command("Program, then arguments")];
+    Table {
+        words: release::WORDS,
+        about: "What runs once, in a container of a new release, before anything of it serves",
+        required: &["command"],
+        keys: vec![
+            ("command", either("Replaces the command of the image; no shell runs it", &command)),
+            ("timeout", duration("How long it may run. Default: 10m")),
+            ("on_crash", words(release::ON_CRASH, "When nobody knows how it ended. Default: ask")),
+        ],
+    }
 }
 
 pub(super) fn policy() -> Table {

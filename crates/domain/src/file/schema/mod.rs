@@ -93,6 +93,7 @@ fn tables() -> Vec<(&'static str, Table)> {
         ("volume", keys::volume()),
         ("port", keys::port()),
         ("health", keys::health()),
+        ("release", keys::release()),
         ("trigger", keys::trigger()),
         ("process", keys::process()),
         ("policy", keys::policy()),

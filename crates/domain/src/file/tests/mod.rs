@@ -6,8 +6,8 @@ mod schema;
 mod sources;
 
 use cutover_events::workload::{
-    Access, Check, Hardening, Health, ImageSource, Limits, Mount, MountFrom, OnDrift, Policy, Process, PublishedPort,
-    Pull, Route, Source, Spec, Transport, Trigger,
+    Access, Check, Hardening, Health, ImageSource, Limits, Mount, MountFrom, OnCrash, OnDrift, Policy, Process,
+    PublishedPort, Pull, ReleaseCommand, Route, Source, Spec, Transport, Trigger,
 };
 use proptest::prelude::*;
 
@@ -31,6 +31,7 @@ pids = 100
 hardening = "strict"
 replicas = 2
 after = ["db", "cache"]
+release = { command = "./migrate '--all tables'", timeout = "1h", on_crash = "again" }
 deploy = ["github:acme/shop@main", "github:acme/shop@tag:v*"]
 [workloads.web.health]
 http = "/healthz?deep"
@@ -140,6 +141,11 @@ fn full_spec() -> Spec {
         },
         processes: processes(),
         after: vec!["db".into(), "cache".into()],
+        release: Some(ReleaseCommand {
+            command: vec!["./migrate".into(), "--all tables".into()],
+            timeout_ms: 3_600_000,
+            on_crash: OnCrash::Again,
+        }),
     }
 }
 

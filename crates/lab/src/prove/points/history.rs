@@ -25,6 +25,8 @@ pub(super) enum History {
     WorkerEnds,
     /// Two first deployments, of which the second comes after the first.
     AfterFirst,
+    /// A release command runs before the new version is there.
+    CommandAgain,
     /// A new revision, under load. Not in the simulation: it has no registry.
     Apply,
     /// A push. Not in the simulation: it has no hooks.
@@ -36,7 +38,7 @@ pub(super) enum History {
 use History::*;
 
 /// In this order: a first deployment leaves what a teardown needs, and the other way round.
-pub(super) const ALL: [History; 13] = [
+pub(super) const ALL: [History; 14] = [
     DeployReplicas,
     DeployFirst,
     Teardown,
@@ -47,6 +49,7 @@ pub(super) const ALL: [History; 13] = [
     RouteBack,
     WorkerEnds,
     AfterFirst,
+    CommandAgain,
     Apply,
     Delivery,
     EngineStart,
@@ -86,6 +89,7 @@ impl History {
             RouteBack => "baked",
             WorkerEnds => "working",
             AfterFirst => "later",
+            CommandAgain => "migrated",
             Delivery => "hooked",
         }
     }
@@ -110,6 +114,8 @@ impl History {
             RouteBack => short.policy("bake", "60s"),
             Delivery => short.deploy(&format!("{}:{REPO}@main", crate::hook::NAME)),
             WorkerEnds => short.process("worker", "stay"),
+            // Nobody is there to be asked after each death.
+            CommandAgain => short.line("release = { command = [\"build\", \"0\"], on_crash = \"again\" }"),
             AfterFirst => {
                 let first = Workload::new(FORMER, image).policy("bake", SHORT).policy("drain", SHORT);
                 let revision = number.to_string();

@@ -164,7 +164,7 @@ impl<'a> Stage<'a> {
                 let file = self.stand.write("revised.toml", &text)?;
                 asked(&["apply", &file]).await
             }
-            History::DeployReplicas | History::AloneAgain => {
+            History::DeployReplicas | History::AloneAgain | History::CommandAgain => {
                 let image = Version::good(&wish.target).reference();
                 asked(&["deploy", &name, "--image", &image]).await
             }
