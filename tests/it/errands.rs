@@ -236,6 +236,13 @@ mod terminal {
 
     use super::*;
 
+    fn pass_on(read: &mut File, to: &mpsc::Sender<Vec<u8>>) {
+        let mut piece = [0; 4096];
+        while let Ok(count @ 1..) = read.read(&mut piece) {
+            drop(to.send(piece[..count].to_vec()));
+        }
+    }
+
     /// A terminal with somebody at it.
     struct Terminal {
         master: File,
@@ -255,12 +262,7 @@ mod terminal {
             let master = File::from(master);
             let (sender, pieces) = mpsc::channel();
             let mut read = master.try_clone().unwrap();
-            std::thread::spawn(move || {
-                let mut piece = [0; 4096];
-                while let Ok(count @ 1..) = read.read(&mut piece) {
-                    drop(sender.send(piece[..count].to_vec()));
-                }
-            });
+            std::thread::spawn(move || pass_on(&mut read, &sender));
             let terminal = Self { master, slave, shown: String::new(), pieces };
             terminal.size(columns, rows);
             terminal
@@ -303,18 +305,19 @@ mod terminal {
         let stand = Stand::begin().await;
         stand.apply("web", &stand.web("blue")).await;
         let web = name(&stand);
-        for (count, verb) in [(1, "exec"), (2, "run")] {
+        // Ctrl-C and Ctrl-D are keys of the program's terminal. The first process of a container does not heed the former.
+        let exec: (&str, &[&str], &str) = ("exec", &["/app", "sizes"], "\u{3}");
+        let run: (&str, &[&str], &str) = ("run", &["sizes"], "\u{4}");
+        for (count, (verb, command, end_key)) in [(1, exec), (2, run)] {
             let mut terminal = Terminal::open(100, 40);
             assert!(!terminal.is_raw());
-            let command: &[&str] = if verb == "exec" { &["/app", "sizes"] } else { &["sizes"] };
             let mut client = terminal.command(&stand, &[&[verb, &web, "--"], command].concat());
             terminal.shows("100 40", "\r");
             assert!(terminal.is_raw());
             terminal.size(120, 50);
             signal(&client, Signal::WINCH);
             terminal.shows("120 50", "\r");
-            // Ctrl-C and Ctrl-D are keys of the program's terminal. The first process of a container does not heed the former.
-            terminal.types(if verb == "exec" { "\u{3}" } else { "\u{4}" });
+            terminal.types(end_key);
             let status = timeout(PATIENCE, client.wait()).await.unwrap().unwrap();
             assert!(!terminal.is_raw());
             let end = last_end(&stand, count).await;

@@ -39,7 +39,7 @@ impl Stand {
     pub(crate) async fn begin() -> Self {
         let folder = tempfile::Builder::new().prefix("cutover-it-").tempdir().expect("a folder");
         let name = folder.path().file_name().expect("a name").to_string_lossy().to_lowercase();
-        let project = format!("it-{}", name.trim_start_matches("cutover-it-").replace(|c: char| c == '_', "x"));
+        let project = format!("it-{}", name.trim_start_matches("cutover-it-").replace('_', "x"));
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
         std::fs::create_dir(folder.path().join("src")).expect("a folder of sources");
         let config = format!(

@@ -81,12 +81,7 @@ fn happened(state: &mut Workload, event: &Event, at: Mark) -> Evolved {
         Event::StandbyExpired(_) => expire(state, event),
         Event::WorkloadTornDown(_) => torn_down(state),
         Event::Parked(e) => on_open(state, event, e.deployment, |open| open.parked = true),
-        Event::Resumed(e) => on_open(state, event, e.deployment, |open| {
-            (open.parked, open.step_since) = (false, at);
-            if let Ran::Started(since) = open.ran {
-                open.ran = Ran::Again(since);
-            }
-        }),
+        Event::Resumed(e) => release::resumed(state, event, e.deployment, at),
         Event::ReleaseCommandStarted(e) => release::started(state, event, e, at),
         Event::ReleaseCommandEnded(e) => release::ended(state, event, e),
         Event::ImageAwaited(e) => waits::awaited(state, event, e, at),

@@ -7,11 +7,11 @@
 
 use std::sync::Arc;
 
-use cutover_events::UnitId;
 use cutover_events::deployment::{Parked, ReasonKind};
 use cutover_events::plan::Plan;
 use cutover_events::release::{ReleaseCommandEnded, ReleaseCommandStarted};
 use cutover_events::workload::OnCrash;
+use cutover_events::{DeploymentId, Event, UnitId};
 
 use super::drive::{Look, MOST_PLANS, Stepped};
 use super::evolve::{Evolved, corrupt, on_open};
@@ -20,7 +20,6 @@ use super::next::Next;
 use crate::observed::{Class, Effect, Mark, Phase as Doing, Seen};
 use crate::protocol::{Rule, on};
 use crate::workload::{Ran, Workload};
-use cutover_events::Event;
 
 impl Look<'_> {
     /// The step that runs it.
@@ -120,6 +119,16 @@ fn failed(how: String) -> cutover_events::deployment::Reason {
 pub(super) fn planned(state: &Workload) -> Option<UnitId> {
     let plan = state.open.as_ref()?.plan.as_ref()?;
     plan.release_command.as_ref().map(|command| command.unit)
+}
+
+/// A person lets a parked deployment go on: a release command whose end is not known may run again.
+pub(super) fn resumed(state: &mut Workload, event: &Event, id: DeploymentId, at: Mark) -> Evolved {
+    on_open(state, event, id, |open| {
+        (open.parked, open.step_since) = (false, at);
+        if let Ran::Started(since) = open.ran {
+            open.ran = Ran::Again(since);
+        }
+    })
 }
 
 pub(super) fn started(state: &mut Workload, event: &Event, e: &ReleaseCommandStarted, at: Mark) -> Evolved {

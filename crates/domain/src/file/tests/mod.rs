@@ -158,14 +158,7 @@ fn full_spec() -> Spec {
             timeout_ms: 3_600_000,
             on_crash: OnCrash::Again,
         }),
-        secrets: [
-            ("api", SecretWay::Env),
-            ("db_password", SecretWay::File),
-            ("db_password", SecretWay::Env),
-            ("session_key", SecretWay::File),
-        ]
-        .map(|(name, way)| SecretUse { name: name.into(), way })
-        .to_vec(),
+        secrets: given(),
     }
 }
 
