@@ -30,7 +30,7 @@ pub struct Asker {
 pub struct AskKey {
     /// As sent, 1..=128 visible ASCII characters.
     pub key: String,
-    /// Of method, path and body.
+    /// Of method, path and body, keyed: see [`Backend::keyed`].
     pub request: Digest,
 }
 
@@ -176,6 +176,9 @@ pub enum Patience {
 /// Everything that the API asks. Every wish that is answered with a view is on disk.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
+    /// A digest of a request as it is recorded: equal for equal requests, and of no use to who reads the log, because what was
+    /// asked may hold a value that can be guessed.
+    fn keyed(&self, request: Digest) -> Result<Digest, Refusal>;
     /// Registers or revises all of the workloads, or none.
     async fn apply(&self, asker: Asker, ask: ApplyAsk) -> Result<ApplyView, Refusal>;
     /// What an apply would come to; records nothing.

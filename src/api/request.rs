@@ -120,7 +120,8 @@ impl<T: DeserializeOwned + Serialize> FromRequest<ApiState> for Wish<T> {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let key = client_key(request.headers())?;
         let Body(ask) = Body::<T>::from_request(request, state).await?;
-        let key = key.map(|key| AskKey { request: digest(&method, &uri, &ask), key });
+        let asked = || digest(&method, &uri, &ask);
+        let key = key.map(|key| known_by(state, key, asked())).transpose()?;
         Ok(Self { asker: Asker { actor, key }, ask })
     }
 }
@@ -128,10 +129,11 @@ impl<T: DeserializeOwned + Serialize> FromRequest<ApiState> for Wish<T> {
 impl FromRequestParts<ApiState> for Asker {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &ApiState) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
         let actor = actor(parts.extensions.get::<Caller>())?;
         let key = client_key(&parts.headers)?;
-        let key = key.map(|key| AskKey { request: digest(&parts.method, &parts.uri, &()), key });
+        let asked = || digest(&parts.method, &parts.uri, &());
+        let key = key.map(|key| known_by(state, key, asked())).transpose()?;
         Ok(Self { actor, key })
     }
 }
@@ -139,6 +141,13 @@ impl FromRequestParts<ApiState> for Asker {
 fn actor(caller: Option<&Caller>) -> Result<Actor, Problem> {
     let caller = caller.ok_or_else(|| Problem::new(Code::Unauthenticated, "a token is needed here"))?;
     Ok(caller.0.clone())
+}
+
+/// A request may hold values that are short enough to be guessed: what is recorded of it is of no use without the engine's own
+/// identity.
+fn known_by(state: &ApiState, key: String, asked: Digest) -> Result<AskKey, Problem> {
+    let request = state.backend()?.keyed(asked).map_err(Problem::from)?;
+    Ok(AskKey { key, request })
 }
 
 /// What was asked, independent of how its JSON was written.

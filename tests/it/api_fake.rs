@@ -118,6 +118,9 @@ fn no<T>() -> Result<T, Refusal> {
 
 #[async_trait]
 impl Backend for Fake {
+    fn keyed(&self, request: Digest) -> Result<Digest, Refusal> {
+        Ok(request)
+    }
     async fn output(&self, name: WorkloadName, _: OutputAsk) -> Result<BoxStream<'static, OutputLine>, Refusal> {
         Err(Refusal::NotAllowed(format!("{} prints nothing", name.0)))
     }

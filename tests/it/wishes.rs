@@ -5,7 +5,7 @@ use cutover::adapters::world::{OnStart, Program};
 use cutover::api::backend::{About, Backend, Refusal, RollbackTo, WorkloadName};
 use cutover::api::views::{DeployAsk, Outcome, RollbackCost, WorkloadState};
 use cutover_events::workload::Policy;
-use cutover_events::{Event, StreamId};
+use cutover_events::{Digest, Event, StreamId};
 
 use crate::intake_support::GITHUB;
 use crate::whole::{Whole, person, policy, rests, sha, spec};
@@ -173,4 +173,13 @@ async fn a_deployment_by_a_plan_is_refused_once_the_world_has_moved() {
     assert!(whole.names(whole.web).await.len() > before);
     let late = whole.backend.deploy(person("alice"), web(), just_so(&plan.hash)).await.unwrap_err();
     assert!(matches!(&late, Refusal::NotAllowed(text) if text.contains("cutover plan default/web")), "{late}");
+}
+
+#[tokio::test]
+async fn what_is_recorded_of_a_request_is_of_no_use_to_who_guesses_it() {
+    let whole = two_live().await;
+    let keyed = |text: &str| whole.backend.keyed(Digest::of(text.as_bytes())).unwrap();
+    assert_eq!(keyed("the PIN is 1234"), keyed("the PIN is 1234"));
+    assert_ne!(keyed("the PIN is 1234"), keyed("the PIN is 1235"));
+    assert_ne!(keyed("the PIN is 1234"), Digest::of(b"the PIN is 1234"));
 }

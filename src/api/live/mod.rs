@@ -43,7 +43,7 @@ use crate::execution::Execution;
 use crate::execution::errands::{Asked, NotBegun, Wire};
 use crate::logs::Outputs;
 use crate::projections::World;
-use crate::secrets::Secrets;
+use crate::secrets::{Owner, Secrets};
 
 /// What the answers are made from.
 pub struct LiveBackend {
@@ -172,6 +172,11 @@ impl From<crate::store::ReadError> for Refusal {
 
 #[async_trait]
 impl Backend for LiveBackend {
+    fn keyed(&self, request: Digest) -> Result<Digest, Refusal> {
+        let mac = self.secrets.mac(Owner::Engine, &request.0);
+        let mac = mac.map_err(|error| Refusal::Internal(format!("the engine's identity cannot be read: {error}")))?;
+        Ok(Digest::of(&mac))
+    }
     async fn apply(&self, asker: Asker, ask: ApplyAsk) -> Result<ApplyView, Refusal> {
         self.applied(asker, ask).await
     }
