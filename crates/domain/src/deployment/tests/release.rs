@@ -241,3 +241,16 @@ fn one_that_takes_its_host_along_each_time_ends_with_a_question_and_a_person_may
     story.step();
     assert!(story.units > units, "it is planned again");
 }
+
+#[test]
+fn a_start_that_goes_on_beside_the_lane_is_waited_for_and_not_asked_about() {
+    let mut story = with(OnCrash::Ask);
+    story.go_until(|story| matches!(ran(&story.state), Some(Ran::Started(_))));
+    let start = Effect::Start(unit(3), story.at(unit(3)).id);
+    assert_eq!(story.next(), Next::Do(start));
+    story.seen.answers.asks(start);
+    story.seen.answers.under_way.push(unit(3));
+    assert_eq!(story.next(), Next::Wait(None), "it may have been started, or not yet");
+    story.seen.answers.under_way.clear();
+    assert_eq!(story.appends(), ["Parked"], "it is over, and nothing of it is seen");
+}
