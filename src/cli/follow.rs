@@ -90,7 +90,7 @@ impl Watch<'_> {
         let mut away = Away::new(self.waiting.timeout);
         loop {
             while !self.connection(&mut away, output).await? {
-                tokio::time::sleep(PAUSE).await;
+                Away::pause().await;
             }
             let view = self.view().await?;
             // What was parked and has been resumed since goes on: the events of both follow.
@@ -172,7 +172,7 @@ impl Watch<'_> {
                 }
                 Err(error) => away.bear(self.client, &error)?,
             }
-            tokio::time::sleep(PAUSE).await;
+            Away::pause().await;
         }
     }
 }
@@ -236,7 +236,7 @@ pub(super) async fn events(client: &Client, (query, after): (&str, u64), tell: T
                 }
                 Err(error) => away.bear(client, &error)?,
             }
-            tokio::time::sleep(PAUSE).await;
+            Away::pause().await;
         }
     };
     tokio::select! {

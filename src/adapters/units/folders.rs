@@ -99,9 +99,7 @@ impl ReleaseFolders {
         &self,
         work: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Result<T, RuntimeError> {
-        let folders = self.clone();
-        let done = tokio::task::spawn_blocking(move || work(&folders)).await;
-        done.map_err(|_| RuntimeError::Unavailable("the engine ends".to_owned()))
+        super::notes::on_disk(self.clone(), work).await
     }
 
     /// Changes the note of a unit; false when the unit is gone.
@@ -170,24 +168,11 @@ impl Kind for ReleaseFolders {
     }
 
     async fn start(&self, id: DockerId) -> Result<(), RuntimeError> {
-        self.must_change(id, |note| {
-            if note.phase != Phase::Running {
-                note.phase = Phase::Running;
-                note.runs += 1;
-            }
-        })
-        .await
+        self.must_change(id, Note::begin).await
     }
 
     async fn set_restart(&self, id: DockerId, restart: Restart) -> Result<(), RuntimeError> {
-        self.must_change(
-            id,
-            match restart {
-                Restart::Always => |note| note.restart = Restart::Always,
-                Restart::No => |note| note.restart = Restart::No,
-            },
-        )
-        .await
+        self.must_change(id, Note::with_restart(restart)).await
     }
 
     async fn stop(&self, id: DockerId, _grace: Duration) -> Result<(), RuntimeError> {

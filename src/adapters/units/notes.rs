@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
 use crate::adapters::compose::{Anew, Volumes};
-use crate::adapters::runtime::{CreateContainer, Witness};
+use crate::adapters::runtime::{CreateContainer, RuntimeError, Witness};
 use crate::store::files::{make_folder, replace_durably, sync_folder};
 
 /// How a note is called: after its unit.
@@ -195,6 +195,36 @@ impl Note {
             },
         })
     }
+}
+
+impl Note {
+    /// The unit runs from here on; a run that goes on is no new one.
+    pub(super) fn begin(&mut self) {
+        if self.phase != Phase::Running {
+            self.phase = Phase::Running;
+            self.runs += 1;
+        }
+    }
+
+    /// What gives a note this policy.
+    pub(super) const fn with_restart(restart: Restart) -> fn(&mut Self) {
+        match restart {
+            Restart::Always => |note| note.restart = Restart::Always,
+            Restart::No => |note| note.restart = Restart::No,
+        }
+    }
+}
+
+/// Works on the disk beside the runtime's threads.
+///
+/// # Errors
+/// The engine ends.
+pub(super) async fn on_disk<K: Send + 'static, T: Send + 'static>(
+    kind: K,
+    work: impl FnOnce(&K) -> T + Send + 'static,
+) -> Result<T, RuntimeError> {
+    let done = tokio::task::spawn_blocking(move || work(&kind)).await;
+    done.map_err(|_| RuntimeError::Unavailable("the engine ends".to_owned()))
 }
 
 /// The notes of a folder, in memory and on disk. Reading them never waits for the disk.

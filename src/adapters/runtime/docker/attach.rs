@@ -19,8 +19,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::{Instant, sleep};
 
 use super::super::labels as keys;
-use super::client::{classify, status, text, within};
-use super::create::{CREATE, body};
+use super::client::{classify, within};
+use super::create::{CREATE, body, made};
 use super::{DockerRuntime, RuntimeError, labels, names};
 use crate::adapters::runtime::attach::{
     Alone, Attached, Attaches, Line, Printed, Program, Push, Reading, Running, Size,
@@ -86,15 +86,7 @@ impl Attaches for DockerRuntime {
         // What a person does there is nobody else's, on no disk either.
         let unlogged = HostConfigLogConfig { typ: Some("none".to_owned()), config: None };
         body.host_config = body.host_config.map(|host| HostConfig { log_config: Some(unlogged), ..host });
-        match within("create", CREATE, docker.create_container(Some(options), body)).await? {
-            Ok(made) => labels::docker_id(&made.id)
-                .ok_or_else(|| RuntimeError::Unavailable("a create was answered without an id".to_owned())),
-            Err(error) if status(&error) == Some(404) && text(&error).to_lowercase().contains("image") => {
-                let said = text(&error);
-                Err(RuntimeError::ImageMissing(format!("the image {} is not here any more: {said}", container.image)))
-            }
-            Err(error) => Err(classify("create the container")(error)),
-        }
+        made(within("create", CREATE, docker.create_container(Some(options), body)).await?, &container.image)
     }
 
     async fn start_alone(&self, container: DockerId, terminal: Option<Size>) -> Result<Attached, RuntimeError> {

@@ -35,6 +35,21 @@ const RESOLVER_OPTION: &str = "attempts:2";
 /// Of a thousandth of a core.
 pub(super) const NANOS_PER_MILLI: i64 = 1_000_000;
 
+/// The id of what a create has made, or why it made nothing.
+pub(super) fn made(
+    answer: Result<bollard::models::ContainerCreateResponse, bollard::errors::Error>,
+    image: &str,
+) -> Result<DockerId, RuntimeError> {
+    match answer {
+        Ok(made) => labels::docker_id(&made.id)
+            .ok_or_else(|| RuntimeError::Unavailable("a create was answered without an id".to_owned())),
+        Err(error) if status(&error) == Some(404) && text(&error).to_lowercase().contains("image") => {
+            Err(RuntimeError::ImageMissing(format!("the image {image} is not here any more: {}", text(&error))))
+        }
+        Err(error) => Err(classify("create the container")(error)),
+    }
+}
+
 impl DockerRuntime {
     /// 201: done. 409: whoever holds the name is looked at, and adopted when unit and log are the same.
     pub(super) async fn create_or_adopt(
@@ -50,14 +65,8 @@ impl DockerRuntime {
         let options = CreateContainerOptionsBuilder::new().name(&container.name).build();
         let call = docker.create_container(Some(options), body(log, container));
         match within("create", CREATE, call).await? {
-            Ok(made) => labels::docker_id(&made.id)
-                .ok_or_else(|| RuntimeError::Unavailable("a create was answered without an id".to_owned())),
             Err(error) if status(&error) == Some(409) => self.adopt(log, container).await,
-            Err(error) if status(&error) == Some(404) && text(&error).to_lowercase().contains("image") => {
-                let said = text(&error);
-                Err(RuntimeError::ImageMissing(format!("the image {} is not here any more: {said}", container.image)))
-            }
-            Err(error) => Err(classify("create the container")(error)),
+            answer => made(answer, &container.image),
         }
     }
 
