@@ -32,7 +32,7 @@ fn rewrite(engine: &Engine, dockerfile: &str) {
 }
 
 async fn build(engine: &Engine) -> DeploymentId {
-    engine.wish(Wish::Deploy(ImageWish::Built { fresh: false })).await
+    engine.wish(Wish::Deploy(ImageWish::Built { fresh: false, upload: None })).await
 }
 
 async fn ended(engine: &Engine, id: DeploymentId) -> Event {
@@ -168,7 +168,7 @@ async fn a_build_reads_secrets_of_its_project_and_its_log_holds_none() {
         "FROM scratch\nRUN [\"/shell\", \"secret\", \"npm\"]\nRUN [\"/shell\", \"print\", \"it is hunter2-token\"]\n",
     );
     let deployment = DeploymentId::from_ulid(engine.clock.ulid());
-    let wish = Wish::Deploy(ImageWish::Built { fresh: false });
+    let wish = Wish::Deploy(ImageWish::Built { fresh: false, upload: None });
     let intent = IntentQueued { deployment, workload: engine.workload, wish, revision: 2, person: true, change: None };
     engine.commands.workload(engine.workload, By::engine(Cause::Person), Command::Queue(intent)).await.unwrap();
     assert!(matches!(ended(&engine, deployment).await, Event::DeploymentSucceeded(_)));

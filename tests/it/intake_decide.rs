@@ -1,5 +1,6 @@
 //! Decisions: in order, once, and the same after a crash at any commit.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use cutover::intake::decide::{Decider, NotQueued, Wishes};
 use cutover::intake::deliveries::{list, show};
 use cutover::intake::open::{OpenDeliveries, TriggeredWish};
 use cutover::store::{Append, AppendError, Expected, Log};
-use cutover_domain::rules::{Standing, WorkloadRules};
+use cutover_domain::rules::{Changed, Question, Standing, WorkloadRules};
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish, WorkloadTornDown};
 use cutover_events::workload::Trigger;
 use cutover_events::{Event, StreamId, WorkloadId};
@@ -28,6 +29,7 @@ fn shop() -> WorkloadRules {
         branch: "main".into(),
         tag: String::new(),
         image: String::new(),
+        paths: Vec::new(),
     };
     WorkloadRules {
         workload: SHOP,
@@ -37,6 +39,7 @@ fn shop() -> WorkloadRules {
         files: String::new(),
         standing: Standing::Open,
         rejected: Vec::new(),
+        deployed: String::new(),
     }
 }
 
@@ -46,12 +49,14 @@ struct Queue {
     rules: Mutex<Vec<WorkloadRules>>,
     refuse: Mutex<Option<NotQueued>>,
     asked: Mutex<usize>,
+    /// What has changed since what is deployed, by the commit of the change.
+    changed: Mutex<BTreeMap<String, Changed>>,
 }
 
 impl Queue {
     fn new(log: &Arc<TestLog>) -> Arc<Self> {
         let (log, refuse, asked) = (log.clone(), Mutex::default(), Mutex::default());
-        Arc::new(Self { log, rules: Mutex::new(vec![shop()]), refuse, asked })
+        Arc::new(Self { log, rules: Mutex::new(vec![shop()]), refuse, asked, changed: Mutex::default() })
     }
 }
 
@@ -59,6 +64,10 @@ impl Queue {
 impl Wishes for Queue {
     fn rules(&self) -> Vec<WorkloadRules> {
         self.rules.lock().clone()
+    }
+
+    async fn changed(&self, question: &Question) -> Changed {
+        self.changed.lock().get(&question.to).cloned().unwrap_or(Changed::Unknown("nobody knows".into()))
     }
 
     async fn queue(&self, wish: TriggeredWish) -> Result<(), NotQueued> {
@@ -334,6 +343,7 @@ async fn fill(log: &TestLog, count: u64) {
             body: cutover_events::Digest::default(),
             items: vec![cutover_events::delivery::Change::default()],
             secret: 0,
+            lists: Vec::new(),
         };
         let append = Append {
             stream: StreamId::Hook(GITHUB),

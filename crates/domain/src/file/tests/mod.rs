@@ -103,6 +103,7 @@ fn full_spec() -> Spec {
         branch: branch.into(),
         tag: tag.into(),
         image: image.into(),
+        paths: Vec::new(),
     };
     Spec {
         source: Source::Image(ImageSource {
