@@ -405,3 +405,27 @@ async fn one_delivery_is_found_with_and_without_its_decision() {
     assert_eq!(decided.summary, format!("deploys shop/web: {}", decided.verdicts[0].why));
     assert_eq!(show(&*log, GITHUB, cutover_events::DeliveryId([9; 16])).await.unwrap(), None);
 }
+
+/// A push whose rule is by path, and what the repository says has changed since what is deployed.
+#[tokio::test]
+async fn a_rule_by_path_is_decided_by_what_is_deployed() {
+    let log = Arc::new(TestLog::new());
+    let queue = Queue::new(&log);
+    let served = serve(log.clone()).await;
+    {
+        let mut rules = queue.rules.lock();
+        rules[0].deployed = "3f2a123".repeat(6);
+        rules[0].triggers[0].paths = vec!["services/api/**".into()];
+    }
+    let known = |number: u64, path: &str| (format!("{number:0>40x}"), Changed::Paths(vec![path.to_owned()]));
+    *queue.changed.lock() = BTreeMap::from([known(1, "docs/a"), known(2, "services/api/main.rs")]);
+    take(&served, 1..4).await;
+    restart(&log, &queue).await;
+    let of = |event: &Event| if let Event::DeliveryDecided(decided) = event { Some(decided.clone()) } else { None };
+    let decided: Vec<_> = log.events().iter().filter_map(of).collect();
+    let whys: Vec<&str> = decided.iter().flat_map(|decided| &decided.verdicts).map(|v| v.why.as_str()).collect();
+    assert_eq!(whys[0], "no path of services/api/** has changed since 3f2a123, which is deployed");
+    assert!(whys[1].ends_with("; services/api/main.rs has changed since 3f2a123"), "{whys:?}");
+    assert!(whys[2].contains("is not known, so all of it counts: nobody knows"), "{whys:?}");
+    assert_eq!(intents(&log), references(2..4));
+}

@@ -88,8 +88,7 @@ struct Push {
     before: String,
     #[serde(default)]
     forced: bool,
-    #[serde(default)]
-    commits: Vec<Listed>,
+    commits: Option<Vec<Listed>>,
 }
 
 /// The paths of one commit of a push.
@@ -119,11 +118,9 @@ const MAX_PATH_BYTES: usize = 16 * 1024;
 /// too long.
 fn listed(push: &Push) -> Option<PathList> {
     let before = fields::commit("before", &push.before).ok()??;
-    if push.forced || push.commits.is_empty() || push.commits.len() >= MAX_COMMITS {
-        return None;
-    }
+    let commits = push.commits.as_ref().filter(|commits| (1..MAX_COMMITS).contains(&commits.len()) && !push.forced)?;
     let of = |commit: &Listed| [&commit.added, &commit.modified, &commit.removed].map(|paths| paths.clone()).concat();
-    let paths: Vec<String> = push.commits.iter().flat_map(of).collect::<BTreeSet<_>>().into_iter().collect();
+    let paths: Vec<String> = commits.iter().flat_map(of).collect::<BTreeSet<_>>().into_iter().collect();
     let bytes: usize = paths.iter().map(String::len).sum();
     let fits = !paths.is_empty() && paths.len() <= MAX_PATHS && bytes <= MAX_PATH_BYTES;
     fits.then_some(PathList { item: 0, before, paths })
