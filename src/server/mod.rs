@@ -41,7 +41,6 @@ use crate::projections::{Live, World, Written};
 use crate::schedule::Housekeeping;
 use crate::secrets::{SecretFiles, Secrets};
 use crate::store::blobs::Blobs;
-use crate::store::uploads::Uploads;
 use crate::store::{Log, OpenError, Store};
 use crate::{api, recovery};
 
@@ -222,12 +221,9 @@ async fn assemble(
     let epoch = recovery::take_over(&commands, clock, &seen, held).await.map_err(|error| ended(&error))?;
     let outputs = Outputs::open(dir.join("output")).map_err(|error| io("the folder of outputs", error))?;
     let (outputs, world) = (Arc::new(outputs), Arc::new(World::default()));
-    let sources = sources::open(dir, commands.log().log_id(), config.limits.git);
-    let sources = sources.map_err(|error| io("the folders of sources", error))?;
+    let (sources, uploads) = sources::open(config, commands.log().log_id()).map_err(|(what, error)| io(what, error))?;
     let build_logs = BuildLogs::open(dir.join("builds"), LogBounds::default());
     let build_logs = build_logs.map_err(|error| io("the folder of build logs", error))?;
-    let uploads = Uploads::open(dir.join("uploads"), config.limits.upload_bytes);
-    let uploads = uploads.map_err(|error| io("the folder of uploads", error))?;
     let execution = Execution::new(Parts {
         uploads,
         commands: commands.clone(),

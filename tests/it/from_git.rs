@@ -53,7 +53,7 @@ impl Hook {
         let body = format!("{{\"ref\":\"refs/heads/main\",\"sha\":\"{commit}\",\"repository\":\"acme/mono\"}}");
         let head = format!(
             "POST /hooks/{} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: application/json\r\n\
-             X-Signature-256: {}\r\nContent-Length: {}\r\n\r\n",
+             X-Signature: {}\r\nContent-Length: {}\r\n\r\n",
             self.id,
             sign(&self.secret, body.as_bytes()),
             body.len()
@@ -70,7 +70,7 @@ impl Hook {
 async fn decided(stand: &Stand, count: usize) -> Vec<String> {
     stand.until("it is decided", async |stand| stand.of_kind("DeliveryDecided").await.len() == count).await;
     let newest = stand.of_kind("DeliveryDecided").await.pop().unwrap();
-    let verdicts = newest["data"]["verdicts"].as_array().unwrap().clone();
+    let verdicts = newest["verdicts"].as_array().unwrap().clone();
     verdicts.iter().map(|verdict| verdict["why"].as_str().unwrap().to_owned()).collect()
 }
 

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use cutover_domain::file::quantity::show_bytes;
+
 use super::Session;
 use crate::adapters::source::context::{ContextError, Sends, Sent};
 use crate::api::views::{ShowView, SourceView, UploadView};
@@ -12,6 +14,8 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::from::From;
 use crate::cli::grammar::Json;
 
+/// Bytes from which on a person is told before, because it takes a while.
+const WORTH_TELLING: u64 = 16 << 20;
 /// The Dockerfile of a context where nobody names one.
 const USUAL_FILE: &str = "Dockerfile";
 
@@ -34,10 +38,14 @@ pub(super) async fn send(session: &mut Session, (name, from): (&str, &From), jso
     let known: UploadView = session.client.ask(ask).await?;
     if known.here {
         told(session, json, "the engine has these files already: nothing is sent");
-    } else {
-        told(session, json, &format!("sending {}", cutover_domain::file::quantity::show_bytes(sent.length)));
-        let _taken: UploadView = session.client.ask(Call::put(path, sent.file, sent.length)).await?;
+        return Ok(upload);
     }
+    let size = show_bytes(sent.length);
+    if sent.length >= WORTH_TELLING {
+        told(session, json, &format!("sending {size}"));
+    }
+    let _taken: UploadView = session.client.ask(Call::put(path, sent.file, sent.length)).await?;
+    told(session, json, &format!("sent {size}"));
     Ok(upload)
 }
 

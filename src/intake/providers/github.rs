@@ -86,8 +86,7 @@ struct Push {
     repository: Repository,
     #[serde(default)]
     before: String,
-    #[serde(default)]
-    forced: bool,
+    forced: Option<bool>,
     commits: Option<Vec<Listed>>,
 }
 
@@ -118,7 +117,10 @@ const MAX_PATH_BYTES: usize = 16 * 1024;
 /// too long.
 fn listed(push: &Push) -> Option<PathList> {
     let before = fields::commit("before", &push.before).ok()??;
-    let commits = push.commits.as_ref().filter(|commits| (1..MAX_COMMITS).contains(&commits.len()) && !push.forced)?;
+    let commits = push
+        .commits
+        .as_ref()
+        .filter(|commits| (1..MAX_COMMITS).contains(&commits.len()) && push.forced != Some(true))?;
     let of = |commit: &Listed| [&commit.added, &commit.modified, &commit.removed].map(|paths| paths.clone()).concat();
     let paths: Vec<String> = commits.iter().flat_map(of).collect::<BTreeSet<_>>().into_iter().collect();
     let bytes: usize = paths.iter().map(String::len).sum();
