@@ -11,6 +11,7 @@ use cutover_compose::Asks;
 use cutover_proxy::config::{AccessLog, Network};
 
 use super::parts::{Config, LogFormat};
+use crate::adapters::source::git::Reach;
 
 /// One key.
 pub(super) struct Key {
@@ -61,7 +62,7 @@ pub(super) fn of_section(name: &str) -> Option<&'static [&'static str]> {
         "proxy" => &["listen", "trusted", "access_log"],
         "hooks" => &["host"],
         "docker" => &["socket", "compose"],
-        "limits" => &["effects", "keep_bodies", "keep_output", "bind", "sources", "stacks", "builds"],
+        "limits" => &["effects", "keep_bodies", "keep_output", "bind", "sources", "git", "stacks", "builds"],
         "log" => &["format", "level"],
         _ => return None,
     })
@@ -205,6 +206,21 @@ pub(super) const KEYS: &[Key] = &[
         value: Value::List {
             set: set_sources,
             get: |c| c.limits.sources.iter().map(|folder| folder.display().to_string()).collect(),
+        },
+    },
+    Key {
+        path: "limits.git",
+        doc: "Addresses of git that workloads may name: \"safe\" is https and ssh, where nobody in between can change what is\n\
+              deployed; \"plain\" is http and git too, for networks of one's own.",
+        value: Value::Text {
+            set: |c, text| {
+                c.limits.git = check::word(text, &[("safe", Reach::Safe), ("plain", Reach::Plain)])?;
+                Ok(())
+            },
+            get: |c| match c.limits.git {
+                Reach::Plain => "plain".to_owned(),
+                Reach::Safe | Reach::Local => "safe".to_owned(),
+            },
         },
     },
     Key {

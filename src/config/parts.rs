@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use cutover_compose::Asks;
 use cutover_proxy::config::{AccessLog, Network};
 
+use crate::adapters::source::git::Reach;
+
 /// Everything that can be configured.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -78,6 +80,8 @@ pub struct Limits {
     pub bind: Vec<PathBuf>,
     /// Folders of the host, absolute, below which sources may be read from.
     pub sources: Vec<PathBuf>,
+    /// How far addresses of git may reach.
+    pub git: Reach,
     /// What stacks may ask for that reaches beyond them.
     pub stacks: Vec<Asks>,
     /// Builds of images that run at the same time.
@@ -135,6 +139,7 @@ impl Default for Config {
                 keep_output_ms: KEEP_OUTPUT_MS,
                 bind: Vec::new(),
                 sources: Vec::new(),
+                git: Reach::Safe,
                 stacks: Vec::new(),
                 builds: BUILDS,
             },

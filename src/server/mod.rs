@@ -220,7 +220,8 @@ async fn assemble(
     let epoch = recovery::take_over(&commands, clock, &seen, held).await.map_err(|error| ended(&error))?;
     let outputs = Outputs::open(dir.join("output")).map_err(|error| io("the folder of outputs", error))?;
     let (outputs, world) = (Arc::new(outputs), Arc::new(World::default()));
-    let sources = sources::open(dir, commands.log().log_id()).map_err(|error| io("the folders of sources", error))?;
+    let sources = sources::open(dir, commands.log().log_id(), config.limits.git);
+    let sources = sources.map_err(|error| io("the folders of sources", error))?;
     let build_logs = BuildLogs::open(dir.join("builds"), LogBounds::default());
     let build_logs = build_logs.map_err(|error| io("the folder of build logs", error))?;
     let execution = Execution::new(Parts {

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use cutover_events::LogId;
 
 use crate::adapters::source::context::ContextLimits;
-use crate::adapters::source::git::{Git, GitConfig};
+use crate::adapters::source::git::{Git, GitConfig, Reach};
 use crate::adapters::source::{Sources, SourcesConfig};
 
 /// What is in memory alone on every Linux, for root and for everybody else.
 const TMPFS: [&str; 2] = ["/run/cutover", "/dev/shm"];
 
 /// Opens them, empty.
-pub(super) fn open(dir: &Path, log: LogId) -> io::Result<Sources> {
-    let git = Git::open(GitConfig::below(dir, keys(log)))?;
+pub(super) fn open(dir: &Path, log: LogId, reach: Reach) -> io::Result<Sources> {
+    let git = Git::open(GitConfig { reach, ..GitConfig::below(dir, keys(log)) })?;
     Sources::open(SourcesConfig { scratch: dir.join("sources"), limits: ContextLimits::default() }, git)
 }
 

@@ -21,6 +21,7 @@ mod engine;
 mod engine_people;
 mod errands;
 mod errands_twin;
+mod examples;
 mod following;
 mod git_fetch;
 mod git_support;
@@ -42,6 +43,8 @@ mod stack_units;
 mod stacks;
 #[path = "../support/stand.rs"]
 mod stand;
+#[path = "../support/stand_in.rs"]
+mod stand_in;
 mod whole;
 mod wiring;
 mod wishes;
