@@ -11,6 +11,7 @@ mod cli_commands;
 mod cli_waiting;
 mod compose_cases;
 mod compose_import;
+mod compose_real;
 mod contexts;
 #[cfg(not(feature = "crash-points"))]
 mod crash_points;

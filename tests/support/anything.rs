@@ -11,7 +11,8 @@ use std::path::Path;
 use std::thread;
 
 /// Of web servers and of databases.
-const PORTS: &[u16] = &[80, 443, 3000, 3306, 5432, 6379, 8000, 8080, 8081, 9000, 27017];
+const PORTS: &[u16] =
+    &[80, 443, 1883, 3000, 3001, 3306, 4000, 5000, 5432, 5672, 6379, 8000, 8080, 8081, 8443, 8888, 9000, 9090, 9200, 27017];
 
 fn main() {
     let mut words = std::env::args();
