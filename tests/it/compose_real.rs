@@ -16,7 +16,8 @@ use crate::stand::{Stand, lossy};
 use crate::stand_in::{StandIns, workloads};
 
 /// Both generations of Compose, and a machine without one: `check` needs none.
-const PROGRAMS: [&str; 3] = ["/usr/local/lib/cutover/docker-compose-2", "/usr/bin/docker-compose", "/nowhere/docker-compose"];
+const PROGRAMS: [&str; 3] =
+    ["/usr/local/lib/cutover/docker-compose-2", "/usr/bin/docker-compose", "/nowhere/docker-compose"];
 /// What the rule of a file that is too large makes it: bytes that comments fill.
 const TOO_LARGE: usize = 5 * 1024 * 1024 + 1024;
 /// Longest line of a refusal, characters.

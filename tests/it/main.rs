@@ -6,6 +6,7 @@ mod api_events;
 mod api_fake;
 mod api_http;
 mod api_live;
+mod bad_sources;
 mod builds;
 mod cli_commands;
 mod cli_waiting;
