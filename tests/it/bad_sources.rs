@@ -222,16 +222,15 @@ async fn what_cannot_be_deployed_is_refused_in_one_line_before_anything_is_touch
     for (lines, says) in BY_THE_FILE {
         wrong.extend(bad.wrong("check", lines, says).await);
     }
-    for (lines, says) in BY_THE_FILE.iter().chain(BY_THE_ENGINE) {
-        for command in ["plan", "apply"] {
-            wrong.extend(bad.wrong(command, lines, says).await);
-            let after = bad.trace().await;
-            if after != before {
-                let files: Vec<_> = after.files.symmetric_difference(&before.files).collect();
-                let events = after.events - before.events;
-                wrong.push(format!("{command} of {lines:?} had an effect: {events} events, {files:?}"));
-                before = after;
-            }
+    let both = BY_THE_FILE.iter().chain(BY_THE_ENGINE).flat_map(|case| [("plan", case), ("apply", case)]);
+    for (command, (lines, says)) in both {
+        wrong.extend(bad.wrong(command, lines, says).await);
+        let after = bad.trace().await;
+        if after != before {
+            let files: Vec<_> = after.files.symmetric_difference(&before.files).collect();
+            let events = after.events - before.events;
+            wrong.push(format!("{command} of {lines:?} had an effect: {events} events, {files:?}"));
+            before = after;
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -15,6 +15,9 @@ use crate::git_support::{Repository, Served, http};
 
 /// Where the repositories of the files lie, as they are written.
 const FORGE: &str = "https://github.com/";
+/// Where each source says what it is made of, in its table.
+const SOURCES: [(&str, &str); 4] =
+    [("image", "ref"), ("dockerfile", "context"), ("static", "path"), ("compose", "file")];
 /// A workload is judged for as long as a test can wait.
 const POLICY: [(&str, &str); 4] =
     [("liveness", "200ms"), ("drain", "100ms"), ("bake", "100ms"), ("stop_timeout", "100ms")];
@@ -104,16 +107,7 @@ impl StandIns {
         document.insert("project", value(project));
         let mut places = Vec::new();
         for (_, workload) in workloads(document) {
-            for (kind, key) in [("image", "ref"), ("dockerfile", "context"), ("static", "path"), ("compose", "file")] {
-                let Some(item) = place(workload, kind, key) else { continue };
-                let text = item.as_str().unwrap_or_default().to_owned();
-                if kind == "image" {
-                    *item = value(self.image(&text));
-                } else if let Some(rest) = text.strip_prefix(FORGE) {
-                    *item = value(format!("http://{}/{rest}", self.served.address));
-                    places.push((kind, Place::of(rest)));
-                }
-            }
+            places.extend(SOURCES.iter().filter_map(|source| self.source(workload, source)));
             let build =
                 workload.get_mut("static").and_then(Item::as_table_like_mut).and_then(|site| site.get_mut("build"));
             if let Some(image) = build.and_then(Item::as_table_like_mut).and_then(|build| build.get_mut("image")) {
@@ -123,6 +117,23 @@ impl StandIns {
             soon(workload);
         }
         places
+    }
+
+    /// The image, or the place in git, of a source of this kind.
+    fn source(
+        &self,
+        workload: &mut dyn TableLike,
+        (kind, key): &(&'static str, &str),
+    ) -> Option<(&'static str, Place)> {
+        let item = place(workload, kind, key)?;
+        let text = item.as_str().unwrap_or_default().to_owned();
+        if *kind == "image" {
+            *item = value(self.image(&text));
+            return None;
+        }
+        let rest = text.strip_prefix(FORGE)?;
+        *item = value(format!("http://{}/{rest}", self.served.address));
+        Some((kind, Place::of(rest)))
     }
 
     /// Ports of the host that are free, on loopback.
