@@ -361,7 +361,7 @@ fn modules_keep_their_distance() {
 fn variants(path: &str, name: &str) -> Vec<String> {
     let code = code_of(&text_of(path));
     let (_, rest) = code.split_once(&format!("pub enum {name}")).unwrap_or_else(|| panic!("{path}: no enum {name}"));
-    let (body, _) = rest.split_once("\n}").unwrap();
+    let (body, _) = rest.split_once("\n}").unwrap_or((rest, ""));
     let of = |line: &str| {
         let line = line.strip_prefix("    ").filter(|line| line.starts_with(char::is_uppercase))?;
         Some(line.split(|c: char| !c.is_alphanumeric()).next()?.to_owned())

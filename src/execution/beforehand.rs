@@ -13,6 +13,7 @@ use super::building::unfit;
 use super::fitting::Unfit;
 use super::perform::Failed;
 use crate::adapters::builder::{self, Build, Stays};
+use crate::adapters::source::context::has_dockerfile;
 use crate::adapters::source::{Origin, Wanted};
 
 impl Execution {
@@ -39,6 +40,10 @@ impl Execution {
         let found = self.find(place).await.map_err(content)?;
         if matches!(found.origin, Origin::Git { .. }) {
             return Ok(());
+        }
+        if let (Origin::Folder(folder), Wanted::Context(file)) = (&found.origin, Wanted::by(&now.makes)) {
+            // The whole of it is read by the build.
+            return has_dockerfile(folder, file).map_err(|error| Unfit::Content(error.to_string()));
         }
         let files = self.source.gather(&found.origin, Wanted::by(&now.makes), &CancellationToken::new()).await;
         let files = files.map_err(|error| content(error.into()))?;

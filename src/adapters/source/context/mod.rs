@@ -24,7 +24,7 @@ use std::path::PathBuf;
 pub use digest::{Kind, Listing};
 pub use ignore::{BadPattern, Ignore};
 pub use name::{Name, NameRefused, link_stays};
-pub use pack::{Context, Packing, pack};
+pub use pack::{Context, Packing, has_dockerfile, pack};
 pub use unpack::unpack;
 
 /// Most files, folders and links of a context: ten times a large `node_modules`. What is beyond is a folder that was
