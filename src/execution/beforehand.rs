@@ -37,7 +37,8 @@ impl Execution {
         if now.makes.is_judged_first() && !matches!(place, Context::Git(_)) {
             return Ok(());
         }
-        let found = self.find(place).await.map_err(content)?;
+        let opens = self.opens_in(&declared.project, now.credentials).map_err(content)?;
+        let found = self.find(place, opens.as_ref()).await.map_err(content)?;
         if matches!(found.origin, Origin::Git { .. }) {
             return Ok(());
         }

@@ -25,6 +25,7 @@ mod errands;
 mod errands_twin;
 mod examples;
 mod following;
+mod from_git;
 mod git_fetch;
 mod git_support;
 mod inputs;
@@ -47,6 +48,7 @@ mod stacks;
 mod stand;
 #[path = "../support/stand_in.rs"]
 mod stand_in;
+mod uploads;
 mod whole;
 mod wiring;
 mod wishes;
