@@ -50,9 +50,32 @@ const NEVER: &[(&str, &str, &str)] = &[
     ("execution", "Source::Dockerfile", "recipes and plans know sources"),
     ("execution", "Source::Static", "recipes and plans know sources"),
     ("execution", "Source::Compose", "recipes and plans know sources"),
+    ("execution", "Makes::Image", "what a recipe makes is the builder's"),
+    ("execution", "Makes::Site", "what a recipe makes is the builder's"),
+    ("execution", "Makes::Stack", "what a recipe makes is the builder's"),
     ("api", ".append(", "the API appends through commands only"),
     ("cli", "cutover_domain::deployment", "the command line knows the domain for workload files only"),
     ("cli", "cutover_domain::plan", "the command line knows the domain for workload files only"),
+];
+
+/// Enums whose variants execution must not tell apart: where each is, and its name.
+const NO_BRANCH: &[(&str, &str)] =
+    &[("events/src/source.rs", "Source"), ("events/src/plan.rs", "Strategy"), ("crates/domain/src/recipe.rs", "Makes")];
+
+/// Who may know one source from another: what reads and judges a file, what lowers it, and what fetches and builds.
+const KNOWS_SOURCES: &[&str] = &[
+    "events/src/",
+    "crates/domain/src/file/",
+    "crates/domain/src/ability.rs",
+    "crates/domain/src/plan/lower.rs",
+    "crates/domain/src/recipe.rs",
+    "crates/domain/src/registry.rs",
+    "crates/domain/src/strategy.rs",
+    "crates/explorer/",
+    "src/adapters/builder/",
+    "src/adapters/source/",
+    "src/api/",
+    "src/cli/commands/",
 ];
 
 /// Implementations of ports: only the composition root and the adapters themselves name them.
@@ -332,6 +355,45 @@ fn modules_keep_their_distance() {
         never.flat_map(|(_, used, why)| said(used, why)).chain(ports).collect()
     });
     none("modules keep their distance", &found);
+}
+
+/// The variants of an enum, as its file has them.
+fn variants(path: &str, name: &str) -> Vec<String> {
+    let code = code_of(&text_of(path));
+    let (_, rest) = code.split_once(&format!("pub enum {name}")).unwrap_or_else(|| panic!("{path}: no enum {name}"));
+    let (body, _) = rest.split_once("\n}").unwrap_or((rest, ""));
+    let of = |line: &str| {
+        let line = line.strip_prefix("    ").filter(|line| line.starts_with(char::is_uppercase))?;
+        Some(line.split(|c: char| !c.is_alphanumeric()).next()?.to_owned())
+    };
+    body.lines().filter_map(of).collect()
+}
+
+#[test]
+fn execution_has_no_branch_on_source_or_strategy() {
+    let forbidden = |name: &str| NEVER.iter().any(|(module, used, _)| *module == "execution" && *used == name);
+    let mut missing = Vec::new();
+    for (path, name) in NO_BRANCH {
+        let all = variants(path, name);
+        assert!(all.len() >= 2, "{path}: {all:?}");
+        missing.extend(all.iter().map(|variant| format!("{name}::{variant}")).filter(|full| !forbidden(full)));
+    }
+    none("execution must not know these apart: add them to NEVER", &missing);
+}
+
+#[test]
+fn what_knows_a_source_has_its_place() {
+    let names: Vec<String> = [&NO_BRANCH[0], &NO_BRANCH[2]]
+        .iter()
+        .flat_map(|(path, name)| variants(path, name).into_iter().map(move |variant| format!("{name}::{variant}")))
+        .collect();
+    let sources = sources();
+    let found = collect(&sources, |source| {
+        let elsewhere = !KNOWS_SOURCES.iter().any(|place| source.path.starts_with(place));
+        let told = |line: &str| names.iter().find(|name| elsewhere && says(line, name)).cloned();
+        source.product().filter_map(|(n, line)| Some(format!("{}:{n}: {}", source.path, told(line)?))).collect()
+    });
+    none("what is particular to a source lies in the places of sources", &found);
 }
 
 #[test]

@@ -211,7 +211,7 @@ impl Execution {
     }
 
     /// A build of this content with nothing said about it.
-    fn empty(&self, (workload, deployment): (WorkloadId, DeploymentId), content: Content) -> Build {
+    pub(super) fn empty(&self, (workload, deployment): (WorkloadId, DeploymentId), content: Content) -> Build {
         Build {
             log: self.log,
             workload,
@@ -232,7 +232,7 @@ impl Execution {
     }
 
     /// Where the files are: a path is judged again, because links can have moved since the apply.
-    async fn find(&self, place: Context, opens: Option<&Opens>) -> Result<Found, Failed> {
+    pub(super) async fn find(&self, place: Context, opens: Option<&Opens>) -> Result<Found, Failed> {
         match &place {
             Context::Git(repository) => {
                 let credential = opens.map_or(Ok(Credential::None), |opens| opens.credential(repository))?;
@@ -322,7 +322,7 @@ fn routed(spec: &Spec) -> Vec<String> {
     spec.routes.iter().map(|route| route.service.clone()).collect()
 }
 
-fn unfit(error: BuildError) -> Unfit {
+pub(super) fn unfit(error: BuildError) -> Unfit {
     match error {
         BuildError::Unavailable(_) | BuildError::Cancelled => Unfit::Unknown(error.to_string()),
         BuildError::Refused(_)

@@ -4,6 +4,7 @@
 //! plan needs from outside, [`mod@secrets`] values on their way in and out, [`seeking`] and [`building`] how images come about beside the lane, [`uploads`] what people send for them, [`tending`] what concerns
 //! more than one workload.
 
+mod beforehand;
 mod building;
 mod changes;
 pub mod errands;

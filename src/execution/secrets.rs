@@ -122,13 +122,17 @@ impl Execution {
 
     /// What a source's `credentials` name; `None` when they name nothing.
     pub(super) fn opens(&self, workload: WorkloadId, name: &str) -> Result<Option<Opens>, Failed> {
+        self.opens_in(&self.project(workload), name)
+    }
+
+    /// The same for a workload of this project that is not recorded yet.
+    pub(super) fn opens_in(&self, project: &str, name: &str) -> Result<Option<Opens>, Failed> {
         if name.is_empty() {
             return Ok(None);
         }
-        let project = self.project(workload);
-        let newest = self.commands.live().registry().secrets.newest(&project, name, SecretWay::Login);
+        let newest = self.commands.live().registry().secrets.newest(project, name, SecretWay::Login);
         let used = newest.map_err(|why| refused(why.to_string()))?;
-        let value = self.value(&project, &used)?;
+        let value = self.value(project, &used)?;
         Ok(Some(Opens { used, value }))
     }
 

@@ -116,7 +116,6 @@ async fn a_private_repository_is_built_at_the_pushed_commit_and_only_for_its_pat
     let acme = stand.folder().join("served/acme");
     std::fs::create_dir(&acme).unwrap();
     std::os::unix::fs::symlink("../mono.git", acme.join("mono.git")).unwrap();
-    let name = format!("{}/web", stand.project);
     // Without its secret, and with another one, it is one line.
     let file = stand.folder().join("web.toml");
     let declare = |credentials: &str| {
@@ -130,9 +129,9 @@ async fn a_private_repository_is_built_at_the_pushed_commit_and_only_for_its_pat
     set_secret(&stand, "forge", "wrong").await;
     let wrong = stand.ask(&["apply", &file]).await;
     let said = lossy(&wrong.stderr) + &lossy(&wrong.stdout);
-    assert!(wrong.status.code() == Some(10) && said.contains("does not give this repository"), "{said}");
+    assert!(wrong.status.code() == Some(15) && said.contains("does not give this repository"), "{said}");
     set_secret(&stand, "forge", &format!("deploy:{TOKEN}\n")).await;
-    stand.must(&["deploy", &name]).await;
+    stand.must(&["apply", &file]).await;
     assert!(stand.get("/").await.ends_with("one"));
 
     // Exactly the pushed commit, although the branch has gone on.

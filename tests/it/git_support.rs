@@ -47,6 +47,11 @@ impl Repository {
         Self { root: root.to_owned(), name: name.to_owned() }
     }
 
+    /// One that was made before.
+    pub(crate) fn of(root: &Path, name: &str) -> Self {
+        Self { root: root.to_owned(), name: name.to_owned() }
+    }
+
     /// The folder that is worked in.
     pub(crate) fn work(&self) -> PathBuf {
         self.root.join(&self.name)

@@ -6,11 +6,13 @@ mod api_events;
 mod api_fake;
 mod api_http;
 mod api_live;
+mod bad_sources;
 mod builds;
 mod cli_commands;
 mod cli_waiting;
 mod compose_cases;
 mod compose_import;
+mod compose_real;
 mod contexts;
 #[cfg(not(feature = "crash-points"))]
 mod crash_points;
@@ -21,6 +23,7 @@ mod engine;
 mod engine_people;
 mod errands;
 mod errands_twin;
+mod examples;
 mod following;
 mod from_git;
 mod git_fetch;
@@ -43,6 +46,8 @@ mod stack_units;
 mod stacks;
 #[path = "../support/stand.rs"]
 mod stand;
+#[path = "../support/stand_in.rs"]
+mod stand_in;
 mod uploads;
 mod whole;
 mod wiring;

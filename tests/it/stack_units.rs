@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover::adapters::compose::{
-    Around, Compose, ComposeError, Draft, DraftError, MemoryCompose, Stacks, State, Vault, Wished,
+    Around, Compose, ComposeError, Draft, DraftError, Holder, MemoryCompose, Stacks, State, Vault, Wished,
 };
 use cutover::adapters::host::{Bounds, MemoryHost};
 use cutover::adapters::runtime::{Container, CreateContainer, Renewal, RuntimeError, Witness};
@@ -268,6 +268,15 @@ async fn what_reaches_beyond_a_stack_is_refused() {
     let good = of("volumes: [\"/srv/data:/d\"]");
     stand.stacks.judge(&wished(&good, Around::Nothing)).await.unwrap();
     stand.stacks.judge(&wished(&of("network_mode: host"), Around::Nothing)).await.unwrap();
+    stand.compose.hold(Holder {
+        container: "theirs".to_owned(),
+        project: "other".to_owned(),
+        ports: vec![("0.0.0.0".to_owned(), 8080, "tcp".to_owned())],
+    });
+    for keys in ["container_name: theirs", "ports: [\"127.0.0.1:8080:80\"]"] {
+        let text = refused(&stand, &of(keys), Around::Nothing).await;
+        assert!(text.contains("theirs") && text.contains("compose project other"), "{text}");
+    }
     stand.compose.foreign(PROJECT, "other");
     assert!(refused(&stand, &good, Around::Nothing).await.contains("adopt = true"));
     let none = Stand::over(MemoryCompose::without_program(), Bounds::default());

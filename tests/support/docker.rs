@@ -133,7 +133,7 @@ pub(crate) fn shell() -> Vec<u8> {
     std::fs::read(&made).expect("the program")
 }
 
-fn build(source: &Path) -> Vec<u8> {
+pub(crate) fn build(source: &Path) -> Vec<u8> {
     let out = tmp(&format!("{}-new", source.file_stem().unwrap_or_default().display()));
     let built = Command::new("rustc")
         .args(["-O", "--edition", "2024", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "-o"])
@@ -145,16 +145,24 @@ fn build(source: &Path) -> Vec<u8> {
     std::fs::read(&out).expect("the program")
 }
 
-fn tmp(name: &str) -> PathBuf {
+pub(crate) fn tmp(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
 /// A tar archive with one executable file and a `/tmp`.
 pub(crate) fn tar_of(name: &str, content: &[u8]) -> Vec<u8> {
+    tar_of_all(&[(name, content)])
+}
+
+/// The same with several files.
+pub(crate) fn tar_of_all(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tar = header("tmp/", b'5', 0).to_vec();
-    tar.extend(header(name, b'0', content.len()));
-    tar.extend(content);
-    tar.resize(tar.len().next_multiple_of(512) + 1024, 0);
+    for (name, content) in files {
+        tar.extend(header(name, b'0', content.len()));
+        tar.extend(*content);
+        tar.resize(tar.len().next_multiple_of(512), 0);
+    }
+    tar.resize(tar.len() + 1024, 0);
     tar
 }
 

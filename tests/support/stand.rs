@@ -37,14 +37,20 @@ pub(crate) struct Stand {
 impl Stand {
     /// An engine that answers, without a workload.
     pub(crate) async fn begin() -> Self {
+        Self::begin_with("").await
+    }
+
+    /// The same with more lines below `[limits]`, and sections behind them; `FOLDER` stands for the folder of sources.
+    pub(crate) async fn begin_with(limits: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("cutover-it-").tempdir().expect("a folder");
         let name = folder.path().file_name().expect("a name").to_string_lossy().to_lowercase();
         let project = format!("it-{}", name.trim_start_matches("cutover-it-").replace('_', "x"));
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
         std::fs::create_dir(folder.path().join("src")).expect("a folder of sources");
         let config = format!(
-            "data_dir = \"{0}/data\"\n[proxy]\nlisten = \"127.0.0.1:{port}\"\n[limits]\nsources = [\"{0}/src\"]\n",
-            folder.path().display()
+            "data_dir = \"{0}/data\"\n[proxy]\nlisten = \"127.0.0.1:{port}\"\n[limits]\nsources = [\"{0}/src\"]\n{1}\n",
+            folder.path().display(),
+            limits.replace("FOLDER", &folder.path().join("src").display().to_string())
         );
         std::fs::write(folder.path().join("config.toml"), config).expect("a config");
         let proxy = spawned(folder.path(), "proxy");
@@ -115,9 +121,18 @@ impl Stand {
 
     /// What the proxy answers for the workload `web`.
     pub(crate) async fn get(&self, path: &str) -> String {
+        self.get_of(&format!("web.{}.test", self.project), path).await
+    }
+
+    /// The same for another host.
+    pub(crate) async fn get_of(&self, host: &str, path: &str) -> String {
+        self.call(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await
+    }
+
+    /// What the proxy answers to these bytes.
+    pub(crate) async fn call(&self, call: &str) -> String {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.expect("the proxy");
-        let call = format!("GET {path} HTTP/1.1\r\nHost: web.{}.test\r\nConnection: close\r\n\r\n", self.project);
         stream.write_all(call.as_bytes()).await.expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("an answer");
@@ -167,12 +182,29 @@ impl Drop for Stand {
         while matches!(self.proxy.try_wait(), Ok(None)) && begun.elapsed() < PATIENCE {
             std::thread::sleep(PAUSE);
         }
+        let stacks = std::fs::read_dir(self.folder.path().join("data/compose")).into_iter().flatten().flatten();
+        stacks.for_each(|entry| swept_stack(&entry.file_name().to_string_lossy()));
         let log = self.log;
         let swept = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.map(|runtime| runtime.block_on(docker::sweep(log)))
         });
         drop(swept.join());
+    }
+}
+
+/// Removes what a stack has made on Docker, and a failed test has left.
+fn swept_stack(project: &str) {
+    let filter = format!("label=com.docker.compose.project={project}");
+    let docker = |args: &[&str]| std::process::Command::new("docker").args(args).output().map(|output| output.stdout);
+    let kinds: [(&[&str], &[&str]); 3] = [
+        (&["ps", "-a"], &["rm", "-f", "-v"]),
+        (&["network", "ls"], &["network", "rm"]),
+        (&["volume", "ls"], &["volume", "rm"]),
+    ];
+    for (list, remove) in kinds {
+        let found = docker(&[list, &["-q", "--filter", &filter]].concat()).unwrap_or_default();
+        lossy(&found).lines().for_each(|id| drop(docker(&[remove, &[id]].concat())));
     }
 }
 

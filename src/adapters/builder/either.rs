@@ -113,7 +113,11 @@ impl Builder for Builders {
 
     async fn judge(&self, build: &Build) -> Result<(), BuildError> {
         match &build.content {
-            Content::Context(_) | Content::Files(_) => Ok(()),
+            Content::Context(_) => Ok(()),
+            Content::Files(files) => {
+                let (files, settings) = (files.clone(), build.settings.clone());
+                self.on_disk(move |_| Releases::judge(files.folder(), &settings)).await
+            }
             Content::Stack(draft) => self.stacks.stacks().judge(&wished(build, draft)).await.map(drop).map_err(failed),
         }
     }

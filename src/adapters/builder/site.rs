@@ -71,6 +71,11 @@ impl Releases {
         Ok(Release { image: image(&workload, &same), content, reused: true, notes })
     }
 
+    /// Whether a folder has what a site cannot be without.
+    pub(super) fn judge(files: &Path, settings: &Settings) -> Result<(), BuildError> {
+        cutover_site::release::judge(files, settings).map_err(refused)
+    }
+
     /// The other whole releases of a workload, the newest first.
     fn others(&self, workload: &str, name: &str) -> Result<Vec<String>, BuildError> {
         let all = self.sites.list().map_err(unavailable)?;

@@ -11,6 +11,7 @@ use cutover_events::WorkloadId;
 use zeroize::Zeroizing;
 
 use super::ComposeError;
+use super::claims;
 use super::stack::Stack;
 use crate::adapters::host::{FolderRefused, Host};
 use crate::adapters::source::Files;
@@ -202,8 +203,9 @@ pub(super) fn read(draft: &Draft, of: For<'_>, may: (&dyn Host, &[Asks])) -> Res
     let mut all = within.read.into_inner();
     all.extend(carried);
     all.extend(files);
+    let claims = claims::of(&verdict);
     let (asked, profiles, adopt) = (verdict.variables, verdict.profiles, draft.adopt);
-    Ok(Stack { name, adopt, order, files: all, asked, profiles, base, services })
+    Ok(Stack { name, adopt, order, files: all, asked, profiles, base, services, claims })
 }
 
 /// The compose file, and what is merged over it.

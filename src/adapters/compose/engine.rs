@@ -38,6 +38,11 @@ impl Engine {
         self.get(&format!("/{what}?{}", query(label)), LIST).await
     }
 
+    /// All containers, whether they run or not.
+    pub(super) async fn containers(&self) -> Result<Value, ComposeError> {
+        self.get("/containers/json?all=1", LIST).await
+    }
+
     /// What takes how much of the disk.
     pub(super) async fn usage(&self) -> Result<Value, ComposeError> {
         self.get("/system/df", COUNT).await

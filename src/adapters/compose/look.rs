@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::engine::Engine;
-use super::{ComposeError, Healthy, ProjectVolume, Row, State};
+use super::{ComposeError, Healthy, Holder, ProjectVolume, Row, State};
 
 /// The project of a container, network or volume.
 const PROJECT: &str = "com.docker.compose.project";
@@ -34,6 +34,25 @@ pub(super) async fn rows(engine: &Engine, name: &str, folder: &Path) -> Result<V
         }
     }
     Ok(rows.into_values().map(sorted).collect())
+}
+
+/// What every container of this Docker holds.
+pub(super) async fn holders(engine: &Engine) -> Result<Vec<Holder>, ComposeError> {
+    let all = engine.containers().await?;
+    Ok(all.as_array().into_iter().flatten().map(holder).collect())
+}
+
+fn holder(container: &Value) -> Holder {
+    let port = |port: &Value| {
+        let host = u16::try_from(port["PublicPort"].as_u64()?).ok()?;
+        let text = |key: &str| port[key].as_str().unwrap_or_default().to_owned();
+        Some((text("IP"), host, text("Type")))
+    };
+    Holder {
+        container: container["Names"][0].as_str().unwrap_or_default().trim_start_matches('/').to_owned(),
+        project: container["Labels"][PROJECT].as_str().unwrap_or_default().to_owned(),
+        ports: container["Ports"].as_array().into_iter().flatten().filter_map(port).collect(),
+    }
 }
 
 fn sorted(mut row: Row) -> Row {

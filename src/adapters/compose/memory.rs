@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Anew, Compose, ComposeError, Generation, Healthy, Program, Project, ProjectVolume, Row, State, Volumes, folder,
+    Anew, Compose, ComposeError, Generation, Healthy, Holder, Program, Project, ProjectVolume, Row, State, Volumes,
+    folder,
 };
 
 /// What is there of one project.
@@ -27,13 +28,16 @@ pub struct MemoryCompose {
     projects: Mutex<BTreeMap<String, Held>>,
     failures: Mutex<VecDeque<ComposeError>>,
     made: Mutex<u64>,
+    held: Mutex<Vec<Holder>>,
 }
 
 impl Default for MemoryCompose {
     fn default() -> Self {
         let path = PathBuf::from("/usr/bin/docker-compose");
         let program = Program { path, version: "2.0.0".to_owned(), generation: Generation::Second };
-        Self { program: Some(program), projects: Mutex::default(), failures: Mutex::default(), made: Mutex::default() }
+        let program = Some(program);
+        let (projects, failures, made, held) = Default::default();
+        Self { program, projects, failures, made, held }
     }
 }
 
@@ -68,6 +72,11 @@ impl MemoryCompose {
         let row = Row { ours: false, ..self.row(service, 1) };
         let service = cutover_compose::Service { name: service.to_owned(), ..cutover_compose::Service::default() };
         self.projects.lock().entry(name.to_owned()).or_default().rows.insert(row.service.clone(), (row, service));
+    }
+
+    /// A container of somebody else.
+    pub fn hold(&self, holder: Holder) {
+        self.held.lock().push(holder);
     }
 
     fn row(&self, service: &str, containers: u32) -> Row {
@@ -160,6 +169,10 @@ impl Compose for MemoryCompose {
         let projects = self.projects.lock();
         let rows = projects.get(name).into_iter().flat_map(|held| held.rows.values());
         Ok(rows.map(|(row, _)| row.clone()).collect())
+    }
+
+    async fn holders(&self) -> Result<Vec<Holder>, ComposeError> {
+        Ok(self.held.lock().clone())
     }
 
     async fn volumes(&self, name: &str) -> Result<Vec<ProjectVolume>, ComposeError> {

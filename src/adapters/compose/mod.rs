@@ -12,6 +12,7 @@
 //! | `draft` | a stack as it was found, judged as a whole |
 //! | `stack`, `stacks` | what is kept of it for each release, sealed |
 
+mod claims;
 mod command;
 mod draft;
 mod engine;
@@ -151,6 +152,17 @@ pub struct ProjectVolume {
     pub bytes: Option<u64>,
 }
 
+/// A container of whoever, by what nobody else can have while it is there.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Holder {
+    /// Its name on Docker.
+    pub container: String,
+    /// The project of Compose that it belongs to; empty for none.
+    pub project: String,
+    /// Ports of the host: address, port, `tcp` or `udp`.
+    pub ports: Vec<(String, u16, String)>,
+}
+
 /// Why Compose did not do what was asked. None of them holds anything that it printed: that may be a secret, and goes to
 /// the server log alone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -219,6 +231,12 @@ pub trait Compose: Send + Sync + 'static {
     /// # Errors
     /// Docker does not answer.
     async fn rows(&self, name: &str) -> Result<Vec<Row>, ComposeError>;
+
+    /// What runs on this host holds, besides stacks too.
+    ///
+    /// # Errors
+    /// Docker does not answer.
+    async fn holders(&self) -> Result<Vec<Holder>, ComposeError>;
 
     /// The volumes of a project, by name.
     ///

@@ -9,7 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::command::{self, Run, Surroundings};
 use super::engine::Engine;
 use super::lock::{self, Lock};
-use super::{Anew, Compose, ComposeError, Program, Project, ProjectVolume, Row, Volumes, folder, look, program};
+use super::{
+    Anew, Compose, ComposeError, Holder, Program, Project, ProjectVolume, Row, Volumes, folder, look, program,
+};
 
 /// How long a command of a dead engine is waited for: past that it is told, and tried again later.
 const WAIT_FOR_ANOTHER: Duration = Duration::from_secs(10);
@@ -116,6 +118,10 @@ impl Compose for RealCompose {
 
     async fn rows(&self, name: &str) -> Result<Vec<Row>, ComposeError> {
         look::rows(&self.engine, name, &folder::of(&self.root, name)?).await
+    }
+
+    async fn holders(&self) -> Result<Vec<Holder>, ComposeError> {
+        look::holders(&self.engine).await
     }
 
     async fn volumes(&self, name: &str) -> Result<Vec<ProjectVolume>, ComposeError> {

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use super::claims::Claim;
 use super::{Anew, Project};
 
 /// What one release of a stack is.
@@ -28,6 +29,8 @@ pub struct Stack {
     pub base: Option<PathBuf>,
     /// The services that run.
     pub services: BTreeSet<String>,
+    /// What nobody else may have; it is no part of what is kept.
+    pub claims: Vec<Claim>,
 }
 
 /// Names only.
@@ -81,6 +84,7 @@ impl Stack {
             profiles: text.profiles,
             base: text.base,
             services: text.services,
+            claims: Vec::new(),
         })
     }
 
@@ -115,6 +119,7 @@ mod tests {
             profiles: vec!["debug".to_owned()],
             base: Some("/srv/shop".into()),
             services: ["web".to_owned()].into(),
+            claims: Vec::new(),
         };
         assert_eq!(Stack::read(&stack.text()).as_ref(), Some(&stack));
         assert_eq!(Stack::read("{}"), None);

@@ -1,7 +1,7 @@
 //! The stacks of a data folder: judged with Compose and Docker, and kept sealed, one for each release, so that a rollback
 //! brings up what was recorded.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -132,6 +132,7 @@ impl Stacks {
         let stack = self.draft(wished).await?;
         self.approved(&stack, &wished.variables).await?;
         self.is_ours(&stack).await?;
+        self.is_free(wished.workload, &stack).await?;
         Ok(stack)
     }
 
@@ -188,6 +189,24 @@ impl Stacks {
                 stack.name, row.service
             ))),
             _ => Ok(()),
+        }
+    }
+
+    /// Nobody else has a name or a port that the stack wants. What an earlier release of the workload has, it gives up.
+    async fn is_free(&self, workload: WorkloadId, stack: &Stack) -> Result<(), DraftError> {
+        if stack.claims.is_empty() {
+            return Ok(());
+        }
+        let earlier = self.all().map_err(|error| DraftError::Unavailable(format!("the stacks here: {error}")))?;
+        let earlier = earlier.into_iter().filter(|(_, of, _)| *of == workload);
+        let mut own: BTreeSet<String> =
+            earlier.filter_map(|(image, _, _)| Some(self.read(workload, &image).ok()?.name.clone())).collect();
+        own.insert(stack.name.clone());
+        let holders = self.compose.holders().await?;
+        let taken = holders.iter().filter(|holder| !own.contains(&holder.project));
+        match taken.flat_map(|holder| stack.claims.iter().filter_map(|claim| claim.held(holder))).next() {
+            Some(told) => Err(DraftError::Refused(told)),
+            None => Ok(()),
         }
     }
 

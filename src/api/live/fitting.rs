@@ -5,7 +5,7 @@ use cutover_domain::file::Declared;
 use cutover_domain::recipe::recipe;
 use cutover_domain::registry::Apply;
 use cutover_events::WorkloadId;
-use cutover_events::workload::PublishedPort;
+use cutover_events::workload::{PublishedPort, Source, StaticSource};
 
 use super::LiveBackend;
 use crate::api::backend::Refusal;
@@ -29,6 +29,7 @@ impl LiveBackend {
             true => self.execution.judge(workload, declared).await.map_err(|unfit| refused(&full_name, unfit))?,
             false => Files::Same,
         };
+        self.can_be_made(workload, declared).await?;
         let place = recipe.map_or(Ok(None), |recipe| recipe.place(None));
         let place = place.map_err(|why| Refusal::BadContent(format!("{full_name}: {why}")))?;
         let (source, repository) = match place {
@@ -41,6 +42,18 @@ impl LiveBackend {
             return Ok(files);
         }
         self.execution.fits(asked).await.map(|()| files).map_err(|unfit| refused(&full_name, unfit))
+    }
+
+    /// What it is made of can be had, unless that serves already. What a build command makes is seen by the deployment.
+    async fn can_be_made(&self, workload: WorkloadId, declared: &Declared) -> Result<(), Refusal> {
+        if matches!(&declared.spec.source, Source::Static(StaticSource { build: Some(_), .. })) {
+            return Ok(());
+        }
+        let known = self.registry().workloads.get(&workload).and_then(|known| known.revisions.last().cloned());
+        // A workload that is not known has no cell, and asking for one would make it.
+        let made = known.filter(|_| self.commands.live().cell(workload).state().current_release().is_some());
+        let fits = self.execution.can_be_made(workload, declared, made.as_deref()).await;
+        fits.map_err(|unfit| refused(&declared.full_name(), unfit))
     }
 
     /// Whether a port is with a container of this workload, which gives it up when its successor starts.

@@ -194,13 +194,8 @@ impl Sites {
         if let Some(refused) = notes.iter().find(|note| note.weight == Weight::Refused) {
             return Err(MakeError::Rule(refused.clone()));
         }
-        writer
-            .require(&settings.index, "a site begins with its index page; is this the folder that the build makes?")?;
-        if settings.not_found != Settings::default().not_found {
-            writer.require(&settings.not_found, "it is named as the page for what is not found")?;
-        }
-        if let Some(fallback) = &settings.fallback {
-            writer.require(fallback, "it is named as the fallback")?;
+        for (page, why) in pages(settings) {
+            writer.require(page, why)?;
         }
         let written = writer.finish(settings.clone())?;
         let manifest = written.manifest;
@@ -307,6 +302,31 @@ fn check_id(id: &str) -> Result<(), MakeError> {
         return Err(MakeError::Source(format!("{id:?} is no id")));
     }
     Ok(())
+}
+
+/// The pages that a site cannot be without, and why.
+fn pages(settings: &Settings) -> Vec<(&str, &'static str)> {
+    let index = "a site begins with its index page; is this the folder that the build makes?";
+    let mut pages = vec![(settings.index.as_str(), index)];
+    if settings.not_found != Settings::default().not_found {
+        pages.push((&settings.not_found, "it is named as the page for what is not found"));
+    }
+    pages.extend(settings.fallback.as_deref().map(|page| (page, "it is named as the fallback")));
+    pages
+}
+
+/// A folder has the pages that a site cannot be without: what else may be wrong with it is seen when it is copied.
+///
+/// # Errors
+/// One is missing, or is no page of a site.
+pub fn judge(folder: &Path, settings: &Settings) -> Result<(), MakeError> {
+    check_settings(settings)?;
+    let missing = pages(settings).into_iter().find(|(page, _)| !folder.join(page).is_file());
+    missing.map_or(Ok(()), |(page, why)| Err(absent(page, why)))
+}
+
+fn absent(page: &str, why: &str) -> MakeError {
+    MakeError::Source(format!("there is no {page}: {why}"))
 }
 
 fn check_settings(settings: &Settings) -> Result<(), MakeError> {

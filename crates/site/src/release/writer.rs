@@ -217,7 +217,7 @@ impl Writer {
         if self.files.iter().any(|file| file.path == path) {
             return Ok(());
         }
-        Err(MakeError::Source(format!("there is no {path}: {why}")))
+        Err(super::absent(path, why))
     }
 
     /// Writes the manifest; on return everything is on the disk.

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 pub use digest::{Kind, Listing};
 pub use ignore::{BadPattern, Ignore};
 pub use name::{Name, NameRefused, link_stays};
-pub use pack::{Context, Packing, pack};
+pub use pack::{Context, Packing, has_dockerfile, pack};
 pub use send::{Sends, Sent};
 pub use unpack::unpack;
 

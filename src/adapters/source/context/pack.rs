@@ -152,6 +152,16 @@ pub(super) fn written(
     Ok(Written { file, listing, bytes })
 }
 
+/// Whether a folder has this Dockerfile; nothing else of it is looked at.
+///
+/// # Errors
+/// It has not, or it is a link.
+pub fn has_dockerfile(folder: &Path, file: &str) -> Result<(), ContextError> {
+    let name = Name::read(file.as_bytes()).ok().flatten();
+    let found = name.is_some_and(|_| folder.join(file).symlink_metadata().is_ok_and(|meta| meta.is_file()));
+    if found { Ok(()) } else { Err(ContextError::NoDockerfile { file: file.to_owned() }) }
+}
+
 /// A file that nobody else finds, and that is gone when it is closed.
 pub(super) fn nameless(folder: &Path) -> io::Result<File> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
