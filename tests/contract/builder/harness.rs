@@ -10,7 +10,7 @@ use cutover::adapters::builder::{
 };
 use cutover::adapters::runtime::DockerConfig;
 use cutover::adapters::source::Content;
-use cutover::adapters::source::context::{Context, ContextLimits, Packing, pack};
+use cutover::adapters::source::context::{Context, ContextLimits, Dockerfile, Packing, pack};
 use cutover_events::{DeploymentId, LogId, WorkloadId};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -93,7 +93,7 @@ impl Stand {
             std::fs::set_permissions(folder.join("shell"), mode).expect("a mode");
         }
         let packing = Packing {
-            file: "Dockerfile".to_owned(),
+            file: Dockerfile::Of("Dockerfile".to_owned()),
             scratch: self.folder.path().to_owned(),
             limits: ContextLimits::default(),
             stop: CancellationToken::new(),
@@ -111,6 +111,7 @@ impl Stand {
             full_name: "test/app".to_owned(),
             deployment: DeploymentId(deployment),
             content: Content::Context(self.context(&format!("FROM scratch AS base\nCOPY unique shel[l] /\n{steps}"))),
+            command: None,
             settings: Default::default(),
             routed: Vec::new(),
             target: String::new(),

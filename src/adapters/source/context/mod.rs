@@ -7,6 +7,7 @@
 //! | `digest` | what makes two contexts the same |
 //! | `walk` | which files of a folder are sent |
 //! | `pack` | the archive, made of a folder |
+//! | `program` | the Dockerfile of a site's own program |
 //! | `unpack` | a folder, made of an archive that somebody sent |
 
 mod digest;
@@ -14,6 +15,7 @@ mod glob;
 mod ignore;
 mod name;
 mod pack;
+mod program;
 #[cfg(test)]
 mod tests;
 mod unpack;
@@ -24,7 +26,7 @@ use std::path::PathBuf;
 pub use digest::{Kind, Listing};
 pub use ignore::{BadPattern, Ignore};
 pub use name::{Name, NameRefused, link_stays};
-pub use pack::{Context, Packing, pack};
+pub use pack::{Context, Dockerfile, Packing, pack};
 pub use unpack::unpack;
 
 /// Most files, folders and links of a context: ten times a large `node_modules`. What is beyond is a folder that was
