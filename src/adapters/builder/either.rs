@@ -141,9 +141,7 @@ impl Builder for Builders {
         stop: &CancellationToken,
     ) -> Result<Built, BuildError> {
         match (&build.content, &build.command) {
-            (Content::Context(context), Some(command)) => {
-                self.made((build, command), context, (progress, stop)).await
-            }
+            (Content::Context(context), Some(command)) => self.made((build, command), context, (progress, stop)).await,
             (Content::Context(_), None) => self.docker.build(build, progress, stop).await,
             (Content::Files(files), _) => self.folder(build, (files, STEP), (progress, stop)).await,
             (Content::Stack(draft), _) => self.stack(build, draft, (progress, stop)).await,

@@ -45,13 +45,14 @@ impl Sources {
     }
 
     /// Packs a folder where that blocks nobody.
-    async fn packed(&self, folder: PathBuf, file: Dockerfile, stop: &CancellationToken) -> Result<Context, SourceError> {
-        let packing = Packing {
-            file,
-            scratch: self.config.scratch.clone(),
-            limits: self.config.limits,
-            stop: stop.clone(),
-        };
+    async fn packed(
+        &self,
+        folder: PathBuf,
+        file: Dockerfile,
+        stop: &CancellationToken,
+    ) -> Result<Context, SourceError> {
+        let packing =
+            Packing { file, scratch: self.config.scratch.clone(), limits: self.config.limits, stop: stop.clone() };
         Ok(blocking(move || pack(&folder, &packing)).await?)
     }
 

@@ -31,14 +31,24 @@ pub(super) enum Server {
 pub(super) const MODES: &[(&str, Server)] = &[("files", Server::Proxy), ("deno", Server::Deno)];
 
 pub(super) const WORDS: Words = Words {
-    known: &["path", "mode", "image", "storage", "build", "index", "not_found", "fallback", "assets_grace", "deploy_strategy"],
+    known: &[
+        "path",
+        "mode",
+        "image",
+        "storage",
+        "build",
+        "index",
+        "not_found",
+        "fallback",
+        "assets_grace",
+        "deploy_strategy",
+    ],
     later: &[],
 };
 pub(super) const BUILD: Words = Words { known: &["image", "command", "output"], later: &[] };
 
 /// Why `image` is refused for files.
-pub(super) const IMAGE_OF_FILES: &str =
-    "is for mode = \"deno\", whose program runs in it; the image of a build is named there, as in build = { image = \"node:22\", … }";
+pub(super) const IMAGE_OF_FILES: &str = "is for mode = \"deno\", whose program runs in it; the image of a build is named there, as in build = { image = \"node:22\", … }";
 
 /// What the proxy answers by, and a program of the site's own does not.
 pub(super) const OF_FILES: &[&str] = &["index", "not_found", "fallback", "assets_grace"];

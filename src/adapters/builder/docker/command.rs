@@ -93,9 +93,10 @@ impl DockerBuilder {
     }
 
     async fn create(&self, name: &str, build: &Build, command: &BuildCommand) -> Result<(), BuildError> {
-        let (program, arguments) = command.command.split_first().ok_or_else(|| {
-            BuildError::Refused("the command that makes the files is empty".to_owned())
-        })?;
+        let (program, arguments) = command
+            .command
+            .split_first()
+            .ok_or_else(|| BuildError::Refused("the command that makes the files is empty".to_owned()))?;
         let env: Vec<String> = build.args.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let body = json!({
             "Image": command.image,

@@ -29,7 +29,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Build, BuildCommand, BuildError, BuildSecret, Builder, BuilderKind, Built, BuiltImage, CacheUse, Progress, RegistryLogin, key,
+    Build, BuildCommand, BuildError, BuildSecret, Builder, BuilderKind, Built, BuiltImage, CacheUse, Progress,
+    RegistryLogin, key,
 };
 use http::Daemon;
 

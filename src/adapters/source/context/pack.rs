@@ -17,7 +17,7 @@ use tar::{Builder, EntryType, Header};
 use tokio_util::sync::CancellationToken;
 
 use super::walk::{Found, patterns, walk};
-use super::{program, ContextError, ContextLimits, Kind, Listing, Name, Room};
+use super::{ContextError, ContextLimits, Kind, Listing, Name, Room, program};
 
 /// Every entry is from 1980-01-02 (s since 1970): times are no content, and zip, wheels among them, knows none before 1980.
 const TIME: u64 = 315_619_200;
