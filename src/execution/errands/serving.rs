@@ -293,7 +293,7 @@ mod tests {
         out
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_secret_in_two_pieces_is_not_shown_and_nothing_is_held_back_for_long() {
         let out = seen(&[b"the password is hunter22", b"hunter22, ok\n$ "], b"").await;
         assert_eq!(String::from_utf8_lossy(&out), "the password is [secret], ok\n$ ");
