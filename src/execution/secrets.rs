@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cutover_domain::context::Repository;
 use cutover_domain::file::SECRETS_FOLDER;
 use cutover_domain::secret::filled;
 use cutover_domain::workload::{Slot, Workload};
@@ -15,8 +16,25 @@ use zeroize::Zeroizing;
 use super::Execution;
 use super::perform::Failed;
 use crate::adapters::builder::BuildSecret;
+use crate::adapters::source::git::{Credential, GitError};
 use crate::logs::Redactor;
 use crate::secrets::{Owner, SecretsError};
+
+/// What opens a private repository, by the newest version of its secret.
+pub(super) struct Opens {
+    /// Which version that is.
+    pub(super) used: SecretUsed,
+    value: Zeroizing<Vec<u8>>,
+}
+
+impl Opens {
+    /// What git is given for a repository.
+    pub(super) fn credential(&self, repository: &Repository) -> Result<Credential, Failed> {
+        let address = repository.url.parse().map_err(GitError::from)?;
+        let credential = Credential::of(&address, &self.value);
+        credential.map_err(|why| refused(format!("the secret {}: {why}", self.used.name)))
+    }
+}
 
 impl Execution {
     /// The environment of a plan's containers, references filled in with the versions that the plan recorded.
@@ -100,6 +118,18 @@ impl Execution {
             Ok((BuildSecret { id: name.clone(), value, version: hex::encode(used.mac) }, used))
         };
         names.iter().map(one).collect()
+    }
+
+    /// What a source's `credentials` name; `None` when they name nothing.
+    pub(super) fn opens(&self, workload: WorkloadId, name: &str) -> Result<Option<Opens>, Failed> {
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let project = self.project(workload);
+        let newest = self.commands.live().registry().secrets.newest(&project, name, SecretWay::Login);
+        let used = newest.map_err(|why| refused(why.to_string()))?;
+        let value = self.value(&project, &used)?;
+        Ok(Some(Opens { used, value }))
     }
 
     /// The value of a version.

@@ -9,6 +9,7 @@
 //! | `pack` | the archive, made of a folder |
 //! | `program` | the Dockerfile of a site's own program |
 //! | `unpack` | a folder, made of an archive that somebody sent |
+//! | `send` | the archive that a person sends |
 
 mod digest;
 mod glob;
@@ -16,6 +17,7 @@ mod ignore;
 mod name;
 mod pack;
 mod program;
+mod send;
 #[cfg(test)]
 mod tests;
 mod unpack;
@@ -27,6 +29,7 @@ pub use digest::{Kind, Listing};
 pub use ignore::{BadPattern, Ignore};
 pub use name::{Name, NameRefused, link_stays};
 pub use pack::{Context, Dockerfile, Packing, pack};
+pub use send::{Sends, Sent};
 pub use unpack::unpack;
 
 /// Most files, folders and links of a context: ten times a large `node_modules`. What is beyond is a folder that was

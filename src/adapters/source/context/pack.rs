@@ -1,5 +1,6 @@
 //! A folder as one archive, always the same bytes for the same content.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -146,28 +147,57 @@ pub fn pack(folder: &Path, packing: &Packing) -> Result<Context, ContextError> {
     let ignore = patterns(folder, &dockerfile)?;
     let mut room = Room::new(packing.limits);
     let found = walk(folder, &ignore, &mut room)?;
-    let written = match &packing.file {
+    let text = match &packing.file {
         Dockerfile::Of(_) if !matches!(found.get(&dockerfile), Some(Found::File { .. })) => return Err(missing()),
         Dockerfile::Of(_) | Dockerfile::Nothing => None,
         Dockerfile::Program { image, storage } => Some(program::dockerfile((image, storage.as_deref()), &found)?),
     };
+    let beside = Beside { below: packing.file.below(), dockerfile: text.as_deref().map(|text| (&dockerfile, text)) };
+    let Written { file: archive, listing, bytes } = written((folder, found), beside, &packing.scratch, &packing.stop)?;
+    let unreadable = "the archive of the context cannot be read";
+    let length = archive.metadata().map_err(ContextError::io(unreadable))?.len();
+    let (digest, entries) = (listing.digest(), listing.len());
+    Ok(Context { archive, length, digest, dockerfile, entries, bytes })
+}
+
+/// An archive, and what is in it.
+pub(super) struct Written {
+    pub(super) file: Arc<File>,
+    pub(super) listing: Listing,
+    pub(super) bytes: u64,
+}
+
+/// What is in an archive beside the files of a folder.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Beside<'a> {
+    /// The folder of the archive that the files lie in; empty for none.
+    below: &'static str,
+    /// A Dockerfile that was written for them.
+    dockerfile: Option<(&'a Name, &'a str)>,
+}
+
+/// Writes what was found as an archive whose file nobody else finds.
+pub(super) fn written(
+    (folder, found): (&Path, BTreeMap<Name, Found>),
+    beside: Beside<'_>,
+    scratch: &Path,
+    stop: &CancellationToken,
+) -> Result<Written, ContextError> {
     let what = "the archive of the context cannot be written";
-    let archive = Arc::new(nameless(&packing.scratch).map_err(ContextError::io(what))?);
-    let out = BufWriter::new(Arc::clone(&archive));
-    let below = Path::new(packing.file.below());
+    let file = Arc::new(nameless(scratch).map_err(ContextError::io(what))?);
+    let out = BufWriter::new(Arc::clone(&file));
+    let below = Path::new(beside.below);
     let mut writer = Writer { tar: Builder::new(out), below, listing: Listing::default(), bytes: 0 };
-    writer.begin(&dockerfile, written.as_deref()).map_err(ContextError::io(what))?;
+    writer.begin(beside.dockerfile).map_err(ContextError::io(what))?;
     for (name, found) in found {
-        if packing.stop.is_cancelled() {
+        if stop.is_cancelled() {
             return Err(ContextError::io("packing was ended")(io::ErrorKind::Interrupted.into()));
         }
         writer.add(folder, name, found)?;
     }
     let Writer { tar, listing, bytes, .. } = writer;
     tar.into_inner().and_then(|mut rest| rest.flush()).map_err(ContextError::io(what))?;
-    let length = archive.metadata().map_err(ContextError::io(what))?.len();
-    let (digest, entries) = (listing.digest(), listing.len());
-    Ok(Context { archive, length, digest, dockerfile, entries, bytes })
+    Ok(Written { file, listing, bytes })
 }
 
 /// A file that nobody else finds, and that is gone when it is closed.
@@ -190,11 +220,11 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// What is in the archive beside the files: their folder, and a Dockerfile that was written for them.
-    fn begin(&mut self, name: &Name, dockerfile: Option<&str>) -> io::Result<()> {
+    fn begin(&mut self, dockerfile: Option<(&Name, &str)>) -> io::Result<()> {
         if !self.below.as_os_str().is_empty() {
             self.tar.append_data(&mut header(EntryType::Directory, 0o755, 0), self.below, io::empty())?;
         }
-        let Some(text) = dockerfile else { return Ok(()) };
+        let Some((name, text)) = dockerfile else { return Ok(()) };
         let mut header = header(EntryType::Regular, 0o644, text.len() as u64);
         self.tar.append_data(&mut header, name.path(), text.as_bytes())?;
         let kind = Kind::File { executable: false, content: Digest::of(text.as_bytes()) };
