@@ -106,13 +106,41 @@ pub struct StaticSource {
 }
 
 /// Who serves a site.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Default)]
 pub enum StaticMode {
     /// The proxy itself, without a container.
     #[default]
     Files,
-    /// A container with the site's own program.
+    /// A container with the site's own program, on the usual image of Deno.
     Deno,
+    /// The same on another image, by its reference.
+    DenoIn(String),
+}
+
+impl StaticMode {
+    /// Whether the proxy serves the files by itself.
+    #[must_use]
+    pub const fn is_files(&self) -> bool {
+        matches!(self, Self::Files)
+    }
+
+    /// The word of a workload file.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Deno | Self::DenoIn(_) => "deno",
+        }
+    }
+
+    /// The image that was named for its program; empty for none.
+    #[must_use]
+    pub const fn image(&self) -> &str {
+        match self {
+            Self::Files | Self::Deno => "",
+            Self::DenoIn(image) => image.as_str(),
+        }
+    }
 }
 
 /// A command that makes the files of a site, in a container.

@@ -9,7 +9,7 @@ use cutover_domain::observed::Class;
 use cutover_domain::recipe::{Recipe, recipe};
 use cutover_events::deployment::{BuiltFrom, ImageWish, ReasonKind};
 use cutover_events::secret::SecretUsed;
-use cutover_events::workload::{EnvVar, SealedText, Spec};
+use cutover_events::workload::{EnvVar, Pull, SealedText, Spec, StaticBuild};
 use cutover_events::{DeploymentId, WorkloadId};
 use cutover_site::manifest::Settings;
 use tokio::sync::mpsc;
@@ -20,7 +20,7 @@ use super::fitting::Unfit;
 use super::perform::Failed;
 use super::secrets::Opens;
 use super::seeking::{Order, Resolved};
-use crate::adapters::builder::{self, Build, BuildError, BuilderKind, Built, Progress, Stays};
+use crate::adapters::builder::{self, Build, BuildCommand, BuildError, BuilderKind, Built, Progress, Stays};
 use crate::adapters::runtime::Image;
 use crate::adapters::source::git::{Credential, GitError};
 use crate::adapters::source::{self, Content, Found, Origin, SourceError, Wanted};
@@ -94,11 +94,13 @@ impl Execution {
         self.shows(order, "fetches its source");
         let Material { content, reference, commit, opened } = self.material(order, recipe, log).await?;
         let Given { clear: args, mac: args_mac, used } = self.arguments(order, recipe.given(&order.spec))?;
-        let digest = content.digest();
+        let command = self.command(order, recipe.makes.command(), args_mac).await?;
+        // Of what a command makes, the files count.
+        let digest = content.digest().filter(|_| command.is_none());
         let (readable, mut secrets): (_, Vec<_>) =
             self.build_secrets(order.workload, recipe.secrets)?.into_iter().unzip();
         secrets.extend(used.into_iter().chain(opened));
-        let build = Build { secrets: readable, ..self.ordered(order, recipe, (content, args)) };
+        let build = Build { command, secrets: readable, ..self.ordered(order, recipe, (content, args)) };
         let built = self.has_built(order, &build, (log, redactor)).await?;
         let content = digest.unwrap_or(built.key);
         let image = Image { id: built.image, repo_digest: String::new(), exposed: Vec::new() };
@@ -144,6 +146,22 @@ impl Execution {
         let content =
             builder::content(&recipe.makes, Some((files, stays)), sent).ok_or_else(|| bad(nothing(recipe)))?;
         Ok(Material { content, reference, commit: found.commit, opened })
+    }
+
+    /// The command that makes the files; its image is pulled where it is missing, as any other.
+    async fn command(
+        &self,
+        order: &Order,
+        build: Option<&StaticBuild>,
+        mac: [u8; 16],
+    ) -> Result<Option<BuildCommand>, Failed> {
+        let Some(StaticBuild { image: reference, command, output }) = build.cloned() else { return Ok(None) };
+        self.shows(order, &format!("looks for the image {reference}"));
+        let image = tokio::select! {
+            image = self.runtime.resolve(&reference, Pull::Missing, "") => image?.id,
+            () = order.stop.cancelled() => return Err(Failed::ends()),
+        };
+        Ok(Some(BuildCommand { image, reference, command, output, mac }))
     }
 
     fn unsealed(&self, workload: WorkloadId, text: &SealedText) -> Result<Zeroizing<String>, Failed> {
@@ -218,6 +236,7 @@ impl Execution {
             full_name: String::new(),
             deployment,
             content,
+            command: None,
             settings: Settings::default(),
             routed: Vec::new(),
             target: String::new(),

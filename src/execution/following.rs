@@ -16,6 +16,7 @@ use tokio::time::Interval;
 use super::Execution;
 use super::errands::NotBegun;
 use crate::adapters::runtime::{Container, Line, Pipe, Reading, RuntimeError, Until};
+use crate::logs::Redactor;
 use crate::store::Head;
 
 /// Between two looks at what runs, where the log tells nothing new: Docker restarts a container without a word to it.
@@ -104,6 +105,8 @@ pub struct Following {
     workload: WorkloadId,
     name: String,
     ask: Follow,
+    /// Takes the secrets that the workload is given out of the lines.
+    redactor: Redactor,
     head: watch::Receiver<Head>,
     looks: Interval,
     open: SelectAll<Lines>,
@@ -131,6 +134,7 @@ impl Execution {
             workload,
             name: self.full_name(workload),
             ask,
+            redactor: self.redactor(workload),
             head: self.commands.log().subscribe(),
             looks: tokio::time::interval(LOOK),
             open: SelectAll::new(),
@@ -183,7 +187,7 @@ impl Following {
         match piece {
             Some(Ok(line)) if line.at_ns > source.after_ns => {
                 source.last_ns = line.at_ns;
-                self.waiting.push_back(said(&source.from, line));
+                self.waiting.push_back(said(&source.from, line, &self.redactor));
             }
             Some(Ok(_)) => (),
             // It has ended, or Docker has: it is read again from there if it runs again.
@@ -210,6 +214,8 @@ impl Following {
         }
         let all = self.shell.runtime.list(self.shell.log, Some(self.workload)).await?;
         if changed {
+            // What serves now may be given other versions.
+            self.redactor = self.shell.redactor(self.workload);
             self.waiting.push_back(Said::Serves(release, wanted.len()));
             self.served = Some(plan.slot.clone());
         }
@@ -232,7 +238,7 @@ impl Following {
         }
         // Stable: lines of one container stay in their order.
         history.sort_by_key(|(_, line): &(Arc<From>, Line)| line.at_ns);
-        self.waiting.extend(history.into_iter().map(|(from, line)| said(&from, line)));
+        self.waiting.extend(history.into_iter().map(|(from, line)| said(&from, line, &self.redactor)));
         Ok(())
     }
 
@@ -310,6 +316,7 @@ impl Following {
     }
 }
 
-fn said(from: &Arc<From>, line: Line) -> Said {
-    Said::Line { from: from.clone(), at_ns: line.at_ns, err: line.pipe == Pipe::Err, text: line.text }
+fn said(from: &Arc<From>, line: Line, redactor: &Redactor) -> Said {
+    let text = redactor.text(&line.text);
+    Said::Line { from: from.clone(), at_ns: line.at_ns, err: line.pipe == Pipe::Err, text }
 }

@@ -13,6 +13,11 @@ impl Execution {
     /// Removes what builds have made and no release names. While an image is looked for nothing goes: it may be found among
     /// those, and is named only once that is recorded.
     pub(super) async fn tidy_images(&self) {
+        match self.builder.sweep(self.log).await {
+            Ok(0) => (),
+            Ok(containers) => tracing::info!(containers, "containers of commands that nobody waits for are removed"),
+            Err(error) => tracing::debug!(%error, "containers of commands cannot be looked at; trying again"),
+        }
         let mut named = BTreeSet::new();
         for (_, cell) in self.commands.live().cells() {
             let state = cell.state();

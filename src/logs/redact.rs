@@ -151,7 +151,13 @@ impl Redaction {
         self.give(decided)
     }
 
-    /// Gives what was held back: nothing more comes.
+    /// Whether something is held back.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Gives what was held back: nothing more comes, or not soon enough for whoever waits for it.
     pub fn finish(&mut self) -> Vec<u8> {
         self.give(self.held.len())
     }

@@ -171,9 +171,9 @@ fn dockerfile() -> Source {
 fn site(mode: StaticMode) -> Source {
     let command = vec!["npm".into(), "run".into(), "build".into()];
     let build = StaticBuild { image: "node:22".into(), command, output: "dist".into() };
-    let usual = StaticSource { path: "/srv/www".into(), mode, ..StaticSource::default() };
+    let usual = StaticSource { path: "/srv/www".into(), mode: mode.clone(), ..StaticSource::default() };
     Source::Static(match mode {
-        StaticMode::Deno => StaticSource { storage: mounts().into_iter().next(), ..usual },
+        StaticMode::Deno | StaticMode::DenoIn(_) => StaticSource { storage: mounts().into_iter().next(), ..usual },
         StaticMode::Files => StaticSource {
             build: Some(build),
             index: "index.html".into(),

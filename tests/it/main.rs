@@ -41,6 +41,7 @@ mod log_support;
 mod pushes;
 mod secrets;
 mod secrets_docker;
+mod sites;
 mod sources;
 mod stack_units;
 mod stacks;

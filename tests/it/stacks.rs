@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::docker;
 
 /// Where `scripts/docker` puts the program of the second generation.
-const SECOND: &str = "/usr/local/lib/cutover/docker-compose-2";
+pub(crate) const SECOND: &str = "/usr/local/lib/cutover/docker-compose-2";
 /// What the package of the distribution brings.
 const PACKAGED: &str = "/usr/bin/docker-compose";
 /// How long a test waits for what must come, with everybody else's tests at once.
@@ -40,8 +40,8 @@ impl Drop for Proxy {
 }
 
 /// An engine and a proxy in a folder of their own. What a stack has made on Docker is gone when this goes.
-struct Stand {
-    folder: tempfile::TempDir,
+pub(crate) struct Stand {
+    pub(crate) folder: tempfile::TempDir,
     program: PathBuf,
     project: String,
     port: u16,
@@ -57,7 +57,7 @@ impl Drop for Stand {
 }
 
 /// What docker prints, line by line.
-fn docker_said(args: &[&str]) -> Vec<String> {
+pub(crate) fn docker_said(args: &[&str]) -> Vec<String> {
     let output = Command::new("docker").args(args).output().expect("docker runs");
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
@@ -84,7 +84,7 @@ fn sweep(project: &str) {
 
 impl Stand {
     /// `None` where there is no such program; that is said.
-    async fn begin(test: &str, program: &str) -> Option<Self> {
+    pub(crate) async fn begin(test: &str, program: &str) -> Option<Self> {
         if !Path::new(program).exists() {
             assert!(Path::new(PACKAGED).exists(), "no Compose here: run scripts/docker first");
             eprintln!("NOT TESTED: there is no {program}; run scripts/docker");
@@ -106,7 +106,7 @@ impl Stand {
     }
 
     /// Starts the engine and waits until it answers.
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let mut serve = command(self.folder.path(), &self.program, self.port);
         let said = std::fs::OpenOptions::new().create(true).append(true).open(self.said()).unwrap();
         // As under a service manager, where no proxy is started.
@@ -120,16 +120,16 @@ impl Stand {
         self.folder.path().join("serve.log")
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.said()).unwrap_or_default()
     }
 
     /// Kills the engine as a power cut would.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         drop(self.serve.take());
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         let mut command = command(self.folder.path(), &self.program, self.port);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.args(args).current_dir(self.folder.path().join("src")).output().unwrap()
@@ -137,7 +137,7 @@ impl Stand {
 
     /// Runs a command that must end with this exit code; gives what it printed.
     #[track_caller]
-    fn must(&self, args: &[&str], code: i32) -> String {
+    pub(crate) fn must(&self, args: &[&str], code: i32) -> String {
         let output = self.run(args);
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(code), "{args:?}: {text}\n{}", self.log());
@@ -146,7 +146,7 @@ impl Stand {
 
     #[track_caller]
     #[expect(clippy::disallowed_methods, reason = "processes of their own are waited for, which have the real clock")]
-    fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+    pub(crate) fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + DEADLINE;
         while !holds(self) {
             assert!(Instant::now() < deadline, "not in time: {what}\n{}", self.log());
@@ -175,7 +175,7 @@ impl Stand {
     }
 
     /// The same for another host.
-    fn answer_of(&self, host: &str) -> String {
+    pub(crate) fn answer_of(&self, host: &str) -> String {
         let mut answer = String::new();
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
             stream.set_read_timeout(Some(DEADLINE)).unwrap();

@@ -80,6 +80,28 @@ pub(crate) async fn containers_running(text: &str) -> Vec<String> {
     all.into_iter().filter_map(|found| found.command).filter(|command| command.contains(text)).collect()
 }
 
+/// Containers that carry a label with the id of a log.
+pub(crate) async fn labelled(label: &str, log: LogId) -> Vec<String> {
+    let filters = HashMap::from([("label", vec![format!("{label}={log}")])]);
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+    let all = client().await.list_containers(Some(options)).await.expect("containers are listed");
+    all.into_iter().filter_map(|found| found.id).collect()
+}
+
+/// What a process that was killed leaves of a command: gives the name of the container.
+pub(crate) async fn left_command(image: &str, log: LogId) -> String {
+    let name = format!("cutover-build-left-{}", log.to_string().to_lowercase());
+    let body = bollard::models::ContainerCreateBody {
+        image: Some(image.to_owned()),
+        cmd: Some(vec!["/shell".to_owned(), "hang".to_owned()]),
+        labels: Some(HashMap::from([("io.cutover.command.log".to_owned(), log.to_string())])),
+        ..Default::default()
+    };
+    let options = bollard::query_parameters::CreateContainerOptionsBuilder::new().name(&name).build();
+    client().await.create_container(Some(options), body).await.expect("a container");
+    name
+}
+
 /// A container of an image, created and not started, with the label of a test.
 pub(crate) async fn created(docker: &bollard::Docker, image: &str, log: LogId) -> String {
     let body = bollard::models::ContainerCreateBody {

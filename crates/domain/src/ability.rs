@@ -1,6 +1,6 @@
 //! What an engine must have for a spec: so that one that lacks it says so, instead of doing half.
 
-use cutover_events::workload::{SourceKind, Spec, StaticMode};
+use cutover_events::workload::{SourceKind, Spec};
 
 /// Something that an engine has, or does not have yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +19,8 @@ pub enum Ability {
     StaticDeno,
     /// Sites whose files a command makes.
     StaticBuild,
+    /// The same for a program of the site's own.
+    DenoBuild,
     /// Stacks.
     Compose,
 }
@@ -34,6 +36,7 @@ impl Ability {
             Self::StaticFiles => "static with mode = \"files\"",
             Self::StaticDeno => "static with mode = \"deno\"",
             Self::StaticBuild => "static.build",
+            Self::DenoBuild => "static.build with mode = \"deno\"",
             Self::Compose => "compose",
         }
     }
@@ -52,11 +55,11 @@ pub fn needed(spec: &Spec) -> Vec<Ability> {
             [Some(Ability::Dockerfile), when(!build.secrets.is_empty(), Ability::BuildSecrets)].into_iter().flatten()
         }
         Source::Static(site) => {
-            let served = match site.mode {
-                StaticMode::Files => Ability::StaticFiles,
-                StaticMode::Deno => Ability::StaticDeno,
+            let (served, made) = match site.mode.is_files() {
+                true => (Ability::StaticFiles, Ability::StaticBuild),
+                false => (Ability::StaticDeno, Ability::DenoBuild),
             };
-            [Some(served), when(site.build.is_some(), Ability::StaticBuild)].into_iter().flatten()
+            [Some(served), when(site.build.is_some(), made)].into_iter().flatten()
         }
         Source::Compose(_) => [Some(Ability::Compose), None].into_iter().flatten(),
     }

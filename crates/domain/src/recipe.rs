@@ -3,7 +3,7 @@
 
 use cutover_events::delivery::Change;
 use cutover_events::workload::{
-    ComposeSource, DockerfileSource, EnvVar, SealedText, Source, Spec, StaticMode, StaticSource,
+    ComposeSource, DockerfileSource, EnvVar, Mount, SealedText, Source, Spec, StaticBuild, StaticSource,
 };
 
 use crate::context::{Context, Repository};
@@ -12,6 +12,11 @@ use crate::context::{Context, Repository};
 const USUAL_FILE: &str = "Dockerfile";
 /// What the file of a stack is called that came as a text.
 const USUAL_STACK: &str = "compose.yml";
+
+/// Deno, where no image is named: an exact version, so that a deployment never runs by another one than the last.
+pub const DENO: &str = "denoland/deno:2.5.6";
+/// Where the files of a site lie in a container.
+pub const SITE_FOLDER: &str = "/site";
 
 /// What is made, and of what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +43,17 @@ pub enum Makes<'a> {
         /// The stage; empty for the last one.
         target: &'a str,
     },
+    /// An image with the program of a site, and its files.
+    Program {
+        /// What runs it: an image with Deno.
+        image: &'a str,
+        /// What it may write to.
+        storage: Option<&'a Mount>,
+    },
     /// A release folder.
     Site {
+        /// What makes its files of those that there are; none: they are the files.
+        build: Option<&'a StaticBuild>,
         /// The page of a folder.
         index: &'a str,
         /// The page for what is not there.
@@ -68,22 +82,21 @@ pub fn recipe(source: &Source) -> Option<Recipe<'_>> {
             let file = if file.is_empty() { USUAL_FILE } else { file };
             Some(Recipe { context, makes: Makes::Image { file, target }, args, secrets, credentials })
         }
-        Source::Static(site @ StaticSource { mode: StaticMode::Files, index, not_found, fallback, .. }) => {
-            let (context, credentials) = (&site.path, &site.credentials);
-            Some(Recipe {
-                context,
-                makes: Makes::Site { index, not_found, fallback },
-                args: &[],
-                secrets: &[],
-                credentials,
-            })
+        Source::Static(site @ StaticSource { mode, build, index, not_found, fallback, .. }) if mode.is_files() => {
+            let makes = Makes::Site { build: build.as_ref(), index, not_found, fallback };
+            Some(Recipe { context: &site.path, makes, args: &[], secrets: &[], credentials: &site.credentials })
+        }
+        Source::Static(StaticSource { path, mode, storage, credentials, .. }) => {
+            let image = if mode.image().is_empty() { DENO } else { mode.image() };
+            let makes = Makes::Program { image, storage: storage.as_ref() };
+            Some(Recipe { context: path, makes, args: &[], secrets: &[], credentials })
         }
         Source::Compose(ComposeSource { file, text, project_name, adopt, credentials, deploy_strategy: _ }) => {
             let (context, file) = stack_of(file);
             let makes = Makes::Stack { file, text: text.as_ref(), name: project_name, adopt: *adopt };
             Some(Recipe { context, makes, args: &[], secrets: &[], credentials })
         }
-        Source::Image(_) | Source::Static(_) => None,
+        Source::Image(_) => None,
     }
 }
 
@@ -113,7 +126,7 @@ impl Makes<'_> {
     pub const fn target(&self) -> &str {
         match self {
             Self::Image { target, .. } => target,
-            Self::Site { .. } | Self::Stack { .. } => "",
+            Self::Program { .. } | Self::Site { .. } | Self::Stack { .. } => "",
         }
     }
 
@@ -122,7 +135,16 @@ impl Makes<'_> {
     pub const fn text(&self) -> Option<&SealedText> {
         match self {
             Self::Stack { text, .. } => *text,
-            Self::Image { .. } | Self::Site { .. } => None,
+            Self::Image { .. } | Self::Program { .. } | Self::Site { .. } => None,
+        }
+    }
+
+    /// The command that makes the files, and where.
+    #[must_use]
+    pub const fn command(&self) -> Option<&StaticBuild> {
+        match self {
+            Self::Site { build, .. } => *build,
+            Self::Image { .. } | Self::Program { .. } | Self::Stack { .. } => None,
         }
     }
 
@@ -145,6 +167,10 @@ impl Recipe<'_> {
     pub fn told(&self) -> String {
         match self.makes {
             Makes::Image { file, .. } => format!("build {} by its {file}", self.context),
+            Makes::Program { image, .. } => format!("copy the files of {} into an image of {image}", self.context),
+            Makes::Site { build: Some(build), .. } => {
+                format!("run {} on the files of {} in {}", shown(&build.command), self.context, build.image)
+            }
             Makes::Site { .. } => format!("copy the files of {}", self.context),
             Makes::Stack { .. } => format!("read {}", self.origin()),
         }
@@ -155,17 +181,18 @@ impl Recipe<'_> {
     pub fn origin(&self) -> String {
         match self.makes {
             Makes::Image { .. } => format!("built from {}", self.context),
-            Makes::Site { .. } => format!("the files of {}", self.context),
+            Makes::Site { build: Some(_), .. } => format!("built from {}", self.context),
+            Makes::Program { .. } | Makes::Site { .. } => format!("the files of {}", self.context),
             Makes::Stack { .. } if self.context.is_empty() => "the stack of the workload file".to_owned(),
             Makes::Stack { file, .. } => format!("the stack {file} of {}", self.context),
         }
     }
 
-    /// The values that it is made with: build arguments, or the variables of a stack, which are the environment.
+    /// The values that it is made with: build arguments; the environment, for a stack and for a command.
     #[must_use]
     pub fn given<'s>(&self, spec: &'s Spec) -> &'s [EnvVar] {
         match (&self.makes, &spec.source) {
-            (Makes::Stack { .. }, _) => &spec.env,
+            (Makes::Stack { .. } | Makes::Site { build: Some(_), .. }, _) => &spec.env,
             (_, Source::Dockerfile(build)) => &build.args,
             (_, Source::Image(_) | Source::Static(_) | Source::Compose(_)) => &[],
         }
@@ -184,6 +211,15 @@ impl Recipe<'_> {
     /// The recorded text is no place, which no apply lets through: what is wrong with it.
     pub fn place(&self, change: Option<&Change>) -> Result<Option<Context>, String> {
         if self.context.is_empty() { Ok(None) } else { place(self.context, change).map(Some) }
+    }
+}
+
+/// A command in one line: what a shell is given is shown as it was written.
+#[must_use]
+pub fn shown(command: &[String]) -> String {
+    match command {
+        [shell, flag, line] if shell == "sh" && flag == "-c" => line.clone(),
+        words => words.join(" "),
     }
 }
 
@@ -228,11 +264,39 @@ mod tests {
         assert_eq!(recipe(&again), Some(found), "how it is replaced makes no other image");
         assert_ne!(recipe(&source("dockerfile = \"/srv/api\"")), Some(found));
         let site = source("static = { path = \"/srv/www\", fallback = \"index.html\" }");
-        let makes = Makes::Site { index: "index.html", not_found: "404.html", fallback: "index.html" };
+        let makes = Makes::Site { build: None, index: "index.html", not_found: "404.html", fallback: "index.html" };
         assert_eq!(recipe(&site).map(|found| (found.context, found.makes)), Some(("/srv/www", makes)));
-        for other in ["image = \"x\"", "static = { path = \"/srv/www\", mode = \"deno\" }"] {
-            assert_eq!(recipe(&source(other)), None, "{other}");
-        }
+        assert_eq!(recipe(&source("image = \"x\"")), None);
+    }
+
+    #[test]
+    fn a_program_is_made_of_the_usual_image_or_of_the_one_that_is_named() {
+        let image = |more: &str| {
+            let source = source(&format!("static = {{ path = \"/srv/www\", mode = \"deno\"{more} }}"));
+            match recipe(&source).expect("it is made").makes {
+                Makes::Program { image, storage } => (image.to_owned(), storage.map(|mount| mount.target.clone())),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(image(""), (DENO.to_owned(), None));
+        let named = image(", image = \"acme/deno:1\", storage = \"s:/srv/s\"");
+        assert_eq!(named, ("acme/deno:1".to_owned(), Some("/srv/s".to_owned())));
+    }
+
+    #[test]
+    fn a_command_makes_files_with_the_environment() {
+        let text = "workloads.w = { env = { A = \"1\" }, static = { path = \"/srv/www\", build = { image = \"node:22\", command = \"npm ci && npm run build\" } } }";
+        let declared = file::read("f.toml", text.as_bytes()).unwrap_or_else(|bad| panic!("{bad}")).remove(0);
+        let found = recipe(&declared.spec.source).expect("it is made");
+        let build = found.makes.command().expect("a command");
+        assert_eq!(build.command, ["sh", "-c", "npm ci && npm run build"]);
+        assert_eq!(shown(&build.command), "npm ci && npm run build");
+        assert_eq!(build.output, "dist");
+        let mut changed = declared.spec.clone();
+        let variable = EnvVar { name: "A".into(), sealed: cutover_events::Digest::default(), mac: [1; 16] };
+        changed.env = vec![variable.clone()];
+        assert_eq!(found.given(&changed), [variable]);
+        assert!(!found.is_same(&declared.spec, &changed), "another value may make other files");
     }
 
     #[test]

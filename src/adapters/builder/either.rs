@@ -1,6 +1,6 @@
 //! One builder for all that is made of files: images by Docker, release folders and stacks by us.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,20 +10,27 @@ use cutover_events::{Digest, LogId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::site::Releases;
+use super::made::key;
+use super::site::{Release, Releases};
 use super::stack::{all, failed, wished};
-use super::{Build, BuildError, Builder, Built, BuiltImage, CacheUse, Progress};
+use super::{Build, BuildCommand, BuildError, Builder, Built, BuiltImage, CacheUse, Progress};
 use crate::adapters::compose::Draft;
-use crate::adapters::source::{Content, Files};
+use crate::adapters::source::context::Context;
+use crate::adapters::source::{Content, Files, Scratch};
 use crate::adapters::units::{ReleaseFolders, StackUnits};
 
 /// The one step of a release folder, and of a stack.
 const STEP: u32 = 1;
+/// The step of a release folder after that of the command that has made its files.
+const AFTER_COMMAND: u32 = 2;
+/// Where what commands have made is copied to, in the data folder: sources empty it at the start.
+const SCRATCH: &str = "sources";
 
 /// Docker's builder, and release folders and stacks beside it.
 pub struct Builders {
     docker: Arc<dyn Builder>,
     releases: Releases,
+    scratch: PathBuf,
     units: Arc<ReleaseFolders>,
     stacks: Arc<StackUnits>,
 }
@@ -45,7 +52,7 @@ impl Builders {
         data: &Path,
         (units, stacks): (Arc<ReleaseFolders>, Arc<StackUnits>),
     ) -> Self {
-        Self { docker, releases: Releases::of(data), units, stacks }
+        Self { docker, releases: Releases::of(data), scratch: data.join(SCRATCH), units, stacks }
     }
 
     /// What lies on the disk is copied beside the runtime's threads. A copy is not ended half-way: it ends by itself, and
@@ -59,19 +66,48 @@ impl Builders {
         done.unwrap_or_else(|_| Err(BuildError::Unavailable("the engine ends".to_owned())))
     }
 
-    async fn folder(&self, build: &Build, files: &Files, (progress, stop): Told<'_>) -> Result<Built, BuildError> {
+    /// A release folder of what a command makes of a context: run unless it has made a release of the same before.
+    async fn made(
+        &self,
+        (build, command): (&Build, &BuildCommand),
+        context: &Context,
+        (progress, stop): Told<'_>,
+    ) -> Result<Built, BuildError> {
+        let (workload, key) = (build.workload, key(build, command, context));
+        if !build.fresh {
+            let before = self.on_disk(move |releases| Ok(releases.made_by(workload, key))).await?;
+            if let Some(Release { image, content, .. }) = before {
+                progress.send(Progress::Reused { image: image.clone() }).await.ok();
+                return Ok(Built { image, key: content, reused: true });
+            }
+        }
+        let unwritable = |error: std::io::Error| BuildError::Unavailable(format!("the folder of sources: {error}"));
+        let scratch = Scratch::make(&self.scratch).map_err(unwritable)?;
+        let files = Files::here(self.docker.run(build, scratch.path(), progress, stop).await?);
+        let built = self.folder(build, (&files, AFTER_COMMAND), (progress, stop)).await?;
+        let image = built.image.clone();
+        self.on_disk(move |releases| releases.note(workload, key, &image)).await?;
+        Ok(built)
+    }
+
+    async fn folder(
+        &self,
+        build: &Build,
+        (files, step): (&Files, u32),
+        (progress, stop): Told<'_>,
+    ) -> Result<Built, BuildError> {
         let (of, files, settings) = ((build.workload, build.deployment), files.clone(), build.settings.clone());
         // Nobody may be listening to what is told: the release is made all the same.
         let told = |said| async move { progress.send(said).await.ok() };
-        told(Progress::Begun { step: STEP, text: "copies its files".to_owned() }).await;
+        told(Progress::Begun { step, text: "copies its files".to_owned() }).await;
         let made = tokio::select! {
             made = self.on_disk(move |releases| releases.make(of, files.folder(), &settings)) => made?,
             () = stop.cancelled() => return Err(BuildError::Cancelled),
         };
         for text in made.notes {
-            told(Progress::Line { step: STEP, text }).await;
+            told(Progress::Line { step, text }).await;
         }
-        told(Progress::Ended { step: STEP }).await;
+        told(Progress::Ended { step }).await;
         if made.reused {
             told(Progress::Reused { image: made.image.clone() }).await;
         }
@@ -104,11 +140,26 @@ impl Builder for Builders {
         progress: &mpsc::Sender<Progress>,
         stop: &CancellationToken,
     ) -> Result<Built, BuildError> {
-        match &build.content {
-            Content::Context(_) => self.docker.build(build, progress, stop).await,
-            Content::Files(files) => self.folder(build, files, (progress, stop)).await,
-            Content::Stack(draft) => self.stack(build, draft, (progress, stop)).await,
+        match (&build.content, &build.command) {
+            (Content::Context(context), Some(command)) => self.made((build, command), context, (progress, stop)).await,
+            (Content::Context(_), None) => self.docker.build(build, progress, stop).await,
+            (Content::Files(files), _) => self.folder(build, (files, STEP), (progress, stop)).await,
+            (Content::Stack(draft), _) => self.stack(build, draft, (progress, stop)).await,
         }
+    }
+
+    async fn run(
+        &self,
+        build: &Build,
+        into: &Path,
+        progress: &mpsc::Sender<Progress>,
+        stop: &CancellationToken,
+    ) -> Result<PathBuf, BuildError> {
+        self.docker.run(build, into, progress, stop).await
+    }
+
+    async fn sweep(&self, log: LogId) -> Result<u64, BuildError> {
+        self.docker.sweep(log).await
     }
 
     async fn judge(&self, build: &Build) -> Result<(), BuildError> {

@@ -50,13 +50,13 @@ mod tests {
     use cutover_site::manifest::Settings;
 
     use crate::adapters::source::Content;
-    use crate::adapters::source::context::{ContextLimits, Packing, pack};
+    use crate::adapters::source::context::{ContextLimits, Dockerfile, Packing, pack};
 
     fn build(content: &str) -> Build {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("Dockerfile"), content).unwrap();
         let packing = Packing {
-            file: "Dockerfile".to_owned(),
+            file: Dockerfile::Of("Dockerfile".to_owned()),
             scratch: folder.path().to_owned(),
             limits: ContextLimits::default(),
             stop: Default::default(),
@@ -67,6 +67,7 @@ mod tests {
             full_name: String::new(),
             deployment: DeploymentId([0; 16]),
             content: Content::Context(pack(folder.path(), &packing).unwrap()),
+            command: None,
             settings: Settings::default(),
             routed: Vec::new(),
             target: String::new(),

@@ -3,9 +3,10 @@
 //! It knows `RUN ["/shell", "print", TEXT]`, `exit`, `hang` and `secret`; every other instruction does nothing. That is as
 //! much as callers can tell from Docker: progress, failure, cancellation, reuse, and which images there are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +16,10 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use cutover_domain::recipe::shown;
+
 use super::{Build, BuildError, Builder, BuilderKind, Built, BuiltImage, CacheUse, Progress, key};
+use crate::adapters::source::context::{ContextLimits, unpack};
 
 /// What is kept of an image.
 #[derive(Clone, Debug)]
@@ -102,6 +106,20 @@ impl Builder for MemoryBuilder {
         Ok(Built { image: id, key, reused: false })
     }
 
+    async fn run(
+        &self,
+        build: &Build,
+        into: &Path,
+        progress: &mpsc::Sender<Progress>,
+        stop: &CancellationToken,
+    ) -> Result<PathBuf, BuildError> {
+        tokio::select! {
+            made = run_command(build, into, progress) => made,
+            () = stop.cancelled() => Err(BuildError::Cancelled),
+            () = tokio::time::sleep(build.deadline) => Err(BuildError::Late(build.deadline)),
+        }
+    }
+
     async fn images(&self, log: LogId) -> Result<Vec<BuiltImage>, BuildError> {
         Ok(self.made.lock().iter().filter(|made| made.log == log).map(|made| made.image.clone()).collect())
     }
@@ -121,6 +139,36 @@ impl Builder for MemoryBuilder {
     async fn prune_cache(&self, _unused: Duration) -> Result<u64, BuildError> {
         Ok(0)
     }
+}
+
+/// The same program as a command: `site FOLDER` copies the files at the top into a folder.
+async fn run_command(build: &Build, into: &Path, progress: &mpsc::Sender<Progress>) -> Result<PathBuf, BuildError> {
+    let command = build.command()?;
+    let unreadable = |error: std::io::Error| BuildError::Context(error.to_string());
+    let archive = build.context()?.stream().try_collect::<Vec<_>>().await.map_err(unreadable)?.concat();
+    let unpacked = unpack(archive.as_slice(), into, ContextLimits::default());
+    unpacked.map_err(|error| BuildError::Context(error.to_string()))?;
+    let folder = into.join("site");
+    let argument = command.command.get(2).cloned().unwrap_or_default();
+    if command.command.get(1).map(String::as_str) == Some("site") {
+        copy_top(&folder, &folder.join(&argument)).map_err(unreadable)?;
+    }
+    let text = format!("{} (in {})", shown(&command.command), command.reference);
+    progress.send(Progress::Begun { step: 1, text: text.clone() }).await.ok();
+    said(build, (1, &text, &command.command), progress).await?;
+    progress.send(Progress::Ended { step: 1 }).await.ok();
+    let made = folder.join(&command.output);
+    let missing = || BuildError::Refused(format!("the command has made no folder {}", command.output));
+    if made.is_dir() { Ok(made) } else { Err(missing()) }
+}
+
+fn copy_top(from: &Path, into: &Path) -> std::io::Result<()> {
+    let files: Vec<_> = std::fs::read_dir(from)?.collect::<Result<_, _>>()?;
+    std::fs::create_dir_all(into)?;
+    for file in files.iter().filter(|file| file.path().is_file()) {
+        std::fs::copy(file.path(), into.join(file.file_name()))?;
+    }
+    Ok(())
 }
 
 /// The instructions of the Dockerfile, up to the end of the stage that is built.
@@ -157,36 +205,48 @@ async fn steps_of(build: &Build) -> Result<Vec<String>, BuildError> {
 }
 
 async fn run(build: &Build, steps: &[String], progress: &mpsc::Sender<Progress>) -> Result<(), BuildError> {
-    let secrets: BTreeMap<&str, usize> = build.secrets.iter().map(|s| (s.id.as_str(), s.value.len())).collect();
     for (n, text) in steps.iter().enumerate() {
         let step = u32::try_from(n + 1).unwrap_or(u32::MAX);
         progress.send(Progress::Begun { step, text: text.clone() }).await.ok();
-        let failed = |why: String, last: Vec<String>| BuildError::Step { step: text.clone(), why, last };
-        let words = words_of(text);
-        let argument = words.get(2).cloned().unwrap_or_default();
-        match words.get(1).map(String::as_str) {
-            Some("print") => {
-                progress.send(Progress::Line { step, text: argument }).await.ok();
-            }
-            Some("exit") => {
-                let why = format!("exit code: {argument}");
-                progress.send(Progress::Line { step, text: "going to fail".to_owned() }).await.ok();
-                progress.send(Progress::Failed { step, why: why.clone() }).await.ok();
-                return Err(failed(why, vec!["going to fail".to_owned()]));
-            }
-            Some("hang") => {
-                progress.send(Progress::Line { step, text: "hanging".to_owned() }).await.ok();
-                std::future::pending().await
-            }
-            Some("secret") => {
-                let length = secrets.get(argument.as_str());
-                let length = length.ok_or_else(|| failed(format!("secret {argument}: not found"), Vec::new()))?;
-                let text = format!("a secret of {length} bytes");
-                progress.send(Progress::Line { step, text }).await.ok();
-            }
-            _ => {}
-        }
+        said(build, (step, text, &words_of(text)), progress).await?;
         progress.send(Progress::Ended { step }).await.ok();
+    }
+    Ok(())
+}
+
+/// What the program says to these words.
+async fn said(
+    build: &Build,
+    (step, text, words): (u32, &str, &[String]),
+    progress: &mpsc::Sender<Progress>,
+) -> Result<(), BuildError> {
+    let failed = |why: String, last: Vec<String>| BuildError::Step { step: text.to_owned(), why, last };
+    let argument = words.get(2).cloned().unwrap_or_default();
+    match words.get(1).map(String::as_str) {
+        Some("print") => {
+            progress.send(Progress::Line { step, text: argument }).await.ok();
+        }
+        Some("exit") => {
+            let why = format!("exit code: {argument}");
+            progress.send(Progress::Line { step, text: "going to fail".to_owned() }).await.ok();
+            progress.send(Progress::Failed { step, why: why.clone() }).await.ok();
+            return Err(failed(why, vec!["going to fail".to_owned()]));
+        }
+        Some("hang") => {
+            progress.send(Progress::Line { step, text: "hanging".to_owned() }).await.ok();
+            std::future::pending().await
+        }
+        Some("arg") => {
+            let value = build.args.get(&argument).cloned().unwrap_or_default();
+            progress.send(Progress::Line { step, text: format!("{argument} is {value}") }).await.ok();
+        }
+        Some("secret") => {
+            let length = build.secrets.iter().find(|secret| secret.id == argument).map(|secret| secret.value.len());
+            let length = length.ok_or_else(|| failed(format!("secret {argument}: not found"), Vec::new()))?;
+            let text = format!("a secret of {length} bytes");
+            progress.send(Progress::Line { step, text }).await.ok();
+        }
+        _ => {}
     }
     Ok(())
 }

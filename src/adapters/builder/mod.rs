@@ -3,6 +3,7 @@
 mod docker;
 mod either;
 mod key;
+mod made;
 mod memory;
 mod progress;
 mod site;
@@ -11,6 +12,7 @@ mod stack;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -87,6 +89,22 @@ impl fmt::Debug for RegistryLogin {
     }
 }
 
+/// A command that makes the files of a site of those that it is given, in a container of its own. Its environment are the
+/// arguments of the build.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BuildCommand {
+    /// Local id of its image, which is here.
+    pub image: String,
+    /// The same as it was asked for.
+    pub reference: String,
+    /// Program and arguments; the entrypoint of the image is none of it.
+    pub command: Vec<String>,
+    /// The folder with the files afterwards, from that of the source.
+    pub output: String,
+    /// Keyed hash of its environment: what changes when a value does, and says nothing about it.
+    pub mac: [u8; 16],
+}
+
 /// A build to be made.
 #[derive(Clone, Debug)]
 pub struct Build {
@@ -101,13 +119,16 @@ pub struct Build {
     /// What it is made of: a context with its Dockerfile becomes an image, files become a release folder, a draft becomes a
     /// stack.
     pub content: Content,
+    /// What makes the files of a release folder of the context; none: the content is what it is.
+    pub command: Option<BuildCommand>,
     /// How a release folder is served.
     pub settings: Settings,
     /// The services of a stack that routes lead to.
     pub routed: Vec<String>,
     /// The stage; empty for the last one.
     pub target: String,
-    /// Build arguments, which are in the history of the image and so no place for secrets; the variables of a stack.
+    /// Build arguments, which are in the history of the image and so no place for secrets; the variables of a stack, and of a
+    /// command.
     pub args: BTreeMap<String, String>,
     /// Build secrets.
     pub secrets: Vec<BuildSecret>,
@@ -124,6 +145,11 @@ pub struct Build {
 }
 
 impl Build {
+    /// The command of what is made by one.
+    fn command(&self) -> Result<&BuildCommand, BuildError> {
+        self.command.as_ref().ok_or_else(|| BuildError::Refused("there is no command that makes the files".to_owned()))
+    }
+
     /// The context of what becomes an image of Docker.
     fn context(&self) -> Result<&Context, BuildError> {
         match &self.content {
@@ -220,6 +246,21 @@ pub trait Builder: Send + Sync + 'static {
         progress: &mpsc::Sender<Progress>,
         stop: &CancellationToken,
     ) -> Result<Built, BuildError>;
+
+    /// Runs the command of a build on its context, in a container of its own that is gone afterwards. What it has made is
+    /// copied below `into`, an empty folder; gives where. Progress, failure and `stop` are as for [`Self::build`].
+    async fn run(
+        &self,
+        build: &Build,
+        into: &Path,
+        progress: &mpsc::Sender<Progress>,
+        stop: &CancellationToken,
+    ) -> Result<PathBuf, BuildError>;
+
+    /// Removes the containers of commands that an earlier process has left; says how many.
+    async fn sweep(&self, _log: LogId) -> Result<u64, BuildError> {
+        Ok(0)
+    }
 
     /// Whether a build can be made here, as far as that can be known before: nothing is made and nothing is kept.
     async fn judge(&self, _build: &Build) -> Result<(), BuildError> {

@@ -10,12 +10,14 @@ use cutover_events::{DeploymentId, Digest, ReleaseId, WorkloadId};
 use cutover_site::manifest::Settings;
 use cutover_site::release::{Found, FoundState, Made, MakeError, Sites, Source};
 
+use super::made::Notes;
 use super::{BuildError, BuiltImage};
 
 /// The release folders of a data folder, as images.
 #[derive(Clone, Debug)]
 pub(super) struct Releases {
     sites: Sites,
+    made: Notes,
 }
 
 /// A release folder that was made, or one that was there.
@@ -35,8 +37,8 @@ pub(super) struct Release {
 #[must_use]
 pub fn settings(makes: &Makes<'_>) -> Settings {
     match makes {
-        Makes::Image { .. } | Makes::Stack { .. } => Settings::default(),
-        Makes::Site { index, not_found, fallback } => Settings {
+        Makes::Image { .. } | Makes::Program { .. } | Makes::Stack { .. } => Settings::default(),
+        Makes::Site { build: _, index, not_found, fallback } => Settings {
             index: (*index).to_owned(),
             not_found: (*not_found).to_owned(),
             fallback: Some((*fallback).to_owned()).filter(|page| !page.is_empty()),
@@ -46,7 +48,7 @@ pub fn settings(makes: &Makes<'_>) -> Settings {
 
 impl Releases {
     pub(super) fn of(data: &Path) -> Self {
-        Self { sites: Sites::of(data) }
+        Self { sites: Sites::of(data), made: Notes::of(data) }
     }
 
     /// Makes the release of a deployment, or finds an earlier one of the same content. Blocks for as long as the copy takes.
@@ -76,6 +78,19 @@ impl Releases {
         cutover_site::release::judge(files, settings).map_err(refused)
     }
 
+    /// The release that a command with this key has made, where it is there and whole.
+    pub(super) fn made_by(&self, workload: WorkloadId, key: Digest) -> Option<Release> {
+        let image = self.made.find(workload, key)?;
+        let name = image.rsplit('/').next()?;
+        let content = self.sites.digest(&workload.to_string(), name).ok()?.parse().ok()?;
+        Some(Release { image, content, reused: true, notes: Vec::new() })
+    }
+
+    /// Notes which command has made a release.
+    pub(super) fn note(&self, workload: WorkloadId, key: Digest, image: &str) -> Result<(), BuildError> {
+        self.made.write(workload, key, image).map_err(unavailable)
+    }
+
     /// The other whole releases of a workload, the newest first.
     fn others(&self, workload: &str, name: &str) -> Result<Vec<String>, BuildError> {
         let all = self.sites.list().map_err(unavailable)?;
@@ -93,6 +108,7 @@ impl Releases {
 
     /// Removes a release folder; gone already is success.
     pub(super) fn remove(&self, made: &BuiltImage) -> Result<(), BuildError> {
+        self.made.forget(made.workload, &made.id).map_err(unavailable)?;
         let (workload, name) = (made.workload.to_string(), ReleaseId(made.deployment.0).to_string());
         self.sites.remove(&workload, &name).map_err(unavailable)
     }

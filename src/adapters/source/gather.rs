@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::context::{Context, ContextError, ContextLimits, Name, Packing, pack, unpack};
+use super::context::{Context, ContextError, ContextLimits, Dockerfile, Name, Packing, pack, unpack};
 use super::git::{Commit, Git, GitError, Reference, Remote, folder_of};
 use super::scratch::{Scratch, make_empty};
 use super::{Content, Files, Origin, Source, SourceError, Wanted};
@@ -45,13 +45,14 @@ impl Sources {
     }
 
     /// Packs a folder where that blocks nobody.
-    async fn packed(&self, folder: PathBuf, file: &str, stop: &CancellationToken) -> Result<Context, SourceError> {
-        let packing = Packing {
-            file: file.to_owned(),
-            scratch: self.config.scratch.clone(),
-            limits: self.config.limits,
-            stop: stop.clone(),
-        };
+    async fn packed(
+        &self,
+        folder: PathBuf,
+        file: Dockerfile,
+        stop: &CancellationToken,
+    ) -> Result<Context, SourceError> {
+        let packing =
+            Packing { file, scratch: self.config.scratch.clone(), limits: self.config.limits, stop: stop.clone() };
         Ok(blocking(move || pack(&folder, &packing)).await?)
     }
 
@@ -62,9 +63,9 @@ impl Sources {
         stop: &CancellationToken,
     ) -> Result<Content, SourceError> {
         let files = self.files(origin).await?;
-        match wanted {
-            Wanted::Files => Ok(Content::Files(files)),
-            Wanted::Context(file) => Ok(Content::Context(self.packed(files.folder().to_owned(), file, stop).await?)),
+        match wanted.dockerfile() {
+            None => Ok(Content::Files(files)),
+            Some(file) => Ok(Content::Context(self.packed(files.folder().to_owned(), file, stop).await?)),
         }
     }
 

@@ -58,9 +58,9 @@ impl MemorySources {
     }
 
     fn given(&self, files: Files, wanted: Wanted<'_>, stop: &CancellationToken) -> Result<Content, SourceError> {
-        let Wanted::Context(file) = wanted else { return Ok(Content::Files(files)) };
+        let Some(file) = wanted.dockerfile() else { return Ok(Content::Files(files)) };
         let limits = ContextLimits::default();
-        let packing = Packing { file: file.to_owned(), scratch: self.scratch.clone(), limits, stop: stop.clone() };
+        let packing = Packing { file, scratch: self.scratch.clone(), limits, stop: stop.clone() };
         Ok(Content::Context(pack(files.folder(), &packing)?))
     }
 

@@ -21,9 +21,9 @@ pub use memory::MemorySources;
 pub use place::Found;
 
 use super::compose::Draft;
-use context::{Context, ContextError, Name};
+use context::{Context, ContextError, Dockerfile, Name};
 use git::{Commit, GitError, Reference, Remote};
-use scratch::Scratch;
+pub(in crate::adapters) use scratch::Scratch;
 
 /// Where a build context comes from.
 #[derive(Clone, Debug)]
@@ -48,6 +48,15 @@ pub enum Origin {
 pub enum Wanted<'a> {
     /// A build context with this Dockerfile.
     Context(&'a str),
+    /// A build context for the program of a site.
+    Program {
+        /// What runs it.
+        image: &'a str,
+        /// The folder that it may write to.
+        storage: Option<&'a str>,
+    },
+    /// What a command makes something else of.
+    Material,
     /// The files as they are.
     Files,
 }
@@ -58,7 +67,29 @@ impl<'a> Wanted<'a> {
     pub const fn by(makes: &Makes<'a>) -> Self {
         match makes {
             Makes::Image { file, .. } => Self::Context(file),
+            Makes::Program { image, storage } => {
+                let storage = match storage {
+                    Some(mount) => Some(mount.target.as_str()),
+                    None => None,
+                };
+                Self::Program { image, storage }
+            }
+            Makes::Site { build: Some(_), .. } => Self::Material,
             Makes::Site { .. } | Makes::Stack { .. } => Self::Files,
+        }
+    }
+}
+
+impl Wanted<'_> {
+    /// The Dockerfile of the context that is wanted; `None`: the files are.
+    fn dockerfile(&self) -> Option<Dockerfile> {
+        match *self {
+            Self::Files => None,
+            Self::Context(file) => Some(Dockerfile::Of(file.to_owned())),
+            Self::Program { image, storage } => {
+                Some(Dockerfile::Program { image: image.to_owned(), storage: storage.map(str::to_owned) })
+            }
+            Self::Material => Some(Dockerfile::Nothing),
         }
     }
 }
@@ -66,7 +97,7 @@ impl<'a> Wanted<'a> {
 /// What a source gives.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// For a build.
+    /// For a build, or for a command.
     Context(Context),
     /// For a release folder.
     Files(Files),

@@ -8,18 +8,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A folder for one piece of work.
 #[derive(Debug)]
-pub(super) struct Scratch(PathBuf);
+pub(in crate::adapters) struct Scratch(PathBuf);
 
 impl Scratch {
     /// Makes one below a folder that this process has to itself.
-    pub(super) fn make(below: &Path) -> io::Result<Self> {
+    pub(in crate::adapters) fn make(below: &Path) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        make_private(below)?;
         let path = below.join(format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir(&path)?;
         Ok(Self(path))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::adapters) fn path(&self) -> &Path {
         &self.0
     }
 }

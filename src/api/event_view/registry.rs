@@ -3,7 +3,7 @@
 use cutover_events::engine::{EngineStarted, HeldCause, LogBegun};
 use cutover_events::secret::{SecretRekeyed, SecretSet, SecretUse, SecretUsed, SecretWay};
 use cutover_events::workload::{
-    Check, Claim, Hardening, HookAdded, Process, Provider, Pull, ReleaseCommand, Source, Spec, SpecRevised, StaticMode,
+    Check, Claim, Hardening, HookAdded, Process, Provider, Pull, ReleaseCommand, Source, Spec, SpecRevised,
 };
 use serde_json::{Value, json};
 
@@ -155,7 +155,8 @@ fn source(source: &Source) -> Value {
         Source::Static(site) => json!({
             "kind": "static",
             "path": site.path,
-            "mode": mode(site.mode),
+            "mode": site.mode.word(),
+            "image": site.mode.image(),
             "storage": site.storage.as_ref().map(|mount| plan::mounts(std::slice::from_ref(mount))),
             "build": site.build.as_ref().map(|build| json!({
                 "image": build.image, "command": build.command, "output": build.output,
@@ -176,13 +177,6 @@ fn source(source: &Source) -> Value {
             "credentials": stack.credentials,
             "deploy_strategy": stack.deploy_strategy,
         }),
-    }
-}
-
-fn mode(mode: StaticMode) -> &'static str {
-    match mode {
-        StaticMode::Files => "files",
-        StaticMode::Deno => "deno",
     }
 }
 

@@ -112,7 +112,7 @@ pub enum SourceView {
     /// An image that is built here.
     Dockerfile(DockerfileView),
     /// A folder of files that the proxy serves, or the program that serves them.
-    Static(StaticView),
+    Static(Box<StaticView>),
     /// A stack of Docker Compose.
     Compose(ComposeView),
 }
@@ -175,6 +175,10 @@ pub struct StaticView {
     /// `files`, which the proxy serves, or `deno`, a container with the program of the site; `files` when missing.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub mode: Option<String>,
+    /// The image with Deno, for `deno`; that of Deno itself when missing or empty.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    #[schema(example = "denoland/deno:2.5.6")]
+    pub image: String,
     /// What its program may write to; it forces `recreate`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub storage: Option<VolumeView>,

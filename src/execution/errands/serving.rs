@@ -16,6 +16,7 @@ use super::frame::{self, Frame, MAX_PAYLOAD};
 use super::opening::Errand;
 use super::{Wire, size};
 use crate::adapters::runtime::{Attached, Printed, Push, Running, RuntimeError};
+use crate::logs::{Redaction, Redactor};
 
 /// Between two signs of life.
 const PING: Duration = Duration::from_secs(15);
@@ -27,6 +28,10 @@ const IDLE_PINGS: u32 = 24 * 60 * 4;
 const UPGRADE: Duration = Duration::from_secs(30);
 /// How long a program may take to end once nobody is at it.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long what could be the beginning of a secret is held back from a person: less than anybody sees, and far more than
+/// lies between two pieces of one value that a program prints at once.
+const HOLD: Duration = Duration::from_millis(40);
 
 /// What a program ends with that cannot be run, or is not there.
 const CANNOT_BEGIN: [i32; 2] = [126, 127];
@@ -46,6 +51,7 @@ impl Execution {
     pub(super) async fn serve(self: &Arc<Self>, errand: Errand, wire: Wire) {
         let Errand { id, workload, program, attached, own, begun_ms, notes, held } = errand;
         let running = attached.running.clone();
+        let redactor = self.redactor(workload);
         let wire = tokio::time::timeout(UPGRADE, wire).await.ok().and_then(Result::ok);
         let (mut reader, mut writer) = match wire {
             Some(wire) => {
@@ -55,7 +61,9 @@ impl Execution {
             None => (None, None),
         };
         let apart = match (&mut reader, &mut writer) {
-            (Some(reader), Some(writer)) => self.carry((reader, writer), (attached, &held.torn_down), &notes).await,
+            (Some(reader), Some(writer)) => {
+                self.carry((reader, writer), (attached, &held.torn_down), (&notes, &redactor)).await
+            }
             _ => Apart::Pushed(ErrandEnd::Left),
         };
         let (end, last) = self.ended(apart, &running).await;
@@ -72,12 +80,12 @@ impl Execution {
         &self,
         (reader, writer): (&mut (impl AsyncRead + Unpin), &mut (impl AsyncWrite + Unpin)),
         (attached, torn_down): (Attached, &CancellationToken),
-        notes: &[String],
+        (notes, redactor): (&[String], &Redactor),
     ) -> Apart {
         let (moved, running) = (AtomicBool::new(false), attached.running.clone());
         tokio::select! {
             end = self.upward(reader, (attached.input, &running), &moved) => Apart::Pushed(end),
-            apart = downward(writer, (attached.output, notes), &moved) => apart,
+            apart = downward(writer, (attached.output, notes), (&moved, redactor)) => apart,
             () = self.errands.stop.cancelled() => Apart::Pushed(ErrandEnd::Stopped),
             () = torn_down.cancelled() => Apart::Pushed(ErrandEnd::TornDown),
         }
@@ -176,8 +184,9 @@ async fn tell_the_end(writer: &mut (impl AsyncWrite + Unpin), program: &str, las
 async fn downward(
     writer: &mut (impl AsyncWrite + Unpin),
     (mut output, notes): (impl Stream<Item = Result<Printed, RuntimeError>> + Unpin, &[String]),
-    moved: &AtomicBool,
+    (moved, redactor): (&AtomicBool, &Redactor),
 ) -> Apart {
+    let mut shown = Shown { out: redactor.stream(), err: redactor.stream() };
     let left = || Apart::Pushed(ErrandEnd::Left);
     for note in notes {
         if frame::write(writer, &Frame::Note(note.clone())).await.is_err() {
@@ -195,13 +204,20 @@ async fn downward(
                 frame::write(writer, &Frame::Ping).await
             }
             piece = output.next() => match piece {
-                None => return Apart::Over,
-                Some(Err(error)) => return Apart::Broken(error),
+                None | Some(Err(_)) => {
+                    let rest = shown.give_all(writer).await;
+                    return match (rest, piece) {
+                        (Err(_), _) => left(),
+                        (Ok(()), Some(Err(error))) => Apart::Broken(error),
+                        (Ok(()), _) => Apart::Over,
+                    };
+                }
                 Some(Ok(piece)) => {
                     moved.store(true, Ordering::Relaxed);
-                    pass_on(writer, piece).await
+                    shown.pass_on(writer, piece).await
                 }
             },
+            () = tokio::time::sleep(HOLD), if shown.holds() => shown.give_all(writer).await,
         };
         if sent.is_err() {
             return left();
@@ -209,14 +225,81 @@ async fn downward(
     }
 }
 
-async fn pass_on(writer: &mut (impl AsyncWrite + Unpin), piece: Printed) -> std::io::Result<()> {
-    let (mut bytes, wrap): (Bytes, fn(Bytes) -> Frame) = match piece {
-        Printed::Out(bytes) => (bytes, Frame::Out),
-        Printed::Err(bytes) => (bytes, Frame::Err),
-    };
+/// What is printed, without the values of secrets.
+struct Shown {
+    out: Redaction,
+    err: Redaction,
+}
+
+impl Shown {
+    fn holds(&self) -> bool {
+        self.out.holds() || self.err.holds()
+    }
+
+    async fn pass_on(&mut self, writer: &mut (impl AsyncWrite + Unpin), piece: Printed) -> std::io::Result<()> {
+        match piece {
+            Printed::Out(bytes) => write_out(writer, self.out.push(&bytes), Frame::Out).await,
+            Printed::Err(bytes) => write_out(writer, self.err.push(&bytes), Frame::Err).await,
+        }
+    }
+
+    /// What was held back: it became no value.
+    async fn give_all(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
+        write_out(writer, self.out.finish(), Frame::Out).await?;
+        write_out(writer, self.err.finish(), Frame::Err).await
+    }
+}
+
+async fn write_out(
+    writer: &mut (impl AsyncWrite + Unpin),
+    bytes: Vec<u8>,
+    wrap: fn(Bytes) -> Frame,
+) -> std::io::Result<()> {
+    let mut bytes = Bytes::from(bytes);
     while !bytes.is_empty() {
         let part = bytes.split_to(bytes.len().min(MAX_PAYLOAD));
         frame::write(writer, &wrap(part)).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    /// What a person sees of pieces that come at once, and of those that come after a pause.
+    async fn seen(at_once: &[&'static [u8]], later: &'static [u8]) -> Vec<u8> {
+        let redactor = Redactor::new([&b"hunter22hunter22"[..]]);
+        let pieces: Vec<_> = at_once.iter().map(|piece| Ok(Printed::Out(Bytes::from_static(piece)))).collect();
+        let last = async move {
+            drop(tokio::time::timeout(HOLD * 2, std::future::pending::<()>()).await);
+            Ok(Printed::Out(Bytes::from_static(later)))
+        };
+        let output = Box::pin(stream::iter(pieces).chain(stream::once(last)));
+        let (mut near, mut far) = tokio::io::duplex(64 << 10);
+        let moved = AtomicBool::new(false);
+        let apart = downward(&mut near, (output, &[]), (&moved, &redactor)).await;
+        assert!(matches!(apart, Apart::Over));
+        drop(near);
+        let mut out = Vec::new();
+        while let Ok(Some(frame)) = frame::read(&mut far).await {
+            match frame {
+                Frame::Out(bytes) => out.extend_from_slice(&bytes),
+                other => assert!(matches!(other, Frame::Ping), "{other:?}"),
+            }
+        }
+        out
+    }
+
+    #[tokio::test]
+    async fn a_secret_in_two_pieces_is_not_shown_and_nothing_is_held_back_for_long() {
+        let out = seen(&[b"the password is hunter22", b"hunter22, ok\n$ "], b"").await;
+        assert_eq!(String::from_utf8_lossy(&out), "the password is [secret], ok\n$ ");
+        // What a person waits for is shown, although a secret may begin so.
+        let out = seen(&[b"who? hunter"], b" of deer").await;
+        assert_eq!(String::from_utf8_lossy(&out), "who? hunter of deer");
+        assert_eq!(seen(&[], b"at the end: hunt").await, b"at the end: hunt");
+    }
 }

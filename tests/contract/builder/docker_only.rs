@@ -100,6 +100,30 @@ async fn kept_by_others(stand: &Stand) {
     assert!(client.inspect_image(&named).await.is_err());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_container_of_a_command_that_an_earlier_process_left_is_removed() {
+    let stand = harness::buildkit("left").await;
+    harness::run(stand, |stand| Box::pin(left_and_swept(stand))).await;
+}
+
+async fn left_and_swept(stand: &Stand) {
+    let image = stand.image(&stand.build(1, "")).await.image;
+    let left = docker::left_command(&image, stand.log).await;
+    let build = stand.command(2, &["/shell", "hang", &stand.mark], "out").await;
+    let client = docker::client().await;
+    let looking = async {
+        while docker::labelled("io.cutover.command.log", stand.log).await.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(stand.builder.sweep(stand.log).await, Ok(1));
+        // The one that is waited for stays.
+        assert_eq!(docker::labelled("io.cutover.command.log", stand.log).await.len(), 1);
+        assert!(client.inspect_container(&left, None).await.is_err());
+    };
+    let (ran, ()) = tokio::join!(stand.ran_until(&build, "hanging"), looking);
+    assert_eq!(ran.0, Err(BuildError::Cancelled));
+}
+
 #[tokio::test]
 async fn the_cache_is_told_and_pruned_by_age() {
     let stand = harness::buildkit("cache").await;

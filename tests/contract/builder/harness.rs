@@ -1,16 +1,18 @@
 //! A builder, contexts for it, and everything that a test has made gone after it.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cutover::adapters::builder::{
-    Build, BuildError, Builder, BuilderKind, Built, DEADLINE, DockerBuilder, MemoryBuilder, Progress, WAITING,
+    Build, BuildCommand, BuildError, Builder, BuilderKind, Built, DEADLINE, DockerBuilder, MemoryBuilder, Progress,
+    WAITING,
 };
 use cutover::adapters::runtime::DockerConfig;
 use cutover::adapters::source::Content;
-use cutover::adapters::source::context::{Context, ContextLimits, Packing, pack};
+use cutover::adapters::source::context::{Context, ContextLimits, Dockerfile, Packing, pack};
 use cutover_events::{DeploymentId, LogId, WorkloadId};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -93,7 +95,7 @@ impl Stand {
             std::fs::set_permissions(folder.join("shell"), mode).expect("a mode");
         }
         let packing = Packing {
-            file: "Dockerfile".to_owned(),
+            file: Dockerfile::Of("Dockerfile".to_owned()),
             scratch: self.folder.path().to_owned(),
             limits: ContextLimits::default(),
             stop: CancellationToken::new(),
@@ -111,6 +113,7 @@ impl Stand {
             full_name: "test/app".to_owned(),
             deployment: DeploymentId(deployment),
             content: Content::Context(self.context(&format!("FROM scratch AS base\nCOPY unique shel[l] /\n{steps}"))),
+            command: None,
             settings: Default::default(),
             routed: Vec::new(),
             target: String::new(),
@@ -124,8 +127,47 @@ impl Stand {
         }
     }
 
+    /// A build whose files a command makes of a page.
+    pub(crate) async fn command(&self, n: u8, words: &[&str], output: &str) -> Build {
+        let image = if self.real { self.image(&self.build(99, "")).await.image } else { "in memory".to_owned() };
+        let folder = self.folder.path().join("page");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("index.html"), "a page").expect("a page");
+        let packing = Packing {
+            file: Dockerfile::Nothing,
+            scratch: self.folder.path().to_owned(),
+            limits: ContextLimits::default(),
+            stop: CancellationToken::new(),
+        };
+        let command = BuildCommand {
+            image,
+            reference: "the-image".to_owned(),
+            command: words.iter().map(|word| (*word).to_owned()).collect(),
+            output: output.to_owned(),
+            mac: [0; 16],
+        };
+        let content = Content::Context(pack(&folder, &packing).expect("a context"));
+        Build { content, command: Some(command), ..self.build(n, "") }
+    }
+
+    /// Runs the command of a build, and cancels it as soon as it tells a line with `until`.
+    pub(crate) async fn ran_until(&self, build: &Build, until: &str) -> (Result<PathBuf, BuildError>, Vec<String>) {
+        let into = self.folder.path().join("into");
+        drop(std::fs::remove_dir_all(&into));
+        std::fs::create_dir_all(&into).expect("a folder");
+        self.told_until(until, async |sender, stop| self.builder.run(build, &into, &sender, &stop).await).await
+    }
+
     /// Makes a build, and cancels it as soon as it tells a line with `until`.
     pub(crate) async fn made_until(&self, build: &Build, until: &str) -> Outcome {
+        self.told_until(until, async |sender, stop| self.builder.build(build, &sender, &stop).await).await
+    }
+
+    async fn told_until<T>(
+        &self,
+        until: &str,
+        make: impl AsyncFnOnce(mpsc::Sender<Progress>, CancellationToken) -> T,
+    ) -> (T, Vec<String>) {
         let (sender, mut told) = mpsc::channel::<Progress>(WAITING);
         let stop = CancellationToken::new();
         let reached = |line: &str| !until.is_empty() && line.contains(until);
@@ -141,11 +183,7 @@ impl Stand {
             }
             lines
         };
-        let building = async {
-            let outcome = self.builder.build(build, &sender, &stop).await;
-            drop(sender);
-            outcome
-        };
+        let building = make(sender, stop.clone());
         let both = async { tokio::join!(building, listen) };
         tokio::time::timeout(Duration::from_secs(120), both).await.expect("a build that ends")
     }

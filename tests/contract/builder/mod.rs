@@ -37,4 +37,10 @@ contract! {
     a_build_that_is_cancelled_leaves_nothing,
     a_build_that_takes_too_long_is_ended,
     old_images_go_and_named_ones_stay,
+    a_command_makes_files_of_those_that_it_is_given,
+    a_command_has_its_environment_and_says_so_in_its_lines,
+    a_command_that_fails_is_told_with_its_last_lines,
+    a_command_that_makes_no_folder_is_refused,
+    a_command_that_is_cancelled_leaves_nothing,
+    a_command_that_takes_too_long_is_ended,
 }

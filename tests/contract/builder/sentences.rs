@@ -112,7 +112,64 @@ pub(crate) async fn old_images_go_and_named_ones_stay(stand: &Stand) {
     assert!(tidy(&*stand.builder, stand.log, &keep, u64::MAX).await.unwrap().is_empty());
 }
 
+pub(crate) async fn a_command_makes_files_of_those_that_it_is_given(stand: &Stand) {
+    let build = stand.command(1, &["/shell", "site", "out"], "out").await;
+    let (made, told) = stand.ran_until(&build, "").await;
+    let folder = made.unwrap();
+    assert_eq!(std::fs::read_to_string(folder.join("index.html")).unwrap(), "a page");
+    assert!(told[0].contains("/shell site out") && told[0].contains("the-image"), "{told:#?}");
+    assert_eq!(told.last().map(String::as_str), Some("#1 DONE"), "{told:#?}");
+    assert!(stand.commands().await.is_empty(), "its container stays behind");
+}
+
+pub(crate) async fn a_command_has_its_environment_and_says_so_in_its_lines(stand: &Stand) {
+    let mut build = stand.command(1, &["/shell", "arg", "COLOUR"], ".").await;
+    build.args.insert("COLOUR".to_owned(), "red".to_owned());
+    let (made, told) = stand.ran_until(&build, "").await;
+    assert!(made.unwrap().join("index.html").is_file());
+    assert!(told.contains(&"#1 COLOUR is red".to_owned()), "{told:#?}");
+}
+
+pub(crate) async fn a_command_that_fails_is_told_with_its_last_lines(stand: &Stand) {
+    let build = stand.command(1, &["/shell", "exit", "3"], "out").await;
+    let (failed, told) = stand.ran_until(&build, "").await;
+    let Err(BuildError::Step { step, why, last }) = failed else { panic!("{failed:?}") };
+    assert!(step.contains("/shell exit 3"), "{step}");
+    assert_eq!((why.as_str(), last), ("exit code: 3", vec!["going to fail".to_owned()]));
+    assert!(told.last().is_some_and(|line| line.contains("ERROR")), "{told:#?}");
+    assert!(stand.commands().await.is_empty(), "its container stays behind");
+}
+
+pub(crate) async fn a_command_that_makes_no_folder_is_refused(stand: &Stand) {
+    for output in ["nowhere", "index.html"] {
+        let build = stand.command(1, &["/shell", "print", "done"], output).await;
+        let (refused, _) = stand.ran_until(&build, "").await;
+        let expected = format!("the command has made no folder {output}");
+        assert_eq!(refused, Err(BuildError::Refused(expected)));
+    }
+}
+
+pub(crate) async fn a_command_that_is_cancelled_leaves_nothing(stand: &Stand) {
+    let build = stand.command(1, &["/shell", "hang", &stand.mark], "out").await;
+    let (ended, told) = stand.ran_until(&build, "hanging").await;
+    assert_eq!(ended, Err(BuildError::Cancelled), "{told:#?}");
+    assert!(!stand.runs(), "it still runs");
+    assert!(stand.commands().await.is_empty(), "its container stays behind");
+}
+
+pub(crate) async fn a_command_that_takes_too_long_is_ended(stand: &Stand) {
+    let deadline = Duration::from_secs(3);
+    let build = Build { deadline, ..stand.command(1, &["/shell", "hang", &stand.mark], "out").await };
+    assert_eq!(stand.ran_until(&build, "").await.0, Err(BuildError::Late(deadline)));
+    assert!(!stand.runs() && stand.commands().await.is_empty(), "it still runs");
+}
+
 impl Stand {
+    /// Containers that commands of this test run in.
+    async fn commands(&self) -> Vec<String> {
+        if self.real { docker::labelled("io.cutover.command.log", self.log).await } else { Vec::new() }
+    }
+
     /// Images that have no name, as those of steps.
     async fn count_images(&self) -> usize {
         if !self.real || self.kind != BuilderKind::Classic {

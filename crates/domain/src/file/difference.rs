@@ -123,7 +123,8 @@ fn source(source: &Source, put: &mut impl FnMut(&str, String)) {
         }
         Source::Static(site) => {
             put("static", site.path.clone());
-            put("mode", word(&site.mode));
+            put("mode", site.mode.word().to_owned());
+            put("static image", site.mode.image().to_owned());
             put("storage", site.storage.as_ref().map(volumes::show).unwrap_or_default());
             if let Some(build) = &site.build {
                 put("build", format!("{:?} in {}, files in {}", build.command, build.image, build.output));

@@ -72,7 +72,7 @@ fn unfit(key: &str, source: &Source) -> Option<String> {
     let contained = OF_CONTAINERS.contains(&key);
     let why = match source {
         Source::Image(_) | Source::Dockerfile(_) => None,
-        Source::Static(site) if site.mode == StaticMode::Deno => None,
+        Source::Static(site) if !site.mode.is_files() => None,
         Source::Static(_) if contained => Some(SERVED_BY_THE_PROXY),
         Source::Static(site) => (key == "env" && site.build.is_none()).then_some(NOTHING_READS_IT),
         Source::Compose(_) if matches!(key, "host" | "port") => Some(ROUTE_NEEDS_A_SERVICE),

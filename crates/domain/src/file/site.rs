@@ -19,13 +19,22 @@ pub(super) const DEFAULT_GRACE_MS: u64 = 24 * 60 * 60_000;
 /// A month: what is older is not open in anybody's browser.
 const MAX_GRACE_MS: u64 = 30 * DEFAULT_GRACE_MS;
 
+/// Who serves, by the word of `mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Server {
+    #[default]
+    Proxy,
+    Deno,
+}
+
 /// What `mode` may say.
-pub(super) const MODES: &[(&str, StaticMode)] = &[("files", StaticMode::Files), ("deno", StaticMode::Deno)];
+pub(super) const MODES: &[(&str, Server)] = &[("files", Server::Proxy), ("deno", Server::Deno)];
 
 pub(super) const WORDS: Words = Words {
     known: &[
         "path",
         "mode",
+        "image",
         "storage",
         "build",
         "index",
@@ -39,6 +48,9 @@ pub(super) const WORDS: Words = Words {
 };
 pub(super) const BUILD: Words = Words { known: &["image", "command", "output"], later: &[] };
 
+/// Why `image` is refused for files.
+pub(super) const IMAGE_OF_FILES: &str = "is for mode = \"deno\", whose program runs in it; the image of a build is named there, as in build = { image = \"node:22\", … }";
+
 /// What the proxy answers by, and a program of the site's own does not.
 pub(super) const OF_FILES: &[&str] = &["index", "not_found", "fallback", "assets_grace"];
 /// Why a key of [`OF_FILES`] is refused for a program.
@@ -51,7 +63,7 @@ pub(super) fn read(entry: &Entry<'_>) -> Result<StaticSource, Fault> {
     }
     if entry.as_string().is_none() {
         return Err(entry.wrong(
-            "a string with a folder, a tarball or an address of git, or a table { path, mode, storage, build, index, not_found, fallback, assets_grace, credentials, deploy_strategy }",
+            "a string with a folder, a tarball or an address of git, or a table { path, mode, image, storage, build, index, not_found, fallback, assets_grace, credentials, deploy_strategy }",
         ));
     }
     Ok(StaticSource { path: entry.text(place)?, ..plain() })
@@ -72,8 +84,14 @@ fn table(section: &Section<'_>) -> Result<StaticSource, Fault> {
     let Some(path) = section.read("path", |entry| entry.text(place))? else {
         return Err(section.fault("\"path\" is missing; expected a folder, a tarball or an address of git"));
     };
-    let mode = section.read("mode", |entry| entry.text(|text| check::word(text, MODES)))?.unwrap_or_default();
-    if mode == StaticMode::Deno
+    let server = section.read("mode", |entry| entry.text(|text| check::word(text, MODES)))?.unwrap_or_default();
+    let named = section.read("image", |entry| entry.text(image))?;
+    if server == Server::Proxy
+        && let Some(key) = section.get("image")
+    {
+        return Err(key.key_fault(IMAGE_OF_FILES));
+    }
+    if server == Server::Deno
         && let Some(key) = OF_FILES.iter().find_map(|key| section.get(key))
     {
         return Err(key.key_fault(NOT_OF_A_PROGRAM));
@@ -81,7 +99,7 @@ fn table(section: &Section<'_>) -> Result<StaticSource, Fault> {
     let usual = plain();
     Ok(StaticSource {
         path,
-        mode,
+        mode: mode(server, named.unwrap_or_default()),
         storage: section.read("storage", stored)?,
         build: section.read("build", built)?,
         index: section.read("index", |entry| entry.text(index))?.unwrap_or(usual.index),
@@ -91,6 +109,15 @@ fn table(section: &Section<'_>) -> Result<StaticSource, Fault> {
         credentials: source::credentials_in(section)?,
         deploy_strategy: source::strategy_in(section, SourceKind::Static)?,
     })
+}
+
+/// Who serves, with the image that was named for it; empty for none.
+pub(super) fn mode(server: Server, image: String) -> StaticMode {
+    match (server, image.is_empty()) {
+        (Server::Proxy, _) => StaticMode::Files,
+        (Server::Deno, true) => StaticMode::Deno,
+        (Server::Deno, false) => StaticMode::DenoIn(image),
+    }
 }
 
 fn duration(entry: &Entry<'_>) -> Result<u64, Fault> {
@@ -130,7 +157,7 @@ fn built(entry: &Entry<'_>) -> Result<StaticBuild, Fault> {
         section.fault(format!("{what}, as in {{ image = \"node:22\", command = [\"npm\", \"run\", \"build\"] }}"))
     };
     let image = section.read("image", |entry| entry.text(image))?;
-    let command = section.read("command", super::workload::command)?;
+    let command = section.read("command", command)?;
     Ok(StaticBuild {
         image: image.ok_or_else(|| missing("\"image\" is missing; expected an image that has the programs for it"))?,
         command: command.ok_or_else(|| missing("\"command\" is missing; expected what makes the files"))?,
@@ -138,7 +165,18 @@ fn built(entry: &Entry<'_>) -> Result<StaticBuild, Fault> {
     })
 }
 
-/// The image of a build: there is no change whose commit could fill it in.
+/// What makes the files: program and arguments, or a line for the shell of the image.
+fn command(entry: &Entry<'_>) -> Result<Vec<String>, Fault> {
+    match entry.as_string() {
+        None => super::workload::command(entry),
+        Some(line) if line.trim().is_empty() => {
+            Err(entry.fault("an empty command; expected what makes the files, as in \"npm ci && npm run build\""))
+        }
+        Some(_) => Ok(vec!["sh".to_owned(), "-c".to_owned(), entry.text(check::value)?]),
+    }
+}
+
+/// The image of a build or of a program: there is no change whose commit could fill it in.
 pub(super) fn image(text: &str) -> Result<String, String> {
     crate::reference::Reference::parse(text).map(|_| text.to_owned()).map_err(|bad| bad.0)
 }

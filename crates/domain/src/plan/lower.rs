@@ -2,7 +2,7 @@
 
 use cutover_events::plan::{Former, Plan, Template};
 use cutover_events::secret::SecretUsed;
-use cutover_events::workload::{Source, Spec, StaticMode};
+use cutover_events::workload::{Source, Spec};
 
 use super::Ask;
 use crate::registry::alone;
@@ -21,7 +21,7 @@ pub const fn networked(spec: &Spec) -> bool {
 
 /// Whether requests go to a port of what runs of a spec.
 const fn has_ports(spec: &Spec) -> bool {
-    !matches!(&spec.source, Source::Static(site) if matches!(site.mode, StaticMode::Files))
+    !matches!(&spec.source, Source::Static(site) if site.mode.is_files())
 }
 
 /// What a plan for a release is made from. `network` is Docker's id of the network, empty for none.

@@ -306,7 +306,7 @@ impl Messages {
     }
 }
 
-async fn chunk(body: &mut Incoming) -> Result<Option<Bytes>, BuildError> {
+pub(super) async fn chunk(body: &mut Incoming) -> Result<Option<Bytes>, BuildError> {
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() {
             return Ok(Some(data));

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::upgrade::Upgraded;
@@ -63,8 +63,20 @@ impl Daemon {
 
     /// A call with a whole answer; `None` for what is not there, and for a conflict `Err(Refused)`.
     pub(super) async fn ask(&self, method: Method, path: &str) -> Result<Option<Value>, BuildError> {
+        self.answered(request(method, path, &[], nothing())?).await
+    }
+
+    /// The same with something to tell.
+    pub(super) async fn tell(&self, path: &str, body: &Value) -> Result<Option<Value>, BuildError> {
+        let sent = Full::new(Bytes::from(body.to_string())).map_err(io::Error::other).boxed_unsync();
+        let mut request = request(Method::POST, path, &[], sent)?;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.answered(request).await
+    }
+
+    async fn answered(&self, request: Request<Sent>) -> Result<Option<Value>, BuildError> {
         let call = async {
-            let answer = self.send(request(method, path, &[], nothing())?).await?;
+            let answer = self.send(request).await?;
             let status = answer.response.status();
             let body = whole(answer.response).await?;
             match status {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `http` | calls, streams, and connections that are handed over |
 //! | `call` | one build: its request, its stream, its end, and what it leaves |
+//! | `command` | a command that makes files, in a container of its own |
 //! | `steps` | numbered steps, their output, how they end |
 //! | `buildkit`, `classic` | what each of the builders tells |
 //! | `session`, `wire` | what `BuildKit` asks back, and in which bytes |
@@ -12,13 +13,14 @@
 mod buildkit;
 mod call;
 mod classic;
+mod command;
 mod http;
 mod images;
 mod session;
 mod steps;
 mod wire;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,7 +29,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Build, BuildError, BuildSecret, Builder, BuilderKind, Built, BuiltImage, CacheUse, Progress, RegistryLogin, key,
+    Build, BuildCommand, BuildError, BuildSecret, Builder, BuilderKind, Built, BuiltImage, CacheUse, Progress,
+    RegistryLogin, key,
 };
 use http::Daemon;
 
@@ -38,6 +41,8 @@ mod labels {
     pub(super) const LOG: &str = "io.cutover.image.log";
     /// Workload id.
     pub(super) const WORKLOAD: &str = "io.cutover.image.workload";
+    /// Log id, on a container that a command runs in: it is no unit, and no listing of units shows it.
+    pub(super) const COMMAND: &str = "io.cutover.command.log";
     /// Key of content and arguments.
     pub(super) const KEY: &str = "io.cutover.image.key";
 }
@@ -46,13 +51,14 @@ mod labels {
 #[derive(Clone, Debug)]
 pub struct DockerBuilder {
     daemon: Daemon,
+    running: command::Running,
 }
 
 impl DockerBuilder {
     /// Does not connect yet.
     #[must_use]
     pub fn new(socket: PathBuf) -> Self {
-        Self { daemon: Daemon::new(socket) }
+        Self { daemon: Daemon::new(socket), running: command::Running::default() }
     }
 
     /// Whether a build goes to `BuildKit`.
@@ -92,6 +98,20 @@ impl Builder for DockerBuilder {
             self.build_by_classic(build, progress, stop).await?
         };
         Ok(Built { image, key, reused: false })
+    }
+
+    async fn run(
+        &self,
+        build: &Build,
+        into: &Path,
+        progress: &mpsc::Sender<Progress>,
+        stop: &CancellationToken,
+    ) -> Result<PathBuf, BuildError> {
+        self.run_command((build, build.command()?), into, (progress, stop)).await
+    }
+
+    async fn sweep(&self, log: LogId) -> Result<u64, BuildError> {
+        self.remove_left(log).await
     }
 
     async fn images(&self, log: LogId) -> Result<Vec<BuiltImage>, BuildError> {

@@ -7,6 +7,7 @@
 //! | `digest` | what makes two contexts the same |
 //! | `walk` | which files of a folder are sent |
 //! | `pack` | the archive, made of a folder |
+//! | `program` | the Dockerfile of a site's own program |
 //! | `unpack` | a folder, made of an archive that somebody sent |
 //! | `send` | the archive that a person sends |
 
@@ -15,6 +16,7 @@ mod glob;
 mod ignore;
 mod name;
 mod pack;
+mod program;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -26,7 +28,7 @@ use std::path::PathBuf;
 pub use digest::{Kind, Listing};
 pub use ignore::{BadPattern, Ignore};
 pub use name::{Name, NameRefused, link_stays};
-pub use pack::{Context, Packing, has_dockerfile, pack};
+pub use pack::{Context, Dockerfile, Packing, has_dockerfile, pack};
 pub use send::{Sends, Sent};
 pub use unpack::unpack;
 

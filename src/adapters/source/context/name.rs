@@ -25,6 +25,12 @@ pub enum NameRefused {
     /// It has two meanings.
     #[error("it is a link, and also a folder or file: the archive contradicts itself")]
     Twice,
+    /// Nothing in the site can be begun.
+    #[error(
+        "there is no such file, and a site with mode = \"deno\" begins with its program: call it main.ts, main.tsx, main.js, \
+         main.mjs, server.ts or server.js, at the top"
+    )]
+    NoProgram,
     /// Longer than a path may be, or with a byte that no path has.
     #[error("its name is empty, too long, or holds a zero byte")]
     Malformed,
@@ -55,6 +61,11 @@ impl Name {
             }
         }
         Ok((!parts.is_empty()).then(|| Self(parts.join(&b'/'))))
+    }
+
+    /// The name of a file that was written for others, in lists where these have theirs.
+    pub(super) fn written(name: &Self) -> Self {
+        Self([b"/", name.bytes()].concat())
     }
 
     /// Its bytes.

@@ -18,18 +18,52 @@ use tar::{Builder, EntryType, Header};
 use tokio_util::sync::CancellationToken;
 
 use super::walk::{Found, patterns, walk};
-use super::{ContextError, ContextLimits, Kind, Listing, Name, Room};
+use super::{ContextError, ContextLimits, Kind, Listing, Name, Room, program};
 
 /// Every entry is from 1980-01-02 (s since 1970): times are no content, and zip, wheels among them, knows none before 1980.
 const TIME: u64 = 315_619_200;
 /// How much of the archive is read at once, bytes: few enough to hold for each build, many enough to be worth a thread.
 const CHUNK: usize = 256 << 10;
 
+/// The Dockerfile of a context.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Dockerfile {
+    /// A file of the folder.
+    Of(String),
+    /// One that is written for the program of a site, whose files lie in a folder beside it.
+    Program {
+        /// What runs it.
+        image: String,
+        /// The folder that it may write to.
+        storage: Option<String>,
+    },
+    /// None: the files are for a command, and lie in the same folder.
+    Nothing,
+}
+
+impl Dockerfile {
+    /// What it is called.
+    fn name(&self) -> &str {
+        match self {
+            Self::Of(file) => file,
+            Self::Program { .. } | Self::Nothing => "Dockerfile",
+        }
+    }
+
+    /// The folder of the archive that the files lie in.
+    fn below(&self) -> &'static str {
+        match self {
+            Self::Of(_) => "",
+            Self::Program { .. } | Self::Nothing => program::BELOW,
+        }
+    }
+}
+
 /// How a folder is packed.
 #[derive(Clone, Debug)]
 pub struct Packing {
-    /// The Dockerfile, from the folder.
-    pub file: String,
+    /// The Dockerfile.
+    pub file: Dockerfile,
     /// Where the archive is written; its file has no name from the beginning, and is gone with the last handle.
     pub scratch: PathBuf,
     /// How much it may hold.
@@ -108,15 +142,18 @@ pub fn pack(folder: &Path, packing: &Packing) -> Result<Context, ContextError> {
     if !folder.is_dir() {
         return Err(ContextError::NoFolder(folder.to_owned()));
     }
-    let missing = || ContextError::NoDockerfile { file: packing.file.clone() };
-    let dockerfile = Name::read(packing.file.as_bytes()).ok().flatten().ok_or_else(missing)?;
+    let missing = || ContextError::NoDockerfile { file: packing.file.name().to_owned() };
+    let dockerfile = Name::read(packing.file.name().as_bytes()).ok().flatten().ok_or_else(missing)?;
     let ignore = patterns(folder, &dockerfile)?;
     let mut room = Room::new(packing.limits);
     let found = walk(folder, &ignore, &mut room)?;
-    if !matches!(found.get(&dockerfile), Some(Found::File { .. })) {
-        return Err(missing());
-    }
-    let Written { file: archive, listing, bytes } = written(folder, found, &packing.scratch, &packing.stop)?;
+    let text = match &packing.file {
+        Dockerfile::Of(_) if !matches!(found.get(&dockerfile), Some(Found::File { .. })) => return Err(missing()),
+        Dockerfile::Of(_) | Dockerfile::Nothing => None,
+        Dockerfile::Program { image, storage } => Some(program::dockerfile((image, storage.as_deref()), &found)?),
+    };
+    let beside = Beside { below: packing.file.below(), dockerfile: text.as_deref().map(|text| (&dockerfile, text)) };
+    let Written { file: archive, listing, bytes } = written((folder, found), beside, &packing.scratch, &packing.stop)?;
     let unreadable = "the archive of the context cannot be read";
     let length = archive.metadata().map_err(ContextError::io(unreadable))?.len();
     let (digest, entries) = (listing.digest(), listing.len());
@@ -130,24 +167,35 @@ pub(super) struct Written {
     pub(super) bytes: u64,
 }
 
+/// What is in an archive beside the files of a folder.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Beside<'a> {
+    /// The folder of the archive that the files lie in; empty for none.
+    below: &'static str,
+    /// A Dockerfile that was written for them.
+    dockerfile: Option<(&'a Name, &'a str)>,
+}
+
 /// Writes what was found as an archive whose file nobody else finds.
 pub(super) fn written(
-    folder: &Path,
-    found: BTreeMap<Name, Found>,
+    (folder, found): (&Path, BTreeMap<Name, Found>),
+    beside: Beside<'_>,
     scratch: &Path,
     stop: &CancellationToken,
 ) -> Result<Written, ContextError> {
     let what = "the archive of the context cannot be written";
     let file = Arc::new(nameless(scratch).map_err(ContextError::io(what))?);
     let out = BufWriter::new(Arc::clone(&file));
-    let mut writer = Writer { tar: Builder::new(out), listing: Listing::default(), bytes: 0 };
+    let below = Path::new(beside.below);
+    let mut writer = Writer { tar: Builder::new(out), below, listing: Listing::default(), bytes: 0 };
+    writer.begin(beside.dockerfile).map_err(ContextError::io(what))?;
     for (name, found) in found {
         if stop.is_cancelled() {
             return Err(ContextError::io("packing was ended")(io::ErrorKind::Interrupted.into()));
         }
         writer.add(folder, name, found)?;
     }
-    let Writer { tar, listing, bytes } = writer;
+    let Writer { tar, listing, bytes, .. } = writer;
     tar.into_inner().and_then(|mut rest| rest.flush()).map_err(ContextError::io(what))?;
     Ok(Written { file, listing, bytes })
 }
@@ -172,31 +220,48 @@ pub(super) fn nameless(folder: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-struct Writer {
+struct Writer<'a> {
     tar: Builder<BufWriter<Arc<File>>>,
+    /// The folder of the archive that the files lie in.
+    below: &'a Path,
     listing: Listing,
     bytes: u64,
 }
 
-impl Writer {
+impl Writer<'_> {
+    /// What is in the archive beside the files: their folder, and a Dockerfile that was written for them.
+    fn begin(&mut self, dockerfile: Option<(&Name, &str)>) -> io::Result<()> {
+        if !self.below.as_os_str().is_empty() {
+            self.tar.append_data(&mut header(EntryType::Directory, 0o755, 0), self.below, io::empty())?;
+        }
+        let Some((name, text)) = dockerfile else { return Ok(()) };
+        let mut header = header(EntryType::Regular, 0o644, text.len() as u64);
+        self.tar.append_data(&mut header, name.path(), text.as_bytes())?;
+        let kind = Kind::File { executable: false, content: Digest::of(text.as_bytes()) };
+        // Under a name that no file can have: what they are called is theirs.
+        self.listing.add(Name::written(name), kind);
+        Ok(())
+    }
+
     fn add(&mut self, folder: &Path, name: Name, found: Found) -> Result<(), ContextError> {
         let written = |error| ContextError::Io { what: format!("{} cannot be packed", name.text()), error };
+        let path = self.below.join(name.path());
         let kind = match found {
             Found::Folder => {
                 let mut header = header(EntryType::Directory, 0o755, 0);
-                self.tar.append_data(&mut header, name.path(), io::empty()).map_err(written)?;
+                self.tar.append_data(&mut header, &path, io::empty()).map_err(written)?;
                 Kind::Folder
             }
             Found::Link { target } => {
                 let mut header = header(EntryType::Symlink, 0o777, 0);
                 let to = Path::new(std::ffi::OsStr::from_bytes(&target));
-                self.tar.append_link(&mut header, name.path(), to).map_err(written)?;
+                self.tar.append_link(&mut header, &path, to).map_err(written)?;
                 Kind::Link { target }
             }
             Found::File { executable, size } => {
                 let mut content = Hashed::open(&folder.join(name.path()), size).map_err(written)?;
                 let mut header = header(EntryType::Regular, if executable { 0o755 } else { 0o644 }, size);
-                self.tar.append_data(&mut header, name.path(), &mut content).map_err(written)?;
+                self.tar.append_data(&mut header, &path, &mut content).map_err(written)?;
                 if content.length != size {
                     return Err(ContextError::Changed(name.text()));
                 }

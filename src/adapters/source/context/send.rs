@@ -9,7 +9,7 @@ use cutover_events::Digest;
 use sha2::Digest as _;
 use tokio_util::sync::CancellationToken;
 
-use super::pack::{nameless, written};
+use super::pack::{Beside, nameless, written};
 use super::walk::{Found, patterns, walk};
 use super::{ContextError, ContextLimits, Ignore, Name, Room};
 
@@ -70,7 +70,7 @@ impl Sent {
         if found.is_empty() {
             return Err(gone(format!("something to send in {}", folder.display())));
         }
-        let archive = written(folder, found, scratch, &CancellationToken::new())?;
+        let archive = written((folder, found), Beside::default(), scratch, &CancellationToken::new())?;
         Self::file(archive.file)
     }
 

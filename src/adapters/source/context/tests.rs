@@ -25,7 +25,12 @@ fn write(folder: &Path, files: &[(&str, &str)]) {
 
 fn packing(scratch: &TempDir, file: &str) -> Packing {
     let limits = ContextLimits::default();
-    Packing { file: file.to_owned(), scratch: scratch.path().to_owned(), limits, stop: Default::default() }
+    Packing {
+        file: Dockerfile::Of(file.to_owned()),
+        scratch: scratch.path().to_owned(),
+        limits,
+        stop: Default::default(),
+    }
 }
 
 fn packed(folder: &Path) -> Result<Context, ContextError> {

@@ -82,6 +82,9 @@ pub struct CanonicalStatic {
     /// `files` or `deno`.
     #[serde(default = "default_mode")]
     pub mode: String,
+    /// The image with Deno, for `deno`; empty for the usual one.
+    #[serde(default)]
+    pub image: String,
     /// What its program may write to; `access` is `exclusive`.
     #[serde(default)]
     pub storage: Option<CanonicalVolume>,
@@ -150,7 +153,7 @@ fn default_pull() -> String {
 }
 
 fn default_mode() -> String {
-    name_of(site::MODES, StaticMode::default())
+    StaticMode::default().word().to_owned()
 }
 
 fn default_index() -> String {
@@ -205,7 +208,8 @@ impl From<&StaticSource> for CanonicalStatic {
     fn from(source: &StaticSource) -> Self {
         Self {
             path: source.path.clone(),
-            mode: name_of(site::MODES, source.mode),
+            mode: source.mode.word().to_owned(),
+            image: source.mode.image().to_owned(),
             storage: source.storage.as_ref().map(CanonicalVolume::from),
             build: source.build.as_ref().map(|StaticBuild { image, command, output }| CanonicalBuild {
                 image: image.clone(),
@@ -292,10 +296,15 @@ fn dockerfile_of(given: CanonicalDockerfile) -> Result<DockerfileSource, Fault> 
 }
 
 fn static_of(given: CanonicalStatic) -> Result<StaticSource, Fault> {
-    let mode = check::word(&given.mode, site::MODES).map_err(of_key("source.mode"))?;
+    let server = check::word(&given.mode, site::MODES).map_err(of_key("source.mode"))?;
+    let image = if given.image.is_empty() { Ok(given.image) } else { site::image(&given.image) };
+    let image = image.map_err(of_key("source.image"))?;
+    if server == site::Server::Proxy && !image.is_empty() {
+        return Err(Fault::new("source.image", site::IMAGE_OF_FILES));
+    }
     let source = StaticSource {
         path: site::place(&given.path).map_err(of_key("source.path"))?,
-        mode,
+        mode: site::mode(server, image),
         storage: given.storage.map(storage_of).transpose().map_err(of_key("source.storage"))?,
         build: given.build.map(build_of).transpose()?,
         index: site::index(&given.index).map_err(of_key("source.index"))?,
@@ -312,7 +321,7 @@ fn static_of(given: CanonicalStatic) -> Result<StaticSource, Fault> {
         ("fallback", source.fallback != usual.fallback),
         ("assets_grace_ms", source.assets_grace_ms != usual.assets_grace_ms),
     ];
-    match said.into_iter().find(|(_, said)| *said && mode == StaticMode::Deno) {
+    match said.into_iter().find(|(_, said)| *said && server == site::Server::Deno) {
         Some((key, _)) => Err(Fault::new(format!("source.{key}"), site::NOT_OF_A_PROGRAM)),
         None => Ok(source),
     }

@@ -88,6 +88,7 @@ pub(super) fn site() -> Table {
                     "files: the proxy serves them; deno: a container with the site's own program. Default: files",
                 ),
             ),
+            ("image", text("The image with Deno, for mode = deno. Default: that of Deno itself")),
             ("storage", text(storage)),
             ("build", of("build", "What makes the files, in a container. Default: they are there")),
             ("index", text("The page of a folder. Default: index.html")),
@@ -112,6 +113,9 @@ pub(super) fn build() -> Table {
     let argument = text("Program, then arguments");
     let mut command = list(argument, MAX_ARGUMENTS, "What makes the files, run in the folder of the source");
     command["minItems"] = json!(1);
+    let line = text("A line for the shell of the image");
+    let about = command["description"].clone();
+    let command = json!({"anyOf": [line, command], "description": about});
     Table {
         words: site::BUILD,
         about: "A command that makes the files of a site, in a container",

@@ -26,6 +26,12 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ("static, an index in a folder", "static = { path = \".\", index = \"a/b\" }", &["index"]),
     ("static, a page out of the site", "static = { path = \".\", fallback = \"../a\" }", &["fallback", "leads out"]),
     ("static, a build without an image", "static = { path = \".\", build = { command = [\"a\"] } }", &["image"]),
+    ("static, an image of files", "static = { path = \".\", image = \"a\" }", &["image", "mode = \"deno\""]),
+    (
+        "static, a build of an empty line",
+        "static = { path = \".\", build = { image = \"a\", command = \" \" } }",
+        &["command", "empty"],
+    ),
     ("static, a grace that is none", "static = { path = \".\", assets_grace = \"soon\" }", &["assets_grace"]),
     ("static, pages of a program", "static = { path = \".\", mode = \"deno\", index = \"a\" }", &["index", "deno"]),
     ("static, storage in the system", "static = { path = \".\", storage = \"/run:/x\" }", &["storage"]),
