@@ -222,6 +222,21 @@ async fn the_same_stack_is_kept_once() {
     assert!(!stand.stacks.has(&first.image) && stand.stacks.has(&second.image));
 }
 
+#[tokio::test]
+async fn compose_is_not_asked_again_about_what_it_took() {
+    let stand = Stand::over(MemoryCompose::default(), Bounds::default());
+    let asked = async |wished: &Wished| stand.stacks.judge(wished).await.map(drop);
+    let one = wished(ONE, Around::Nothing);
+    asked(&one).await.unwrap();
+    stand.compose.fail(ComposeError::Refused(1));
+    asked(&one).await.expect("it is the same");
+    // Other values are another stack, and what was refused is asked about again.
+    let mut other = one.clone();
+    other.variables.insert("WHO".to_owned(), "you".to_owned());
+    assert!(matches!(asked(&other).await, Err(DraftError::Refused(_))));
+    asked(&other).await.unwrap();
+}
+
 async fn refused(stand: &Stand, text: &str, beside: Around) -> String {
     match stand.stacks.judge(&wished(text, beside)).await {
         Err(DraftError::Refused(text)) => text,

@@ -1,7 +1,7 @@
 //! The stacks of a data folder: judged with Compose and Docker, and kept sealed, one for each release, so that a rollback
 //! brings up what was recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use cutover_events::plan::STACK;
 use cutover_events::{DeploymentId, Digest, ReleaseId, WorkloadId};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::draft::{self, For};
@@ -21,6 +22,9 @@ use crate::store::files::{make_folder, replace_durably};
 
 /// Where they lie, below `compose/`; no project begins with a point.
 const FOLDER: &str = ".stacks";
+/// Judgements of Compose that are remembered: one takes its program up to half a second, and what an apply has had judged
+/// is what its deployment is made of a moment later.
+const REMEMBERED: usize = 64;
 
 /// Keeps texts that may hold secrets, each readable for as long as its workload has its identity.
 pub trait Vault: Send + Sync + 'static {
@@ -89,6 +93,8 @@ pub struct Stacks {
     root: PathBuf,
     /// Those that were read: units are looked at again and again.
     known: Mutex<BTreeMap<String, Arc<Stack>>>,
+    /// What Compose found nothing wrong with, the newest last.
+    judged: Mutex<VecDeque<[u8; 32]>>,
 }
 
 impl std::fmt::Debug for Stacks {
@@ -102,7 +108,8 @@ impl Stacks {
     #[must_use]
     pub fn of(data: &Path, compose: Arc<dyn Compose>, vault: Arc<dyn Vault>, may: (Arc<dyn Host>, Vec<Asks>)) -> Self {
         let (host, allowed) = may;
-        Self { compose, vault, host, allowed, root: data.join("compose").join(FOLDER), known: Mutex::default() }
+        let root = data.join("compose").join(FOLDER);
+        Self { compose, vault, host, allowed, root, known: Mutex::default(), judged: Mutex::default() }
     }
 
     /// What carries them out.
@@ -123,9 +130,24 @@ impl Stacks {
     /// It cannot, or could not be judged now.
     pub async fn judge(&self, wished: &Wished) -> Result<Stack, DraftError> {
         let stack = self.draft(wished).await?;
-        self.compose.judge(&stack.project(&wished.variables, Anew::Changed)).await?;
+        self.approved(&stack, &wished.variables).await?;
         self.is_ours(&stack).await?;
         Ok(stack)
+    }
+
+    /// Compose finds nothing wrong with it: now, or since this engine began.
+    async fn approved(&self, stack: &Stack, variables: &BTreeMap<String, String>) -> Result<(), DraftError> {
+        let same = same(stack, variables);
+        if self.judged.lock().contains(&same) {
+            return Ok(());
+        }
+        self.compose.judge(&stack.project(variables, Anew::Changed)).await?;
+        let mut judged = self.judged.lock();
+        judged.push_back(same);
+        if judged.len() > REMEMBERED {
+            judged.pop_front();
+        }
+        Ok(())
     }
 
     /// The content that a stack would be kept with. Its workload has an identity from here on.
@@ -239,6 +261,17 @@ impl Stacks {
         let plain = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         (plain(workload) && plain(release)).then(|| self.root.join(workload).join(release))
     }
+}
+
+/// Of everything that a judgement is about. Stays in memory: it would tell who guesses a value that it is right.
+fn same(stack: &Stack, variables: &BTreeMap<String, String>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(stack.text());
+    for part in variables.iter().flat_map(|(name, value)| [name, value]) {
+        hash.update([0]);
+        hash.update(part);
+    }
+    hash.finalize().into()
 }
 
 fn image((workload, release): (WorkloadId, ReleaseId)) -> String {

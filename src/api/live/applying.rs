@@ -1,5 +1,7 @@
 //! Apply and plan: what is declared against what is recorded.
 
+use std::collections::BTreeMap;
+
 use cutover_domain::ability::lacking;
 use cutover_domain::file::{Declared, difference};
 use cutover_domain::recipe::recipe;
@@ -37,9 +39,16 @@ impl LiveBackend {
         recorded.key = None;
         let revisions = self.commands.apply(recorded, all).await?;
         let mut workloads = Vec::with_capacity(declared.len());
+        let mut nameless = BTreeMap::new();
+        for project in declared.iter().map(|one| one.project.as_str()) {
+            // Who has the port is looked for among all programs of the host: once.
+            if !nameless.contains_key(project) {
+                nameless.insert(project.to_owned(), self.execution.nameless_project(project).await);
+            }
+        }
         for (((id, declared), revision), files) in ids.iter().zip(&declared).zip(revisions).zip(files) {
             let mut view = self.deploy_applied(&asker, (*id, declared), (revision, files), ask.mode).await?;
-            if let Some(why) = self.execution.nameless_project(&declared.project).await {
+            if let Some(Some(why)) = nameless.get(&declared.project) {
                 view.note = format!("{}; {why}", view.note);
             }
             workloads.push(view);

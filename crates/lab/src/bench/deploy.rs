@@ -62,20 +62,20 @@ async fn deploy(stand: &Stand, image: &str) -> Result<f64> {
 }
 
 /// What Docker needs by itself, on a network as the engine makes them.
-struct Floor<'a> {
+pub(super) struct Floor<'a> {
     stand: &'a Stand,
     network: String,
     address: Ipv4Addr,
 }
 
 impl<'a> Floor<'a> {
-    async fn new(stand: &'a Stand) -> Result<Self> {
+    pub(super) async fn new(stand: &'a Stand) -> Result<Self> {
         let (network, address) = stand.docker.make_network(&stand.project).await?;
         Ok(Self { stand, network, address })
     }
 
     /// Milliseconds from the request to create a container to its first answer; the container is removed.
-    async fn start(&self, image: &str, name: &str) -> Result<f64> {
+    pub(super) async fn start(&self, image: &str, name: &str) -> Result<f64> {
         let address = self.address.to_string();
         let bare = Bare {
             name: &format!("{}-floor-{name}", self.stand.project),

@@ -6,6 +6,7 @@ mod idle;
 mod nginx;
 mod proxy;
 mod sites;
+mod sources;
 mod webhook;
 mod wrk;
 
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Proxy,
     /// Processor time per request for files of a site, against nginx, and the swap of 10,000 files.
     Static,
+    /// Builds and stacks against the bare programs, files of 1,000 workloads, a site of 10,000 files.
+    Sources,
     /// From an accepted intent to Swapped, against Docker's own create to ready.
     Deploy,
     /// Durable answers to signed deliveries.
@@ -171,6 +174,7 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::Judge => ("bench".to_owned(), judge()?),
         Command::Proxy => ("bench proxy".into(), on_stand(async |stand| proxy::measure(&stand).await).await?.0),
         Command::Static => ("bench static".into(), on_stand(async |stand| sites::measure(&stand).await).await?.0),
+        Command::Sources => ("bench sources".into(), on_stand(async |stand| sources::measure(&stand).await).await?.0),
         Command::Deploy => ("bench deploy".into(), on_stand(async |stand| deploy::measure(&stand).await).await?.0),
         Command::Webhook => ("bench webhook".into(), on_stand(async |stand| webhook::measure(&stand).await).await?.0),
         Command::Idle => ("bench idle".into(), on_stand(async |stand| idle::measure(&stand).await).await?.0),

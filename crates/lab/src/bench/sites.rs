@@ -75,12 +75,7 @@ async fn serve(stand: &Stand, verdict: &mut Verdict) -> Result {
 
 async fn swap(stand: &Stand, verdict: &mut Verdict) -> Result {
     let source = stand.folder().join("many");
-    for n in 0..MANY {
-        let folder = source.join(format!("{:02}", n % 100));
-        std::fs::create_dir_all(&folder)?;
-        std::fs::write(folder.join(format!("page-{n}.html")), format!("<h1>{n}</h1>"))?;
-    }
-    std::fs::write(source.join("index.html"), "home")?;
+    many_files(&source)?;
     let mut made = [Vec::new(), Vec::new()];
     let mut swaps = Vec::new();
     for round in 0..=ROUNDS {
@@ -104,6 +99,16 @@ async fn swap(stand: &Stand, verdict: &mut Verdict) -> Result {
         verdict,
     );
     Ok(())
+}
+
+/// Writes that many pages into a folder, and a home.
+pub(super) fn many_files(folder: &Path) -> Result {
+    for n in 0..MANY {
+        let below = folder.join(format!("{:02}", n % 100));
+        std::fs::create_dir_all(&below)?;
+        std::fs::write(below.join(format!("page-{n}.html")), format!("<h1>{n}</h1>"))?;
+    }
+    Ok(std::fs::write(folder.join("index.html"), "home")?)
 }
 
 fn make(stand: &Stand, unit: &str, source: &Path) -> Result<PathBuf> {
