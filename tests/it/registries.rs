@@ -97,7 +97,7 @@ async fn a_private_registry_is_opened_by_a_secret_and_by_nothing_else() {
         let lines = stand.web("private").replace(&format!("image = \"{}\"", stand.image), &image);
         std::fs::write(&file, format!("project = \"{}\"\n[workloads.web]\n{lines}\n", stand.project)).unwrap();
     };
-    let apply = || stand.ask(&["apply", file.to_str().unwrap()]);
+    let apply = async || stand.ask(&["apply", &file.to_string_lossy()]).await;
     let with_secret = ", credentials = \"registry\"";
 
     source(with_secret);
