@@ -30,6 +30,7 @@ use cutover::projections::{Live, World, Written};
 use cutover::recovery;
 use cutover::secrets::{SecretFiles, Secrets, Where};
 use cutover::store::blobs::Blobs;
+use cutover::store::uploads::Uploads;
 use cutover::store::{Log, Store};
 use cutover_events::Sealed;
 use history::{PER_DEPLOYMENT, deployment, wish, workload};
@@ -142,6 +143,7 @@ async fn engine(commands: Commands, clock: Clock, dir: &Path) -> Arc<Execution> 
         prober: Arc::new(MemoryProber::new(twin)),
         source: Arc::new(MemorySources::new(dir.join("sources"))),
         builder: Arc::new(MemoryBuilder::default()),
+        uploads: Uploads::open(dir.join("uploads"), 1 << 20).unwrap(),
         build_logs: BuildLogs::open(dir.join("builds"), LogBounds::default()).unwrap(),
         secrets: Arc::new(Secrets::open(dir.join("secrets"), blobs, files).unwrap()),
         outputs: Arc::new(Outputs::open(dir.join("output")).unwrap()),

@@ -206,7 +206,7 @@ pub fn wish_of(
     let (newest, before) = (revisions.last()?, revisions.len().checked_sub(2).and_then(|at| revisions.get(at)));
     if let Some(built) = recipe(&newest.source) {
         let same = before.is_some_and(|before| built.is_same(newest, before)) && runs(state);
-        let image = if same { ImageWish::Current } else { ImageWish::Built { fresh: false } };
+        let image = if same { ImageWish::Current } else { ImageWish::Built { fresh: false, upload: None } };
         return Some(Wish::Deploy(image));
     }
     let image = newest.source.image()?;

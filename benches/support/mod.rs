@@ -32,7 +32,16 @@ pub(crate) fn delivery(writer: u64, number: u64, keys: Keys) -> Append {
     let event = "push".into();
     let key = (keys == Keys::Each).then(|| Key::Delivery { hook, sender_id: sender_id.clone() });
     let delivery = DeliveryId(id);
-    let received = DeliveryReceived { delivery, hook, sender_id, event, body: digest, items: vec![change], secret: 0 };
+    let received = DeliveryReceived {
+        delivery,
+        hook,
+        sender_id,
+        event,
+        body: digest,
+        items: vec![change],
+        secret: 0,
+        lists: Vec::new(),
+    };
     Append {
         stream: StreamId::Hook(hook),
         expected: Expected::Any,

@@ -21,6 +21,19 @@ pub struct DeliveryReceived {
     pub items: Vec<Change>,
     /// Which of the hook's secrets verified it: 0 is the newest.
     pub secret: u8,
+    /// Of which changes it lists every path; the others count as changed everywhere.
+    pub lists: Vec<PathList>,
+}
+
+/// Every path that a push has changed, as its sender lists them.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct PathList {
+    /// Index of the change in the delivery.
+    pub item: u16,
+    /// The commit that it is told against.
+    pub before: String,
+    /// From the top of the repository.
+    pub paths: Vec<String>,
 }
 
 /// One change that a delivery tells of.

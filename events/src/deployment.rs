@@ -53,6 +53,21 @@ impl Wish {
         matches!(self, Self::Teardown | Self::Stop { .. })
     }
 
+    /// The archive that it is made of, for a wish that came with one.
+    #[must_use]
+    pub const fn upload(&self) -> Option<Digest> {
+        match self {
+            Self::Deploy(ImageWish::Built { upload, .. }) => *upload,
+            Self::Deploy(ImageWish::Reference { .. } | ImageWish::Current)
+            | Self::Rollback(_)
+            | Self::Restart
+            | Self::Heal
+            | Self::Teardown
+            | Self::Stop { .. }
+            | Self::Start => None,
+        }
+    }
+
     /// The image that has to be found out, pulled or built before there is a release; `None`: it takes one that there is,
     /// or none.
     #[must_use]
@@ -86,6 +101,8 @@ pub enum ImageWish {
     Built {
         /// Whether everything is made anew, base images too, although nothing has changed.
         fresh: bool,
+        /// The archive that was sent, in place of what the spec names; `None`: what the spec names.
+        upload: Option<Digest>,
     },
 }
 

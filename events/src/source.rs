@@ -74,6 +74,8 @@ pub struct DockerfileSource {
     pub args: Vec<EnvVar>,
     /// Names of the secrets that the build may read and that stay in no layer, as written.
     pub secrets: Vec<String>,
+    /// Name of the secret that the repository wants; empty for none.
+    pub credentials: String,
     /// As written: empty means the default of the source.
     pub deploy_strategy: String,
 }
@@ -97,6 +99,8 @@ pub struct StaticSource {
     pub fallback: String,
     /// How long a file that the newest release does not have is answered from the one before, ms.
     pub assets_grace_ms: u64,
+    /// Name of the secret that the repository wants; empty for none.
+    pub credentials: String,
     /// As written: empty means the default of the source.
     pub deploy_strategy: String,
 }
@@ -133,6 +137,8 @@ pub struct ComposeSource {
     pub project_name: String,
     /// Whether containers of that project that somebody else made become ours.
     pub adopt: bool,
+    /// Name of the secret that the repository wants; empty for none.
+    pub credentials: String,
     /// As written: empty means the default of the source.
     pub deploy_strategy: String,
 }
@@ -183,6 +189,18 @@ impl Source {
             Self::Static(source) => &source.deploy_strategy,
             Self::Compose(source) => &source.deploy_strategy,
         }
+    }
+
+    /// Name of the secret that opens what it comes from: a registry, or a repository; `None` for none.
+    #[must_use]
+    pub fn credentials(&self) -> Option<&str> {
+        let name = match self {
+            Self::Image(source) => &source.credentials,
+            Self::Dockerfile(source) => &source.credentials,
+            Self::Static(source) => &source.credentials,
+            Self::Compose(source) => &source.credentials,
+        };
+        Some(name.as_str()).filter(|name| !name.is_empty())
     }
 
     /// The image, for a workload that comes from one.

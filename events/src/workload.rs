@@ -81,13 +81,13 @@ impl Spec {
         self.mounts.iter().chain(storage)
     }
 
-    /// Every secret that it needs: what its containers are given, what its build may read, and what opens its registry.
+    /// Every secret that it needs: what its containers are given, what its build may read, and what opens its registry or repository.
     pub fn needed_secrets(&self) -> impl Iterator<Item = (&str, SecretWay)> {
-        let (build, login) = match &self.source {
-            Source::Dockerfile(build) => (&build.secrets[..], None),
-            Source::Image(image) => (&[][..], Some(image.credentials.as_str()).filter(|name| !name.is_empty())),
-            Source::Static(_) | Source::Compose(_) => (&[][..], None),
+        let build = match &self.source {
+            Source::Dockerfile(build) => &build.secrets[..],
+            Source::Image(_) | Source::Static(_) | Source::Compose(_) => &[][..],
         };
+        let login = self.source.credentials();
         let given = self.secrets.iter().map(|used| (used.name.as_str(), used.way));
         let build = build.iter().map(|name| (name.as_str(), SecretWay::Build));
         given.chain(build).chain(login.map(|name| (name, SecretWay::Login)))
@@ -254,6 +254,9 @@ pub struct Trigger {
     pub tag: String,
     /// Image repository without tag, for deliveries about images; empty for none.
     pub image: String,
+    /// Paths of the repository, of which one at least must have changed since what is deployed: `*` within a part, `**`
+    /// for any number of parts, `!` takes back; empty for all.
+    pub paths: Vec<String>,
 }
 
 /// Times and counts of a workload, all in milliseconds unless stated.

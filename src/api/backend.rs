@@ -13,7 +13,8 @@ use super::views::{
     AcceptedImagesView, AcceptedView, ApplyAsk, ApplyView, BuildLogView, ConfirmAsk, DeliveriesView, DeployAsk,
     DeploymentView, DoctorView, EventsPage, ExplainView, ExportLine, ForetoldView, HeadView, HookAsk, HookSecretView,
     HooksView, LogsView, OutputLine, PlanView, RekeyedView, ReleasesView, RollbackView, RotateAsk, SecretView,
-    SecretsAsk, SecretsSetView, SecretsView, ShowView, StatusView, TokenAddedView, TokenAsk, TokensView, VerifyView,
+    SecretsAsk, SecretsSetView, SecretsView, ShowView, StatusView, TokenAddedView, TokenAsk, TokensView, UploadView,
+    VerifyView,
 };
 
 /// Who asks, and what makes the asking happen once.
@@ -173,6 +174,9 @@ pub enum Patience {
     AWhile,
 }
 
+/// A body as it comes; an error ends it.
+pub type Pieces = BoxStream<'static, Result<bytes::Bytes, String>>;
+
 /// Everything that the API asks. Every wish that is answered with a view is on disk.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
@@ -188,6 +192,10 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Queues a deployment.
     async fn deploy(&self, asker: Asker, name: WorkloadName, ask: DeployAsk) -> Result<AcceptedView, Refusal>;
+    /// Whether an upload is here already, or may be sent.
+    async fn upload(&self, upload: Digest, bytes: u64) -> Result<UploadView, Refusal>;
+    /// Takes an upload; it is on the disk afterwards.
+    async fn upload_send(&self, upload: Digest, pieces: Pieces) -> Result<UploadView, Refusal>;
     /// Queues a deployment of an earlier release.
     async fn rollback(&self, asker: Asker, name: WorkloadName, to: RollbackTo) -> Result<AcceptedView, Refusal>;
     /// What a rollback would change; queues nothing.

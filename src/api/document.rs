@@ -48,7 +48,7 @@ pub(super) fn openapi() -> OpenApi {
         .merge(routes::open())
         .into_openapi();
     for (path, item) in &mut document.paths.paths {
-        let operations = [&mut item.get, &mut item.post, &mut item.delete];
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
             let problem = ResponseBuilder::new().description("A problem (RFC 9457)").content(PROBLEM_JSON, content);

@@ -88,7 +88,7 @@ async fn read_whole(request: Request) -> Result<Request, Problem> {
     Ok(Request::from_parts(parts, read.into()))
 }
 
-async fn drop_rest(mut body: axum::body::Body) {
+pub(super) async fn drop_rest(mut body: axum::body::Body) {
     let mut dropped = 0;
     while let Some(Ok(frame)) = body.frame().await {
         dropped += frame.data_ref().map_or(0, Bytes::len);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::from::From;
 use super::secret::Secret;
 use super::values;
 use crate::api::views::{HeldWord, ProviderWord};
@@ -265,6 +266,10 @@ pub(super) struct Deploy {
     /// Ask the registry even where the image is here
     #[arg(long)]
     pub(super) pull: bool,
+    /// Folder (., ./DIR, /DIR), archive (.tar, .tar.gz, .tgz) or - for one on standard input: sent to the engine and deployed,
+    /// this once, in place of what the workload file names
+    #[arg(long, allow_hyphen_values = true, value_name = "DIR|FILE|-", conflicts_with = "image", value_parser = From::read)]
+    pub(super) from: Option<From>,
     /// Only as `cutover plan NAME` has shown it: refused once anything has happened to the workload since
     #[arg(long, allow_hyphen_values = true, value_name = "HASH", value_parser = values::plan)]
     pub(super) plan: Option<String>,

@@ -8,6 +8,7 @@ mod client;
 mod commands;
 pub mod exit;
 mod follow;
+mod from;
 mod grammar;
 mod output;
 mod render;

@@ -10,7 +10,7 @@ use cutover_domain::file::strict::quoted;
 use cutover_compose::Asks;
 use cutover_proxy::config::{AccessLog, Network};
 
-use super::parts::{Config, LogFormat};
+use super::parts::{Config, GitAddresses, LogFormat};
 
 /// One key.
 pub(super) struct Key {
@@ -61,7 +61,18 @@ pub(super) fn of_section(name: &str) -> Option<&'static [&'static str]> {
         "proxy" => &["listen", "trusted", "access_log"],
         "hooks" => &["host"],
         "docker" => &["socket", "compose"],
-        "limits" => &["effects", "keep_bodies", "keep_output", "bind", "sources", "stacks", "builds"],
+        "limits" => &[
+            "effects",
+            "keep_bodies",
+            "keep_output",
+            "bind",
+            "sources",
+            "git",
+            "upload",
+            "keep_uploads",
+            "stacks",
+            "builds",
+        ],
         "log" => &["format", "level"],
         _ => return None,
     })
@@ -73,6 +84,10 @@ const MAX_EFFECTS: i64 = 64;
 const MAX_BUILDS: i64 = 16;
 /// Bytes of a path that sockets are made below: Linux takes 107 for a socket, and ours have up to 17 more.
 const MAX_DATA_DIR_BYTES: usize = 90;
+/// Bytes of an upload, at least and at most: what fits into memory anyway, and what a disk of a small server has.
+const UPLOADS: std::ops::RangeInclusive<u64> = (1 << 20)..=(64 << 30);
+/// What `limits.git` may say.
+const GIT: &[(&str, GitAddresses)] = &[("safe", GitAddresses::Safe), ("plain", GitAddresses::Plain)];
 const HOUR_MS: u64 = 60 * 60 * 1000;
 const YEAR_MS: u64 = 365 * 24 * HOUR_MS;
 
@@ -208,6 +223,46 @@ pub(super) const KEYS: &[Key] = &[
         },
     },
     Key {
+        path: "limits.git",
+        doc: "Which addresses of git are taken: \"safe\" is https and ssh, \"plain\" also http:// and git://, where whoever is\n\
+              in between can change what is deployed; credentials are not sent over them. Of this machine all are taken.",
+        value: Value::Text {
+            set: |c, text| {
+                c.limits.git = check::word(text, GIT)?;
+                Ok(())
+            },
+            get: |c| {
+                GIT.iter()
+                    .find(|(_, git)| *git == c.limits.git)
+                    .map_or_else(String::new, |(word, _)| (*word).to_owned())
+            },
+        },
+    },
+    Key {
+        path: "limits.upload",
+        doc: "Largest archive (1MiB to 64GiB) that `cutover deploy NAME --from` may send: it is on the disk twice while it\n\
+              is looked at. What is larger is a folder that was meant to be in .dockerignore.",
+        value: Value::Text {
+            set: |c, text| {
+                c.limits.upload_bytes = upload(text)?;
+                Ok(())
+            },
+            get: |c| quantity::show_bytes(c.limits.upload_bytes),
+        },
+    },
+    Key {
+        path: "limits.keep_uploads",
+        doc: "How long (1h to 365d) what was sent is kept after it was last asked for, so that the same is not sent again;\n\
+              what a deployment still needs stays in any case. Releases do not need it: a rollback works without.",
+        value: Value::Text {
+            set: |c, text| {
+                c.limits.keep_uploads_ms = quantity::duration_within(text, HOUR_MS, YEAR_MS)?;
+                Ok(())
+            },
+            get: |c| quantity::show_duration(c.limits.keep_uploads_ms),
+        },
+    },
+    Key {
         path: "limits.stacks",
         doc: "What stacks of Compose may ask for that reaches beyond them: \"docker-socket\", \"privileged\", \"host-network\",\n\
               \"host-namespaces\", \"devices\", \"capabilities\", \"foreign\" (networks, volumes and containers of others),\n\
@@ -259,6 +314,15 @@ fn set_data_dir(config: &mut Config, text: &str) -> Result<(), String> {
     }
     config.data_dir = path;
     Ok(())
+}
+
+fn upload(text: &str) -> Result<u64, String> {
+    let bytes = quantity::bytes(text)?;
+    if UPLOADS.contains(&bytes) {
+        return Ok(bytes);
+    }
+    let (low, high) = (quantity::show_bytes(*UPLOADS.start()), quantity::show_bytes(*UPLOADS.end()));
+    Err(format!("{} is out of range; allowed is {low} to {high}", quoted(text)))
 }
 
 fn absolute(text: &str) -> Result<PathBuf, String> {

@@ -11,7 +11,7 @@ use std::path::Path;
 use cutover_domain::file::strict::{self, BadFile, Entry, Fault, Section, Words, nearest, quoted};
 
 use keys::{KEYS, Key, Value};
-pub use parts::{Api, Config, Docker, Hooks, Limits, Log, LogFormat, Proxy, under_systemd};
+pub use parts::{Api, Config, Docker, GitAddresses, Hooks, Limits, Log, LogFormat, Proxy, under_systemd};
 
 /// Bytes of a configuration file: hundreds of times of what all keys take.
 const MAX_FILE_BYTES: usize = 256 * 1024;

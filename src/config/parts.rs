@@ -78,10 +78,26 @@ pub struct Limits {
     pub bind: Vec<PathBuf>,
     /// Folders of the host, absolute, below which sources may be read from.
     pub sources: Vec<PathBuf>,
+    /// Which addresses of git are taken.
+    pub git: GitAddresses,
+    /// Bytes of an archive that is sent to be deployed.
+    pub upload_bytes: u64,
+    /// How long such an archive is kept after it was last asked for, ms.
+    pub keep_uploads_ms: u64,
     /// What stacks may ask for that reaches beyond them.
     pub stacks: Vec<Asks>,
     /// Builds of images that run at the same time.
     pub builds: u16,
+}
+
+/// Which addresses of git are taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum GitAddresses {
+    /// https and ssh.
+    #[default]
+    Safe,
+    /// Also http and git.
+    Plain,
 }
 
 /// The log of the process.
@@ -114,9 +130,13 @@ const USER_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::I
 const EFFECTS: u16 = 4;
 /// A build uses every core that it gets: a third one at the same time would only make all of them late.
 const BUILDS: u16 = 2;
+/// More than the context of any build that was met, and sent within minutes.
+const UPLOAD_BYTES: u64 = 1 << 30;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// Long enough to look at last month's delivery.
 const KEEP_BODIES_MS: u64 = 30 * DAY_MS;
+/// As long as somebody may still deploy the same again.
+const KEEP_UPLOADS_MS: u64 = 7 * DAY_MS;
 /// As the design promises for the last words of a container.
 const KEEP_OUTPUT_MS: u64 = 7 * DAY_MS;
 
@@ -135,6 +155,9 @@ impl Default for Config {
                 keep_output_ms: KEEP_OUTPUT_MS,
                 bind: Vec::new(),
                 sources: Vec::new(),
+                git: GitAddresses::Safe,
+                upload_bytes: UPLOAD_BYTES,
+                keep_uploads_ms: KEEP_UPLOADS_MS,
                 stacks: Vec::new(),
                 builds: BUILDS,
             },

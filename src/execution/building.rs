@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use super::Execution;
 use super::fitting::Unfit;
 use super::perform::Failed;
+use super::secrets::Opens;
 use super::seeking::{Order, Resolved};
 use crate::adapters::builder::{self, Build, BuildError, BuilderKind, Built, Progress, Stays};
 use crate::adapters::runtime::Image;
@@ -56,6 +57,8 @@ struct Material {
     reference: String,
     /// Empty for what is in no repository.
     commit: String,
+    /// The secret that has opened it.
+    opened: Option<SecretUsed>,
 }
 
 impl Execution {
@@ -89,12 +92,12 @@ impl Execution {
         (log, redactor): (&mut BuildLog, &Redactor),
     ) -> Result<Resolved, Failed> {
         self.shows(order, "fetches its source");
-        let Material { content, reference, commit } = self.material(order, recipe, log).await?;
+        let Material { content, reference, commit, opened } = self.material(order, recipe, log).await?;
         let Given { clear: args, mac: args_mac, used } = self.arguments(order, recipe.given(&order.spec))?;
         let digest = content.digest();
         let (readable, mut secrets): (_, Vec<_>) =
             self.build_secrets(order.workload, recipe.secrets)?.into_iter().unzip();
-        secrets.extend(used);
+        secrets.extend(used.into_iter().chain(opened));
         let build = Build { secrets: readable, ..self.ordered(order, recipe, (content, args)) };
         let built = self.has_built(order, &build, (log, redactor)).await?;
         let content = digest.unwrap_or(built.key);
@@ -106,11 +109,17 @@ impl Execution {
     /// What it is made of: what is at its place, and what was sent.
     async fn material(&self, order: &Order, recipe: &Recipe<'_>, log: &mut BuildLog) -> Result<Material, Failed> {
         let bad = |why: String| Failed::for_good(ReasonKind::BuildFailed, why);
-        let sent = recipe.makes.text().map(|text| self.unsealed(order.workload, text)).transpose()?;
-        let found = match recipe.place(order.intent.change.as_ref()).map_err(bad)? {
-            None => None,
-            Some(place) => tokio::select! {
-                found = self.find(place) => match found {
+        let upload = order.intent.wish.upload();
+        // An upload has the file of its own that the text was read from.
+        let text = recipe.makes.text().filter(|_| upload.is_none() || recipe.context.is_empty());
+        let sent = text.map(|text| self.unsealed(order.workload, text)).transpose()?;
+        let place = if upload.is_some() { None } else { recipe.place(order.intent.change.as_ref()).map_err(bad)? };
+        let opens = self.opens(order.workload, recipe.credentials)?;
+        let found = match (upload, place) {
+            (Some(upload), _) => Some(self.uploaded(upload)?),
+            (None, None) => None,
+            (None, Some(place)) => tokio::select! {
+                found = self.find(place, opens.as_ref()) => match found {
                     Err(failed) if sent.is_none() => return Err(failed),
                     // What was sent may need nothing beside it.
                     found => found.ok(),
@@ -118,19 +127,23 @@ impl Execution {
                 () = order.stop.cancelled() => return Err(Failed::ends()),
             },
         };
+        let opened = opens.map(|opens| opens.used).filter(|_| upload.is_none());
         let Some(found) = found else {
             let reference = recipe.origin();
             self.note(log, &reference);
             let content = builder::content(&recipe.makes, None, sent).ok_or_else(|| bad(nothing(recipe)))?;
-            return Ok(Material { content, reference, commit: String::new() });
+            return Ok(Material { content, reference, commit: String::new(), opened });
         };
         let files = self.source.gather(&found.origin, Wanted::by(&recipe.makes), &order.stop).await?;
-        let reference = found.place.to_string();
+        let reference = found.place.clone();
+        for noted in self.source.pinned() {
+            self.note(log, &noted);
+        }
         self.note(log, &format!("{reference}{files}"));
-        let stays = if found.commit.is_empty() { Stays::Here } else { Stays::Fetched };
+        let stays = if matches!(found.origin, Origin::Folder(_)) { Stays::Here } else { Stays::Fetched };
         let content =
             builder::content(&recipe.makes, Some((files, stays)), sent).ok_or_else(|| bad(nothing(recipe)))?;
-        Ok(Material { content, reference, commit: found.commit })
+        Ok(Material { content, reference, commit: found.commit, opened })
     }
 
     fn unsealed(&self, workload: WorkloadId, text: &SealedText) -> Result<Zeroizing<String>, Failed> {
@@ -152,7 +165,7 @@ impl Execution {
             // What is in a repository is fetched by the deployment.
             Some(Context::Git(_)) => return Ok(Files::Same),
             None => None,
-            Some(place) => match self.find(place).await {
+            Some(place) => match self.find(place, None).await {
                 Ok(Found { origin: Origin::Folder(folder), .. }) => {
                     Some((Content::Files(source::Files::here(folder)), Stays::Here))
                 }
@@ -192,7 +205,7 @@ impl Execution {
             routed: routed(&order.spec),
             target: recipe.makes.target().to_owned(),
             args,
-            fresh: order.intent.wish.seeks() == Some(&ImageWish::Built { fresh: true }),
+            fresh: matches!(order.intent.wish.seeks(), Some(ImageWish::Built { fresh: true, .. })),
             ..self.empty((order.workload, order.intent.deployment), content)
         }
     }
@@ -219,15 +232,18 @@ impl Execution {
     }
 
     /// Where the files are: a path is judged again, because links can have moved since the apply.
-    async fn find(&self, place: Context) -> Result<Found, Failed> {
+    async fn find(&self, place: Context, opens: Option<&Opens>) -> Result<Found, Failed> {
         match &place {
-            Context::Git(repository) => Ok(Found::at(&*self.source, repository, &Credential::None).await?),
+            Context::Git(repository) => {
+                let credential = opens.map_or(Ok(Credential::None), |opens| opens.credential(repository))?;
+                Ok(Found::at(&*self.source, repository, &credential).await?)
+            }
             Context::Folder(path) | Context::Tarball(path) => {
                 let (host, path) = (self.host.clone(), PathBuf::from(path));
                 let judged = tokio::task::spawn_blocking(move || host.source(&path)).await;
                 let judged = judged.map_err(|_| Failed::ends())?;
                 let real = judged.map_err(|why| Failed::for_good(ReasonKind::BuildFailed, why.to_string()))?;
-                Ok(Found::here(place, real))
+                Ok(Found::here(&place, real))
             }
         }
     }

@@ -25,6 +25,9 @@ impl Execution {
     /// # Errors
     /// The first that is not so.
     pub async fn fits(&self, asked: Asked) -> Result<(), Unfit> {
+        if let Some(address) = &asked.repository {
+            self.source.takes(address).map_err(|why| Unfit::Content(why.to_string()))?;
+        }
         let host = self.host.clone();
         let looked = tokio::task::spawn_blocking(move || judge(&*host, &asked)).await;
         looked.unwrap_or_else(|error| Err(Unfit::Unknown(error.to_string())))
@@ -40,6 +43,8 @@ pub struct Asked {
     pub ports: Vec<PublishedPort>,
     /// The folder or the archive that it is built from.
     pub source: Option<String>,
+    /// The repository that it comes from.
+    pub repository: Option<String>,
 }
 
 impl Asked {
@@ -50,7 +55,7 @@ impl Asked {
     }
 }
 
-fn judge(host: &dyn Host, Asked { mounts, ports, source }: &Asked) -> Result<(), Unfit> {
+fn judge(host: &dyn Host, Asked { mounts, ports, source, repository: _ }: &Asked) -> Result<(), Unfit> {
     if let Some(path) = source {
         host.source(Path::new(path)).map_err(|why| Unfit::Content(why.to_string()))?;
     }
@@ -94,7 +99,8 @@ mod tests {
         host.take(port(80), Taken::By("nginx (pid 7)".into()));
         host.take(port(81), Taken::NoSuchAddress);
         let judge = |mounts: &[Mount], ports: &[PublishedPort], source: Option<&str>| {
-            let asked = Asked { mounts: mounts.to_vec(), ports: ports.to_vec(), source: source.map(str::to_owned) };
+            let source = source.map(str::to_owned);
+            let asked = Asked { mounts: mounts.to_vec(), ports: ports.to_vec(), source, repository: None };
             judge(&host, &asked)
         };
         assert_eq!(judge(&[mount("/srv/a")], &[port(82)], None), Ok(()));

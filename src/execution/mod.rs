@@ -1,10 +1,11 @@
 //! The imperative shell: one lane per workload, which looks, asks the domain what comes next, and does it.
 //!
 //! Nothing is decided here. [`lane`] is the loop, [`look`] the observation, [`perform`] the effects, [`planning`] what a
-//! plan needs from outside, [`mod@secrets`] values on their way in and out, [`seeking`] and [`building`] how images come about beside the lane, [`tending`] what concerns
+//! plan needs from outside, [`mod@secrets`] values on their way in and out, [`seeking`] and [`building`] how images come about beside the lane, [`uploads`] what people send for them, [`tending`] what concerns
 //! more than one workload.
 
 mod building;
+mod changes;
 pub mod errands;
 mod examine;
 mod fitting;
@@ -18,10 +19,12 @@ mod secrets;
 mod seeking;
 mod sparing;
 mod tending;
+mod uploads;
 
 pub use building::Files;
 pub use examine::{Examined, Verdict};
 pub use fitting::{Asked, Unfit};
+pub use uploads::{Arriving, Refused};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,6 +46,7 @@ use crate::commands::Commands;
 use crate::logs::{BuildLogs, Outputs};
 use crate::projections::World;
 use crate::secrets::Secrets;
+use crate::store::uploads::Uploads;
 
 /// What the shell works with.
 pub struct Execution {
@@ -62,6 +66,8 @@ pub struct Execution {
     pub builder: Arc<dyn Builder>,
     /// What builds print.
     pub build_logs: BuildLogs,
+    /// What people sent to be deployed.
+    pub uploads: Uploads,
     /// Sealed values.
     pub secrets: Arc<Secrets>,
     /// Last output of containers that failed.
@@ -84,6 +90,8 @@ pub struct Execution {
     pulls: Semaphore,
     /// Builds that run at the same time, first come, first served.
     builds: Semaphore,
+    /// Uploads that are taken at the same time.
+    arrivals: Semaphore,
     /// How often the connection to Docker was lost.
     outages: AtomicU64,
     leftovers: Notify,
@@ -110,6 +118,8 @@ pub struct Parts {
     pub builder: Arc<dyn Builder>,
     /// What builds print.
     pub build_logs: BuildLogs,
+    /// What people sent to be deployed.
+    pub uploads: Uploads,
     /// Sealed values.
     pub secrets: Arc<Secrets>,
     /// Last output of containers that failed.
@@ -141,6 +151,7 @@ impl Execution {
             source: parts.source,
             builder: parts.builder,
             build_logs: parts.build_logs,
+            uploads: parts.uploads,
             secrets: parts.secrets,
             outputs: parts.outputs,
             world: parts.world,
@@ -152,6 +163,7 @@ impl Execution {
             effects: Semaphore::new(parts.effects_at_once),
             pulls: Semaphore::new(parts.effects_at_once),
             builds: Semaphore::new(parts.builds_at_once),
+            arrivals: Semaphore::new(uploads::AT_ONCE),
             outages: AtomicU64::new(0),
             leftovers: Notify::new(),
             poisoned: watch::Sender::new(None),

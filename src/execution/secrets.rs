@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cutover_domain::context::Repository;
 use cutover_domain::file::SECRETS_FOLDER;
 use cutover_domain::secret::filled;
 use cutover_domain::workload::{Slot, Workload};
@@ -16,8 +17,25 @@ use super::Execution;
 use super::perform::Failed;
 use crate::adapters::builder::BuildSecret;
 use crate::adapters::runtime::Login;
+use crate::adapters::source::git::{Credential, GitError};
 use crate::logs::Redactor;
 use crate::secrets::{Owner, SecretsError};
+
+/// What opens a private repository, by the newest version of its secret.
+pub(super) struct Opens {
+    /// Which version that is.
+    pub(super) used: SecretUsed,
+    value: Zeroizing<Vec<u8>>,
+}
+
+impl Opens {
+    /// What git is given for a repository.
+    pub(super) fn credential(&self, repository: &Repository) -> Result<Credential, Failed> {
+        let address = repository.url.parse().map_err(GitError::from)?;
+        let credential = Credential::of(&address, &self.value);
+        credential.map_err(|why| refused(format!("the secret {}: {why}", self.used.name)))
+    }
+}
 
 impl Execution {
     /// The environment of a plan's containers, references filled in with the versions that the plan recorded.
@@ -106,11 +124,9 @@ impl Execution {
     /// What opens the registry of a workload's image: the newest version of its secret, since what opened it before has
     /// usually been taken back. `None` where its source names none.
     pub(super) fn login(&self, workload: WorkloadId, spec: &Spec) -> Result<Option<Login>, Failed> {
-        let Some((name, _)) = spec.needed_secrets().find(|(_, way)| *way == SecretWay::Login) else { return Ok(None) };
-        let project = self.project(workload);
-        let newest = self.commands.live().registry().secrets.newest(&project, name, SecretWay::Login);
-        let value = self.value(&project, &newest.map_err(|why| refused(why.to_string()))?)?;
-        Login::read(name, &value).map(Some).map_err(|why| refused(why.to_string()))
+        let name = spec.source.image().map_or("", |image| image.credentials.as_str());
+        let Some(opens) = self.opens(workload, name)? else { return Ok(None) };
+        Login::read(name, &opens.value).map(Some).map_err(|why| refused(why.to_string()))
     }
 
     /// Has an image by its digest that was pruned meanwhile, as the revision of its plan's release says.
@@ -133,6 +149,18 @@ impl Execution {
             ImageWish::Reference { reference, .. } => self.runtime.pulling(reference),
             ImageWish::Current | ImageWish::Built { .. } => None,
         }
+    }
+
+    /// What a source's `credentials` name; `None` when they name nothing.
+    pub(super) fn opens(&self, workload: WorkloadId, name: &str) -> Result<Option<Opens>, Failed> {
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let project = self.project(workload);
+        let newest = self.commands.live().registry().secrets.newest(&project, name, SecretWay::Login);
+        let used = newest.map_err(|why| refused(why.to_string()))?;
+        let value = self.value(&project, &used)?;
+        Ok(Some(Opens { used, value }))
     }
 
     /// The value of a version.
@@ -223,8 +251,8 @@ impl Execution {
 
 /// The secrets whose versions a plan records: what its containers are given, and what has opened the registry.
 pub(super) fn recorded(spec: &Spec) -> Vec<SecretUse> {
-    let login = spec.needed_secrets().filter(|(_, way)| *way == SecretWay::Login);
-    let login = login.map(|(name, way)| SecretUse { name: name.to_owned(), way });
+    let login = spec.source.image().map(|image| image.credentials.clone()).filter(|name| !name.is_empty());
+    let login = login.map(|name| SecretUse { name, way: SecretWay::Login });
     spec.secrets.iter().cloned().chain(login).collect()
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cutover_domain::rules::{self, WorkloadRules};
+use cutover_domain::rules::{self, Answers, Changed, Question, WorkloadRules};
 use cutover_events::delivery::{DeliveryDecided, DeliveryReceived};
 use cutover_events::{Actor, Cause, DeploymentId, Event, HookId, Key, StreamId};
 use futures_util::future::join_all;
@@ -30,6 +30,9 @@ const RETRY: Duration = Duration::from_secs(1);
 pub trait Wishes: Send + Sync + 'static {
     /// The rules of every workload, as the newest spec revisions have them.
     fn rules(&self) -> Vec<WorkloadRules>;
+
+    /// The paths that differ between what is deployed and a change, by the repository itself, within a bounded time.
+    async fn changed(&self, question: &Question) -> Changed;
 
     /// The intent is in the log afterwards, under the wish's own key: a second call for the same wish changes nothing
     /// and succeeds.
@@ -142,7 +145,10 @@ impl Decider {
             }
             let rules = self.wishes.rules();
             let name = self.hooks.find(hook).map(|hook| hook.name.clone()).unwrap_or_default();
-            let decided: Vec<_> = batch.iter().map(|received| self.decision(received, &name, &rules)).collect();
+            let answers = join_all(batch.iter().map(|received| self.answers(received, &name, &rules))).await;
+            let decided = batch.iter().zip(&answers);
+            let decided: Vec<_> =
+                decided.map(|(received, answers)| self.decision(received, (&name, answers), &rules)).collect();
             let appended = join_all(batch.iter().zip(decided).map(|(received, events)| self.append(received, events)));
             for (received, events) in batch.iter().zip(appended.await) {
                 self.queue_all(wishes(received, &events?)).await?;
@@ -151,8 +157,27 @@ impl Decider {
         }
     }
 
-    fn decision(&self, received: &DeliveryReceived, hook: &str, rules: &[WorkloadRules]) -> Vec<DeliveryDecided> {
-        rules::decide(received, hook, rules, &mut || DeploymentId::from_ulid(self.clock.ulid()))
+    /// What rules by path have to know, asked of the repository, or of the delivery itself.
+    async fn answers(&self, received: &DeliveryReceived, hook: &str, rules: &[WorkloadRules]) -> Answers {
+        let questions = rules::questions(received, hook, rules);
+        let answered = questions.iter().map(async |question| {
+            let changed = self.wishes.changed(question).await;
+            let changed = match (changed, &question.listed) {
+                (Changed::Unknown(_), Some(listed)) => Changed::Paths(listed.clone()),
+                (changed, _) => changed,
+            };
+            ((question.item, question.workload), changed)
+        });
+        join_all(answered).await.into_iter().collect()
+    }
+
+    fn decision(
+        &self,
+        received: &DeliveryReceived,
+        (hook, answers): (&str, &Answers),
+        rules: &[WorkloadRules],
+    ) -> Vec<DeliveryDecided> {
+        rules::decide(received, hook, rules, answers, &mut || DeploymentId::from_ulid(self.clock.ulid()))
     }
 
     /// Writes a decision, or finds the one that was written before; what the log holds comes back.

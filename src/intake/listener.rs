@@ -157,6 +157,7 @@ impl Intake {
                     body: digest,
                     items: call.items,
                     secret,
+                    lists: call.lists,
                 }
                 .into(),
             ],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cutover_domain::deployment::Command;
 use cutover_domain::recipe::recipe;
-use cutover_domain::rules::{RejectedChange, Standing, WorkloadRules};
+use cutover_domain::rules::{Changed, Question, RejectedChange, Standing, WorkloadRules};
 use cutover_domain::workload::Closed;
 use cutover_events::HookId;
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
@@ -14,6 +14,7 @@ use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
 use crate::commands::{By, Commands, Error};
+use crate::execution::Execution;
 use crate::intake::decide::{NotQueued, Wishes};
 use crate::intake::hooks::{Hook, HookBook, Secrets};
 use crate::intake::open::TriggeredWish;
@@ -66,13 +67,20 @@ impl HookBook for Book {
 /// Rules from the registry, intents into the workloads' streams.
 pub struct Queue {
     commands: Commands,
+    execution: Option<Arc<Execution>>,
 }
 
 impl Queue {
     /// Writes through these commands.
     #[must_use]
     pub fn new(commands: Commands) -> Self {
-        Self { commands }
+        Self { commands, execution: None }
+    }
+
+    /// Asks repositories through this.
+    #[must_use]
+    pub fn asking(self, execution: Arc<Execution>) -> Self {
+        Self { execution: Some(execution), ..self }
     }
 }
 
@@ -107,16 +115,24 @@ impl Wishes for Queue {
                 files: recipe(&spec.source).map(|recipe| recipe.context.to_owned()).unwrap_or_default(),
                 standing,
                 rejected: rejected.collect(),
+                deployed: state.current_release().map(|release| release.commit().to_owned()).unwrap_or_default(),
             })
         });
         rules.collect()
+    }
+
+    async fn changed(&self, question: &Question) -> Changed {
+        match &self.execution {
+            Some(execution) => execution.changed(question).await,
+            None => Changed::Unknown("no repository can be asked".into()),
+        }
     }
 
     async fn queue(&self, wish: TriggeredWish) -> Result<(), NotQueued> {
         let registry = self.commands.live().registry();
         let revision = registry.workloads.get(&wish.workload).map_or(0, |registered| registered.revision());
         let image = match registry.spec(wish.workload, revision).and_then(|spec| recipe(&spec.source)) {
-            Some(_) => ImageWish::Built { fresh: false },
+            Some(_) => ImageWish::Built { fresh: false, upload: None },
             None => ImageWish::Reference { reference: wish.reference.clone(), ask_registry: wish.ask_registry },
         };
         let intent = IntentQueued {

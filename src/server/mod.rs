@@ -83,7 +83,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServeErr
     let bodies = BodyFolder::open(&dir.join("bodies")).map_err(|error| io("the folder of bodies", error))?;
     let book = Arc::new(hooks::Book::new(live, engine.secrets.clone()));
     let hints = Hints::default();
-    let wishes = Arc::new(hooks::Queue::new(engine.commands.clone()));
+    let wishes = Arc::new(hooks::Queue::new(engine.commands.clone()).asking(engine.execution.clone()));
     let mut decider =
         Decider::new(store.clone(), book.clone(), wishes, clock).listening(hints.clone()).beginning_with(open);
     decider.settle().await.map_err(|halt| ServeError::Ended(halt.to_string()))?;
@@ -99,6 +99,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServeErr
         bodies: (dir.join("bodies"), Duration::from_millis(keep_bodies)),
         outputs: (engine.outputs, Duration::from_millis(keep_output)),
         builds: (engine.build_logs, Duration::from_millis(keep_output)),
+        uploads: (engine.execution.clone(), Duration::from_millis(config.limits.keep_uploads_ms)),
         clock,
     };
     let mut scheduler = housekeeping.schedule().await.map_err(|error| ServeError::Ended(error.to_string()))?;
@@ -220,10 +221,11 @@ async fn assemble(
     let epoch = recovery::take_over(&commands, clock, &seen, held).await.map_err(|error| ended(&error))?;
     let outputs = Outputs::open(dir.join("output")).map_err(|error| io("the folder of outputs", error))?;
     let (outputs, world) = (Arc::new(outputs), Arc::new(World::default()));
-    let sources = sources::open(dir, commands.log().log_id()).map_err(|error| io("the folders of sources", error))?;
+    let (sources, uploads) = sources::open(config, commands.log().log_id()).map_err(|(what, error)| io(what, error))?;
     let build_logs = BuildLogs::open(dir.join("builds"), LogBounds::default());
     let build_logs = build_logs.map_err(|error| io("the folder of build logs", error))?;
     let execution = Execution::new(Parts {
+        uploads,
         commands: commands.clone(),
         host,
         runtime: runtime.clone(),

@@ -15,6 +15,7 @@ mod recent;
 mod runs;
 #[cfg(test)]
 mod tests;
+pub mod uploads;
 mod writer;
 
 pub use journal::Damage;

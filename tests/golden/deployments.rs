@@ -46,8 +46,9 @@ fn intents() -> Vec<Event> {
     let wishes = [
         Wish::Deploy(asked),
         Wish::Deploy(ImageWish::Current),
-        Wish::Deploy(ImageWish::Built { fresh: false }),
-        Wish::Deploy(ImageWish::Built { fresh: true }),
+        Wish::Deploy(ImageWish::Built { fresh: false, upload: None }),
+        Wish::Deploy(ImageWish::Built { fresh: true, upload: None }),
+        Wish::Deploy(ImageWish::Built { fresh: false, upload: Some(Digest([7; 32])) }),
         Wish::Rollback(None),
         Wish::Rollback(Some(RELEASE)),
         Wish::Restart,

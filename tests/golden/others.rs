@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use cutover_events::delivery::{Change, ChangeKind, DeliveryDecided, DeliveryReceived, Verdict};
+use cutover_events::delivery::{Change, ChangeKind, DeliveryDecided, DeliveryReceived, PathList, Verdict};
 use cutover_events::deployment::DeploymentBegun;
 use cutover_events::engine::{
     Confirmed, EngineStarted, Frozen, Held, HeldCause, LogBegun, NetworkMade, NetworkRemoved, Thawed, TokenAdded,
@@ -136,6 +136,7 @@ fn spec(pull: Pull, hardening: Hardening, check: Check) -> Spec {
             branch: "main".into(),
             tag: "v*".into(),
             image: "ghcr.io/acme/shop".into(),
+            paths: vec!["services/api/**".into(), "!**/*.md".into()],
         }],
         policy: Policy::default(),
         processes: vec![Process {
@@ -162,6 +163,7 @@ fn dockerfile() -> Source {
         target: "run".into(),
         args: vec![variable()],
         secrets: vec!["npm_token".into()],
+        credentials: "deploy_key".into(),
         deploy_strategy: "blue-green".into(),
     })
 }
@@ -178,6 +180,7 @@ fn site(mode: StaticMode) -> Source {
             not_found: "404.html".into(),
             fallback: "app.html".into(),
             assets_grace_ms: 86_400_000,
+            credentials: "deploy_key".into(),
             deploy_strategy: "recreate".into(),
             ..usual
         },
@@ -190,6 +193,7 @@ fn stack() -> Source {
         text: Some(SealedText { sealed: DIGEST, mac: [0xac; 16] }),
         project_name: "shop".into(),
         adopt: true,
+        credentials: "deploy_key".into(),
         deploy_strategy: "recreate".into(),
     })
 }
@@ -279,6 +283,7 @@ fn deliveries() -> Vec<Event> {
             body: DIGEST,
             items: kinds.map(change).to_vec(),
             secret: 1,
+            lists: vec![PathList { item: 0, before: "89abcde".into(), paths: vec!["services/api/main.rs".into()] }],
         }
         .into(),
         DeliveryDecided {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cutover::api::backend::{
-    About, Asker, Backend, BuildLogAsk, Filter, HookName, OutputAsk, Refusal, RollbackTo, SecretName, Span, Volumes,
-    WorkloadName,
+    About, Asker, Backend, BuildLogAsk, Filter, HookName, OutputAsk, Pieces, Refusal, RollbackTo, SecretName, Span,
+    Volumes, WorkloadName,
 };
 use cutover::api::views::*;
 use cutover::api::{ApiState, Readiness, router, serve};
@@ -148,6 +148,12 @@ impl Backend for Fake {
     }
     async fn deploy(&self, asker: Asker, name: WorkloadName, _: DeployAsk) -> Result<AcceptedView, Refusal> {
         self.accepted(asker, &name)
+    }
+    async fn upload(&self, _: Digest, _: u64) -> Result<UploadView, Refusal> {
+        no()
+    }
+    async fn upload_send(&self, _: Digest, _: Pieces) -> Result<UploadView, Refusal> {
+        no()
     }
     async fn rollback(&self, asker: Asker, name: WorkloadName, _: RollbackTo) -> Result<AcceptedView, Refusal> {
         self.accepted(asker, &name)

@@ -186,6 +186,7 @@ async fn a_delivery_of_a_removed_hook_is_explained() {
         body: Digest::default(),
         items: Vec::new(),
         secret: 0,
+        lists: Vec::new(),
     };
     let why = "the branch is another one".to_owned();
     let verdict = Verdict { item: 0, workload: engine.workload, rule: 0, intent: None, reference: String::new(), why };

@@ -2,6 +2,7 @@
 //! nobody waits any more.
 
 use cutover::commands::By;
+use cutover::execution::Refused;
 use cutover::secrets::{Owner, SecretFiles, Secrets, Where};
 use cutover::store::blobs::Blobs;
 use cutover_domain::deployment::{Command, Insist};
@@ -9,7 +10,8 @@ use cutover_domain::registry::Apply;
 use cutover_events::deployment::{ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
 use cutover_events::secret::{SecretSet, SecretUsed, SecretWay};
 use cutover_events::workload::{DockerfileSource, Source, Spec};
-use cutover_events::{Cause, DeploymentId, Event};
+use cutover_events::{Cause, DeploymentId, Digest, Event};
+use futures_util::StreamExt;
 
 use crate::engine::{Engine, spec};
 
@@ -32,7 +34,7 @@ fn rewrite(engine: &Engine, dockerfile: &str) {
 }
 
 async fn build(engine: &Engine) -> DeploymentId {
-    engine.wish(Wish::Deploy(ImageWish::Built { fresh: false })).await
+    engine.wish(Wish::Deploy(ImageWish::Built { fresh: false, upload: None })).await
 }
 
 async fn ended(engine: &Engine, id: DeploymentId) -> Event {
@@ -168,7 +170,7 @@ async fn a_build_reads_secrets_of_its_project_and_its_log_holds_none() {
         "FROM scratch\nRUN [\"/shell\", \"secret\", \"npm\"]\nRUN [\"/shell\", \"print\", \"it is hunter2-token\"]\n",
     );
     let deployment = DeploymentId::from_ulid(engine.clock.ulid());
-    let wish = Wish::Deploy(ImageWish::Built { fresh: false });
+    let wish = Wish::Deploy(ImageWish::Built { fresh: false, upload: None });
     let intent = IntentQueued { deployment, workload: engine.workload, wish, revision: 2, person: true, change: None };
     engine.commands.workload(engine.workload, By::engine(Cause::Person), Command::Queue(intent)).await.unwrap();
     assert!(matches!(ended(&engine, deployment).await, Event::DeploymentSucceeded(_)));
@@ -179,5 +181,60 @@ async fn a_build_reads_secrets_of_its_project_and_its_log_holds_none() {
     assert!(log.contains("a secret of 13 bytes") && log.contains("it is [secret]"), "{log}");
     assert!(!log.contains("hunter2-token"), "{log}");
     engine.settled().await;
+    engine.end().await;
+}
+
+/// An archive with this Dockerfile in it, as a person sends it.
+async fn upload(engine: &Engine, dockerfile: &str) -> Digest {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(dockerfile.len() as u64);
+    header.set_mode(0o644);
+    archive.append_data(&mut header, "Dockerfile", dockerfile.as_bytes()).unwrap();
+    let bytes = bytes::Bytes::from(archive.into_inner().unwrap());
+    let digest = Digest::of(&bytes);
+    let pieces = bytes.chunks(700).map(|piece| Ok(bytes.slice_ref(piece))).collect::<Vec<_>>();
+    let arriving = futures_util::stream::iter(pieces).boxed();
+    assert_eq!(engine.execution.as_ref().unwrap().take_upload(digest, arriving).await, Ok(bytes.len() as u64));
+    digest
+}
+
+#[tokio::test]
+async fn an_upload_stays_for_as_long_as_a_wish_needs_it() {
+    let mut engine = engine(GOOD).await;
+    engine.until("it runs", |state| state.active.is_some()).await;
+    let upload = upload(&engine, HANGS).await;
+    let execution = engine.execution.clone().unwrap();
+    let tidy = || execution.tidy_uploads(std::time::Duration::ZERO, u64::MAX / 2).unwrap();
+    let wish = Wish::Deploy(ImageWish::Built { fresh: false, upload: Some(upload) });
+    let id = engine.wish(wish.clone()).await;
+    prints(&engine, "hang").await;
+    assert_eq!(tidy(), 0, "a deployment needs it");
+    let by = By::engine(Cause::Person);
+    engine.commands.workload(engine.workload, by, Command::Cancel(id, Insist::No)).await.unwrap();
+    engine.until("it has ended", |state| !state.is_open(id)).await;
+    assert_eq!((tidy(), tidy()), (1, 0));
+    let again = engine.wish(wish).await;
+    let Event::DeploymentFailed(failed) = ended(&engine, again).await else { panic!("it was built") };
+    assert_eq!(failed.reason.text, format!("the upload {upload} is not kept any more: deploy it again with --from"));
+    engine.end().await;
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_or_is_another_one_leaves_nothing() {
+    let mut engine = engine(GOOD).await;
+    let execution = engine.execution.clone().unwrap();
+    let send = async |pieces: Vec<Result<bytes::Bytes, String>>| {
+        execution.take_upload(Digest([7; 32]), futures_util::stream::iter(pieces).boxed()).await.unwrap_err()
+    };
+    let piece = || Ok(bytes::Bytes::from_static(b"some"));
+    let broken = send(vec![piece(), Err("reset".into())]).await;
+    assert!(matches!(&broken, Refused::Broken(why) if why.contains("reset")), "{broken:?}");
+    let other = send(vec![piece()]).await;
+    assert!(matches!(&other, Refused::Broken(why) if why.contains("not what was announced")), "{other:?}");
+    let large = send(vec![Ok(vec![0; 2 << 20].into())]).await;
+    assert!(matches!(&large, Refused::Content(why) if why.contains("[limits] upload")), "{large:?}");
+    assert_eq!(std::fs::read_dir(engine.folder.path().join("uploads")).unwrap().count(), 0);
+    assert!(execution.has_upload(Digest([7; 32]), 2 << 20).is_err(), "it is refused before it is sent");
     engine.end().await;
 }

@@ -7,6 +7,7 @@ use cutover::adapters::router::{MemoryRouter, Router};
 use cutover::adapters::world::{OnStart, Program, Shared, TableFate, Twin};
 use cutover::clock::Clock;
 use cutover::commands::{By, Commands};
+use cutover::execution::Execution;
 use cutover::recovery;
 use cutover_domain::deployment::Command;
 use cutover_domain::registry::Apply;
@@ -30,6 +31,8 @@ pub(crate) struct Engine {
     pub(crate) clock: Clock,
     pub(crate) twin: Shared,
     pub(crate) workload: WorkloadId,
+    /// The one that runs.
+    pub(crate) execution: Option<Arc<Execution>>,
     stop: CancellationToken,
     task: Option<JoinHandle<Option<String>>>,
     pub(crate) folder: tempfile::TempDir,
@@ -99,13 +102,15 @@ impl Engine {
         });
         let all = others.collect::<Vec<_>>().into_iter().chain([apply]).collect();
         commands.apply(By::engine(Cause::Person), all).await.unwrap();
-        let mut engine = Self { commands, clock, twin, workload, stop: CancellationToken::new(), task: None, folder };
+        let (execution, stop, task) = (None, CancellationToken::new(), None);
+        let mut engine = Self { commands, clock, twin, workload, execution, stop, task, folder };
         engine.start().await;
         engine
     }
 
     pub(crate) async fn start(&mut self) {
         let execution = wiring::execution(&self.commands, self.clock, (&self.twin, self.folder.path())).await;
+        self.execution = Some(execution.clone());
         self.stop = CancellationToken::new();
         #[expect(clippy::disallowed_methods, reason = "the test owns the task and joins it")]
         let task = tokio::spawn(execution.run(self.stop.clone()));

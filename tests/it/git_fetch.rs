@@ -203,8 +203,9 @@ async fn a_deploy_key_is_all_that_ssh_gets() {
     let root = tempfile::tempdir().unwrap();
     let (program, told) = (root.path().join("the ssh"), root.path().join("told"));
     let script = format!(
-        "#!/bin/sh\nfor word; do\n  echo \"$word\"\n  case $word in IdentityFile=*) key=${{word#*=}} ;; esac\ndone > '{0}'\n\
-         key=${{key#?}} key=${{key%?}}\nstat -c %a \"$key\" >> '{0}'\ncat \"$key\" >> '{0}'\nenv >> '{0}'\neval \"$word\"\n",
+        "#!/bin/sh\nfor word; do\n  echo \"$word\"\n  case $word in IdentityFile=*) key=${{word#*=}} ;; UserKnown*) known=${{word#*=}} ;; esac\ndone > '{0}'\n\
+         key=${{key#?}} key=${{key%?}}\nstat -c %a \"$key\" >> '{0}'\ncat \"$key\" >> '{0}'\nenv >> '{0}'\n\
+         known=${{known#?}} known=${{known%?}}\necho 'h.test ssh-ed25519 AAAA' > \"$known\"\neval \"$word\"\n",
         told.display()
     );
     fs::write(&program, script).unwrap();
@@ -231,6 +232,11 @@ async fn a_deploy_key_is_all_that_ssh_gets() {
     let known = format!("UserKnownHostsFile=\"{}\"", stand.root.path().join("data/git/known_hosts").display());
     assert!(told.contains(&known), "{told}");
     assert!(!told.contains("CARGO") && !told.contains("SSH_AUTH_SOCK"), "{told}");
+    // A host that is trusted for the first time is told, once.
+    let pinned = stand.git.pinned();
+    assert!(pinned.len() == 1 && pinned[0].contains("h.test was not known"), "{pinned:?}");
+    stand.fetched(&remote, &commit).await.unwrap();
+    assert_eq!(stand.git.pinned(), Vec::<String>::new());
     stand.assert_clean();
 }
 

@@ -50,6 +50,9 @@ fn unknown_words() {
         ("strategy = \"blue_green\"", "strategy", "\"recreate\" or \"blue-green\""),
         ("hardening = \"strct\"", "hardening", "\"strict\""),
         ("policy = { bakee = \"1s\" }", "bakee", "\"bake\""),
+        ("deploy = { hook = \"h\", branch = \"m\", path = [\"a\"] }", "path", "\"paths\""),
+        ("deploy = { hook = \"h\", branch = \"m\", paths = [\"/a\"] }", "paths", "top of the repository"),
+        ("deploy = { hook = \"h\", image = \"a/b\", paths = [\"a\"] }", "paths", "a branch or a tag"),
     ];
     for (lines, key, word) in cases {
         let bad = refused(&web(lines));

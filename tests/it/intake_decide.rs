@@ -1,5 +1,6 @@
 //! Decisions: in order, once, and the same after a crash at any commit.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use cutover::intake::decide::{Decider, NotQueued, Wishes};
 use cutover::intake::deliveries::{list, show};
 use cutover::intake::open::{OpenDeliveries, TriggeredWish};
 use cutover::store::{Append, AppendError, Expected, Log};
-use cutover_domain::rules::{Standing, WorkloadRules};
+use cutover_domain::rules::{Changed, Question, Standing, WorkloadRules};
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish, WorkloadTornDown};
 use cutover_events::workload::Trigger;
 use cutover_events::{Event, StreamId, WorkloadId};
@@ -28,6 +29,7 @@ fn shop() -> WorkloadRules {
         branch: "main".into(),
         tag: String::new(),
         image: String::new(),
+        paths: Vec::new(),
     };
     WorkloadRules {
         workload: SHOP,
@@ -37,6 +39,7 @@ fn shop() -> WorkloadRules {
         files: String::new(),
         standing: Standing::Open,
         rejected: Vec::new(),
+        deployed: String::new(),
     }
 }
 
@@ -46,12 +49,14 @@ struct Queue {
     rules: Mutex<Vec<WorkloadRules>>,
     refuse: Mutex<Option<NotQueued>>,
     asked: Mutex<usize>,
+    /// What has changed since what is deployed, by the commit of the change.
+    changed: Mutex<BTreeMap<String, Changed>>,
 }
 
 impl Queue {
     fn new(log: &Arc<TestLog>) -> Arc<Self> {
         let (log, refuse, asked) = (log.clone(), Mutex::default(), Mutex::default());
-        Arc::new(Self { log, rules: Mutex::new(vec![shop()]), refuse, asked })
+        Arc::new(Self { log, rules: Mutex::new(vec![shop()]), refuse, asked, changed: Mutex::default() })
     }
 }
 
@@ -59,6 +64,10 @@ impl Queue {
 impl Wishes for Queue {
     fn rules(&self) -> Vec<WorkloadRules> {
         self.rules.lock().clone()
+    }
+
+    async fn changed(&self, question: &Question) -> Changed {
+        self.changed.lock().get(&question.to).cloned().unwrap_or(Changed::Unknown("nobody knows".into()))
     }
 
     async fn queue(&self, wish: TriggeredWish) -> Result<(), NotQueued> {
@@ -334,6 +343,7 @@ async fn fill(log: &TestLog, count: u64) {
             body: cutover_events::Digest::default(),
             items: vec![cutover_events::delivery::Change::default()],
             secret: 0,
+            lists: Vec::new(),
         };
         let append = Append {
             stream: StreamId::Hook(GITHUB),
@@ -394,4 +404,28 @@ async fn one_delivery_is_found_with_and_without_its_decision() {
     let decided = show(&*log, GITHUB, first.delivery).await.unwrap().unwrap().decision.unwrap();
     assert_eq!(decided.summary, format!("deploys shop/web: {}", decided.verdicts[0].why));
     assert_eq!(show(&*log, GITHUB, cutover_events::DeliveryId([9; 16])).await.unwrap(), None);
+}
+
+/// A push whose rule is by path, and what the repository says has changed since what is deployed.
+#[tokio::test]
+async fn a_rule_by_path_is_decided_by_what_is_deployed() {
+    let log = Arc::new(TestLog::new());
+    let queue = Queue::new(&log);
+    let served = serve(log.clone()).await;
+    {
+        let mut rules = queue.rules.lock();
+        rules[0].deployed = "3f2a123".repeat(6);
+        rules[0].triggers[0].paths = vec!["services/api/**".into()];
+    }
+    let known = |number: u64, path: &str| (format!("{number:0>40x}"), Changed::Paths(vec![path.to_owned()]));
+    *queue.changed.lock() = BTreeMap::from([known(1, "docs/a"), known(2, "services/api/main.rs")]);
+    take(&served, 1..4).await;
+    restart(&log, &queue).await;
+    let of = |event: &Event| if let Event::DeliveryDecided(decided) = event { Some(decided.clone()) } else { None };
+    let decided: Vec<_> = log.events().iter().filter_map(of).collect();
+    let whys: Vec<&str> = decided.iter().flat_map(|decided| &decided.verdicts).map(|v| v.why.as_str()).collect();
+    assert_eq!(whys[0], "no path of services/api/** has changed since 3f2a123, which is deployed");
+    assert!(whys[1].ends_with("; services/api/main.rs has changed since 3f2a123"), "{whys:?}");
+    assert!(whys[2].contains("is not known, so all of it counts: nobody knows"), "{whys:?}");
+    assert_eq!(intents(&log), references(2..4));
 }

@@ -3,7 +3,7 @@
 use cutover::intake::Refusal;
 use cutover::intake::hooks::Hook;
 use cutover::intake::providers::{Call, claimed, parse, verify};
-use cutover_events::delivery::{Change, ChangeKind};
+use cutover_events::delivery::{Change, ChangeKind, PathList};
 use cutover_events::workload::Provider;
 
 use crate::intake_support::{GITHUB, OLD_SECRET, SECRET, collected, fixture, generic, headers, secrets, sign};
@@ -44,6 +44,31 @@ fn github_events_say_what_has_changed() {
         let read = github(event, &fixture(file)).unwrap();
         assert_eq!((read.event.as_str(), read.items), (event, vec![expected]), "{file}");
     }
+}
+
+#[test]
+fn the_paths_of_a_push_are_told_where_all_of_them_are_listed() {
+    let text = String::from_utf8(fixture("github-push.json")).unwrap();
+    let lists = |text: &str| github("push", text.as_bytes()).unwrap().lists;
+    let listed = PathList { item: 0, before: "1".repeat(40), paths: vec!["tea.txt".into()] };
+    assert_eq!(lists(&text), [listed]);
+    for (from, to) in [
+        ("\"forced\": false", "\"forced\": true".to_owned()),
+        (&"1".repeat(40), "0".repeat(40)),
+        ("[\"tea.txt\"]", "[]".to_owned()),
+        ("[\"tea.txt\"]", format!("[\"{}\"]", "x".repeat(20_000))),
+        ("[\"tea.txt\"]", serde_json::to_string(&(0..301).map(|n| n.to_string()).collect::<Vec<_>>()).unwrap()),
+    ] {
+        assert!(text.contains(from));
+        assert_eq!(lists(&text.replace(from, &to)), [], "{from}");
+    }
+    let commit = "{ \"id\": \"2\", \"added\": [\"a\"] }";
+    let (begin, end) = (text.find("\"commits\"").unwrap(), text.find("\"head_commit\"").unwrap());
+    let with = |count| {
+        let commits = vec![commit; count].join(",");
+        format!("{}\"commits\": [{commits}],{}", &text[..begin], &text[end..])
+    };
+    assert_eq!((lists(&with(2047)).len(), lists(&with(2048)).len(), lists(&with(0)).len()), (1, 0, 0));
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod engine_people;
 mod errands;
 mod errands_twin;
 mod following;
+mod from_git;
 mod git_fetch;
 mod git_support;
 mod inputs;
@@ -43,6 +44,7 @@ mod stack_units;
 mod stacks;
 #[path = "../support/stand.rs"]
 mod stand;
+mod uploads;
 mod whole;
 mod wiring;
 mod wishes;

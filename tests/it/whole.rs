@@ -65,6 +65,7 @@ pub(crate) fn spec(name: &str, policy: Policy) -> Spec {
         branch: name.into(),
         tag: String::new(),
         image: String::new(),
+        paths: Vec::new(),
     };
     Spec {
         source: Source::Image(source),

@@ -18,6 +18,7 @@ use cutover::projections::{Live, World, Written};
 use cutover::recovery;
 use cutover::secrets::{SecretFiles, Secrets, Where};
 use cutover::store::blobs::Blobs;
+use cutover::store::uploads::Uploads;
 use cutover::store::{Log, MemoryLog};
 
 /// The write path over a log that has just begun.
@@ -51,6 +52,7 @@ pub(crate) async fn execution(commands: &Commands, clock: Clock, (twin, folder):
         prober: Arc::new(MemoryProber::new(twin.clone())),
         source: Arc::new(MemorySources::new(folder.join("sources"))),
         builder: Arc::new(builder),
+        uploads: Uploads::open(folder.join("uploads"), 1 << 20).unwrap(),
         build_logs: BuildLogs::open(folder.join("builds"), LogBounds::default()).unwrap(),
         secrets: Arc::new(Secrets::open(folder.join("secrets"), blobs, files).unwrap()),
         outputs: Arc::new(Outputs::open(folder.join("output")).unwrap()),

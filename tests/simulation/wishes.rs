@@ -27,7 +27,7 @@ impl Sim {
                 let program = Program::drawn(&mut self.random);
                 let named = self.deploy_of(program);
                 let built = self.random.chance(300);
-                if built { Wish::Deploy(ImageWish::Built { fresh: false }) } else { named }
+                if built { Wish::Deploy(ImageWish::Built { fresh: false, upload: None }) } else { named }
             }
             47..=50 if !self.programs.is_empty() => self.deploy_again(),
             51..=52 => Wish::Stop { by: "somebody".into() },

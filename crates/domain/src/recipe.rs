@@ -24,6 +24,8 @@ pub struct Recipe<'a> {
     pub args: &'a [EnvVar],
     /// Names of the secrets that steps may read.
     pub secrets: &'a [String],
+    /// Name of the secret that opens the repository; empty for none. It is no part of what is made.
+    pub credentials: &'a str,
 }
 
 /// What files become.
@@ -62,17 +64,24 @@ pub enum Makes<'a> {
 #[must_use]
 pub fn recipe(source: &Source) -> Option<Recipe<'_>> {
     match source {
-        Source::Dockerfile(DockerfileSource { context, file, target, args, secrets, deploy_strategy: _ }) => {
+        Source::Dockerfile(DockerfileSource { context, file, target, args, secrets, credentials, .. }) => {
             let file = if file.is_empty() { USUAL_FILE } else { file };
-            Some(Recipe { context, makes: Makes::Image { file, target }, args, secrets })
+            Some(Recipe { context, makes: Makes::Image { file, target }, args, secrets, credentials })
         }
-        Source::Static(StaticSource { path, mode: StaticMode::Files, index, not_found, fallback, .. }) => {
-            Some(Recipe { context: path, makes: Makes::Site { index, not_found, fallback }, args: &[], secrets: &[] })
+        Source::Static(site @ StaticSource { mode: StaticMode::Files, index, not_found, fallback, .. }) => {
+            let (context, credentials) = (&site.path, &site.credentials);
+            Some(Recipe {
+                context,
+                makes: Makes::Site { index, not_found, fallback },
+                args: &[],
+                secrets: &[],
+                credentials,
+            })
         }
-        Source::Compose(ComposeSource { file, text, project_name, adopt, deploy_strategy: _ }) => {
+        Source::Compose(ComposeSource { file, text, project_name, adopt, credentials, deploy_strategy: _ }) => {
             let (context, file) = stack_of(file);
             let makes = Makes::Stack { file, text: text.as_ref(), name: project_name, adopt: *adopt };
-            Some(Recipe { context, makes, args: &[], secrets: &[] })
+            Some(Recipe { context, makes, args: &[], secrets: &[], credentials })
         }
         Source::Image(_) | Source::Static(_) => None,
     }
@@ -165,7 +174,8 @@ impl Recipe<'_> {
     /// Whether another spec makes the same of the same.
     #[must_use]
     pub fn is_same(&self, spec: &Spec, before: &Spec) -> bool {
-        recipe(&before.source).is_some_and(|was| was == *self && was.given(before) == self.given(spec))
+        let was = recipe(&before.source).map(|was| Recipe { credentials: self.credentials, ..was });
+        was.is_some_and(|was| was == *self && was.given(before) == self.given(spec))
     }
 
     /// Where its files are: see [`place`]; `None` where all that there is was sent.
@@ -189,7 +199,8 @@ pub fn place(context: &str, change: Option<&Change>) -> Result<Context, String> 
 }
 
 /// Whether a repository is the one that a delivery names, `owner/name` without case; a delivery that names none is about it.
-fn is_of(repository: &Repository, named: &str) -> bool {
+#[must_use]
+pub fn is_of(repository: &Repository, named: &str) -> bool {
     let path = repository.url.trim_end_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path).to_ascii_lowercase();
     let named = named.to_ascii_lowercase();

@@ -253,6 +253,16 @@ pub struct Heals {
     pub last: Mark,
 }
 
+impl Release {
+    /// The commit that it is of: what it was built from, else that of the change that asked for it; empty without one.
+    #[must_use]
+    pub fn commit(&self) -> &str {
+        let built = self.built.as_ref().map(|built| built.commit.as_str()).filter(|commit| !commit.is_empty());
+        // What is made of files that came from no repository is of no commit, whatever asked for it.
+        built.unwrap_or(if self.built.is_some() { "" } else { &self.sha })
+    }
+}
+
 impl Workload {
     /// The release with this id.
     #[must_use]

@@ -124,7 +124,10 @@ impl Subject<'_> {
                 && workload["queued"].as_array().is_none_or(Vec::is_empty)
                 && containers.is_none_or(|all| all.iter().all(|one| one["role"] != "removing"))
         };
-        let all = || workloads.iter().filter_map(|workload| workload["containers"].as_array()).flatten();
+        // A stack is no container; its services are found by the labels of Compose.
+        let services = |workload: &&Value| workload["services"].as_array().is_some_and(|services| !services.is_empty());
+        let contained = workloads.iter().filter(|workload| !services(workload));
+        let all = || contained.clone().filter_map(|workload| workload["containers"].as_array()).flatten();
         let kept = all().filter(|one| matches!(one["role"].as_str(), Some("active" | "standby")));
         let mut named: BTreeMap<&str, &str> = BTreeMap::new();
         let mut strangers = Vec::new();
@@ -138,6 +141,11 @@ impl Subject<'_> {
             match one["id"].as_str().filter(|id| !id.is_empty()) {
                 Some(id) => drop(named.insert(id, name)),
                 None => strangers.push(format!("{name} is in a list of the log and not on Docker")),
+            }
+        }
+        for service in workloads.iter().filter_map(|workload| workload["services"].as_array()).flatten() {
+            if service["state"] == "missing" {
+                strangers.push(format!("the service {} of a stack is missing", service["service"]));
             }
         }
         for there in self.docker.containers(labels::LOG, &log).await? {

@@ -102,6 +102,14 @@ impl Source for Sources {
         }
     }
 
+    fn takes(&self, address: &str) -> Result<(), GitError> {
+        self.git.takes(address)
+    }
+
+    fn pinned(&self) -> Vec<String> {
+        self.git.pinned()
+    }
+
     async fn resolve(&self, remote: &Remote, reference: &Reference) -> Result<Commit, GitError> {
         self.git.resolve(remote, reference).await
     }

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::context::{ContextLimits, Name, Packing, pack};
-use super::git::{Commit, GitError, Reference, Remote};
+use super::context::{ContextLimits, Name, Packing, pack, unpack};
+use super::git::{Commit, Credential, GitError, Reach, Reference, Remote};
 use super::scratch::Scratch;
 use super::{Content, Files, Origin, Source, SourceError, Wanted};
 
@@ -90,7 +90,12 @@ impl Source for MemorySources {
         match origin {
             Origin::Folder(folder) => self.given(Files::here(folder.clone()), wanted, stop),
             Origin::Archive(archive) => {
-                Err(GitError::Failed(format!("{} is not unpacked here", archive.display())).into())
+                let unreadable = |error: io::Error| GitError::Failed(error.to_string());
+                let unpacked = self.checked_out(&Texts::new()).map_err(unreadable)?;
+                let file = std::fs::File::open(archive).map_err(unreadable)?;
+                unpack(file, unpacked.path(), ContextLimits::default())?;
+                let folder = unpacked.path().to_owned();
+                self.given(Files { folder, _scratch: Some(Arc::new(unpacked)) }, wanted, stop)
             }
             Origin::Git { remote, commit, folder } => {
                 let texts = self.files(remote, commit)?;
@@ -99,6 +104,14 @@ impl Source for MemorySources {
                 self.given(Files { folder, _scratch: Some(Arc::new(checkout)) }, wanted, stop)
             }
         }
+    }
+
+    fn takes(&self, address: &str) -> Result<(), GitError> {
+        Ok(Reach::default().takes(&address.parse()?, &Credential::None)?)
+    }
+
+    fn pinned(&self) -> Vec<String> {
+        Vec::new()
     }
 
     async fn resolve(&self, remote: &Remote, reference: &Reference) -> Result<Commit, GitError> {

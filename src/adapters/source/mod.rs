@@ -141,6 +141,12 @@ pub trait Source: Send + Sync + 'static {
         stop: &CancellationToken,
     ) -> Result<Content, SourceError>;
 
+    /// Whether the address of a repository is one that is taken here.
+    fn takes(&self, address: &str) -> Result<(), GitError>;
+
+    /// What is to be told of hosts that were trusted for the first time since this was asked last.
+    fn pinned(&self) -> Vec<String>;
+
     /// The commit that a reference names now.
     async fn resolve(&self, remote: &Remote, reference: &Reference) -> Result<Commit, GitError>;
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cutover_domain::context::{Context, Repository};
+use cutover_events::Digest;
 
 use super::git::{Commit, Credential, GitError, Reference, Remote};
 use super::{Origin, Source};
@@ -16,7 +17,7 @@ pub struct Found {
     /// What can be fetched.
     pub origin: Origin,
     /// The same in the words of a workload file, with the commit instead of a branch or a tag.
-    pub place: Context,
+    pub place: String,
     /// The commit; empty for files of this machine.
     pub commit: String,
 }
@@ -24,9 +25,15 @@ pub struct Found {
 impl Found {
     /// A folder or an archive of this machine, which really is at `real`.
     #[must_use]
-    pub fn here(place: Context, real: PathBuf) -> Self {
+    pub fn here(place: &Context, real: PathBuf) -> Self {
         let origin = if matches!(place, Context::Tarball(_)) { Origin::Archive(real) } else { Origin::Folder(real) };
-        Self { origin, place, commit: String::new() }
+        Self { origin, place: place.to_string(), commit: String::new() }
+    }
+
+    /// An archive that a person sent.
+    #[must_use]
+    pub fn sent(upload: Digest, archive: PathBuf) -> Self {
+        Self { origin: Origin::Archive(archive), place: format!("upload:{upload}"), commit: String::new() }
     }
 
     /// The commit that a repository means now.
@@ -45,7 +52,7 @@ impl Found {
         let text = commit.to_string();
         let exact = Repository { reference: text.clone(), ..repository.clone() };
         let origin = Origin::Git { remote, commit, folder: repository.folder.clone() };
-        Ok(Self { origin, place: Context::Git(exact), commit: text })
+        Ok(Self { origin, place: Context::Git(exact).to_string(), commit: text })
     }
 }
 
@@ -72,7 +79,7 @@ mod tests {
         for (branch, folder) in [("#main:api", ":api"), ("#main", ""), ("", ""), (&format!("#{SHA}:api"), ":api")] {
             let found = at(&format!("https://git.test/shop.git{branch}")).await.unwrap();
             assert_eq!(found.commit, SHA);
-            assert_eq!(found.place.to_string(), format!("https://git.test/shop.git#{SHA}{folder}"));
+            assert_eq!(found.place, format!("https://git.test/shop.git#{SHA}{folder}"));
         }
         let none = at("https://git.test/shop.git#other").await.unwrap_err();
         assert!(matches!(none, GitError::NoReference { .. }), "{none}");
@@ -80,7 +87,7 @@ mod tests {
 
     #[test]
     fn an_archive_is_no_folder() {
-        let here = |text: &str| Found::here(Context::parse(text).unwrap(), "/real".into());
+        let here = |text: &str| Found::here(&Context::parse(text).unwrap(), "/real".into());
         assert!(matches!(here("/srv/api").origin, Origin::Folder(_)));
         assert!(matches!(here("/srv/api.tgz").origin, Origin::Archive(_)));
     }

@@ -1,6 +1,6 @@
 //! Deliveries and changes from outside.
 
-use cutover_events::delivery::{Change, ChangeKind, DeliveryDecided, DeliveryReceived, Verdict};
+use cutover_events::delivery::{Change, ChangeKind, DeliveryDecided, DeliveryReceived, PathList, Verdict};
 use serde_json::{Value, json};
 
 pub(super) fn received(e: &DeliveryReceived) -> Value {
@@ -12,6 +12,7 @@ pub(super) fn received(e: &DeliveryReceived) -> Value {
         "body_sha256": e.body.to_string(),
         "items": e.items.iter().map(change).collect::<Vec<_>>(),
         "secret": e.secret,
+        "lists": e.lists.iter().map(list).collect::<Vec<_>>(),
     })
 }
 
@@ -21,6 +22,10 @@ pub(super) fn decided(e: &DeliveryDecided) -> Value {
         "summary": e.summary,
         "verdicts": e.verdicts.iter().map(verdict).collect::<Vec<_>>(),
     })
+}
+
+fn list(list: &PathList) -> Value {
+    json!({ "item": list.item, "before": list.before, "paths": list.paths })
 }
 
 fn verdict(verdict: &Verdict) -> Value {

@@ -30,9 +30,10 @@ pub(super) fn queued(e: &IntentQueued) -> Value {
         "reference": reference,
         "ask_registry": ask,
         "build": match &e.wish {
-            Wish::Deploy(ImageWish::Built { fresh }) => Some(if *fresh { "fresh" } else { "changed" }),
+            Wish::Deploy(ImageWish::Built { fresh, .. }) => Some(if *fresh { "fresh" } else { "changed" }),
             _ => None,
         },
+        "upload": e.wish.upload().map(|upload| upload.to_string()),
         "to_release": to.map(|release| release.to_string()),
         "revision": e.revision,
         "person": e.person,

@@ -102,10 +102,11 @@ pub(in crate::api) fn claims(claims: &[Claim]) -> Vec<String> {
 
 /// The spec as recorded: of the environment only the names.
 fn spec(spec: &Spec) -> Value {
-    let triggers = spec
-        .triggers
-        .iter()
-        .map(|t| json!({"hook": t.hook, "repo": t.repo, "branch": t.branch, "tag": t.tag, "image": t.image}));
+    let triggers = spec.triggers.iter().map(|t| {
+        json!({
+            "hook": t.hook, "repo": t.repo, "branch": t.branch, "tag": t.tag, "image": t.image, "paths": t.paths,
+        })
+    });
     json!({
         "source": source(&spec.source),
         "routes": plan::routes(&spec.routes),
@@ -148,6 +149,7 @@ fn source(source: &Source) -> Value {
             "target": build.target,
             "args": build.args.iter().map(|arg| arg.name.as_str()).collect::<Vec<_>>(),
             "secrets": build.secrets,
+            "credentials": build.credentials,
             "deploy_strategy": build.deploy_strategy,
         }),
         Source::Static(site) => json!({
@@ -162,6 +164,7 @@ fn source(source: &Source) -> Value {
             "not_found": site.not_found,
             "fallback": site.fallback,
             "assets_grace_ms": site.assets_grace_ms,
+            "credentials": site.credentials,
             "deploy_strategy": site.deploy_strategy,
         }),
         Source::Compose(stack) => json!({
@@ -170,6 +173,7 @@ fn source(source: &Source) -> Value {
             "compose_yaml": stack.text.is_some(),
             "compose_project_name": stack.project_name,
             "adopt": stack.adopt,
+            "credentials": stack.credentials,
             "deploy_strategy": stack.deploy_strategy,
         }),
     }

@@ -97,7 +97,7 @@ impl LiveBackend {
                 return Ok(view);
             }
             (ApplyMode::Deploy, None) if files == Files::Changed => {
-                Some(Wish::Deploy(ImageWish::Built { fresh: false }))
+                Some(Wish::Deploy(ImageWish::Built { fresh: false, upload: None }))
             }
             (ApplyMode::Record, None) | (ApplyMode::Deploy, None) => return Ok(view),
             (ApplyMode::Deploy, Some(_)) => wish_of(&registry, id, &state),
@@ -151,7 +151,7 @@ impl LiveBackend {
     fn asking(&self, registry: &cutover_domain::registry::Registry, id: WorkloadId, wish: Wish) -> Wish {
         let spec = registry.workloads.get(&id).and_then(|registered| registered.revisions.last());
         if spec.is_some_and(|spec| recipe(&spec.source).is_some()) {
-            return Wish::Deploy(ImageWish::Built { fresh: true });
+            return Wish::Deploy(ImageWish::Built { fresh: true, upload: None });
         }
         let Some(image) = spec.and_then(|spec| spec.source.image()) else { return wish };
         match wish {

@@ -29,13 +29,14 @@ impl LiveBackend {
             true => self.execution.judge(workload, declared).await.map_err(|unfit| refused(&full_name, unfit))?,
             false => Files::Same,
         };
-        let place = recipe.filter(|_| !first).map_or(Ok(None), |recipe| recipe.place(None));
+        let place = recipe.map_or(Ok(None), |recipe| recipe.place(None));
         let place = place.map_err(|why| Refusal::BadContent(format!("{full_name}: {why}")))?;
-        let source = match place {
-            Some(Context::Folder(path) | Context::Tarball(path)) => Some(path),
-            Some(Context::Git(_)) | None => None,
+        let (source, repository) = match place {
+            Some(Context::Folder(path) | Context::Tarball(path)) => (Some(path).filter(|_| !first), None),
+            Some(Context::Git(repository)) => (None, Some(repository.url)),
+            None => (None, None),
         };
-        let asked = Asked { mounts, ports, source };
+        let asked = Asked { mounts, ports, source, repository };
         if asked.is_nothing() {
             return Ok(files);
         }

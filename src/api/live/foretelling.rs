@@ -30,6 +30,7 @@ impl LiveBackend {
         };
         let reference = match (sought, recipe(&spec.source)) {
             (ImageWish::Reference { reference, .. }, _) => reference,
+            (ImageWish::Built { upload: Some(upload), .. }, _) => format!("upload:{upload}"),
             (ImageWish::Built { .. } | ImageWish::Current, recipe) => {
                 recipe.map(|recipe| recipe.origin()).unwrap_or_default()
             }

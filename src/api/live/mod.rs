@@ -16,6 +16,7 @@ mod secrets;
 mod showing;
 mod spec;
 mod telling;
+mod uploading;
 mod waiting;
 mod wishing;
 
@@ -33,8 +34,8 @@ use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
 use super::backend::{
-    About, Asker, Backend, BuildLogAsk, Filter, HookName, OutputAsk, Refusal, RollbackTo, SecretName, Span, Volumes,
-    WorkloadName,
+    About, Asker, Backend, BuildLogAsk, Filter, HookName, OutputAsk, Pieces, Refusal, RollbackTo, SecretName, Span,
+    Volumes, WorkloadName,
 };
 use super::views::*;
 use crate::clock::Clock;
@@ -191,6 +192,14 @@ impl Backend for LiveBackend {
 
     async fn deploy(&self, asker: Asker, name: WorkloadName, ask: DeployAsk) -> Result<AcceptedView, Refusal> {
         self.deployed(asker, &name, ask).await
+    }
+
+    async fn upload(&self, upload: Digest, bytes: u64) -> Result<UploadView, Refusal> {
+        self.upload_of(upload, bytes)
+    }
+
+    async fn upload_send(&self, upload: Digest, pieces: Pieces) -> Result<UploadView, Refusal> {
+        self.upload_taken(upload, pieces).await
     }
 
     async fn rollback(&self, asker: Asker, name: WorkloadName, to: RollbackTo) -> Result<AcceptedView, Refusal> {

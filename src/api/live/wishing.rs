@@ -53,12 +53,18 @@ impl LiveBackend {
         };
         let kind = spec.source.kind().word();
         if recipe(&spec.source).is_some() {
+            let upload = ask.upload.as_deref().map(|upload| self.named_upload(upload)).transpose()?;
             return match &ask.image {
-                None => Ok(ImageWish::Built { fresh: ask.pull }),
+                None => Ok(ImageWish::Built { fresh: ask.pull, upload }),
                 Some(_) => {
                     Err(Refusal::NotAllowed(format!("it comes from {kind}: leave --image out, and it is built")))
                 }
             };
+        }
+        if ask.upload.is_some() {
+            return Err(Refusal::NotAllowed(format!(
+                "it comes from {kind}: it is made of no files that could be sent"
+            )));
         }
         let Some(source) = spec.source.image() else {
             return Err(Refusal::NotAllowed(format!("it comes from {kind}, not from an image reference")));

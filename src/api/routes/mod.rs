@@ -11,6 +11,7 @@ mod hooks;
 mod log;
 mod outputs;
 mod secrets;
+mod uploads;
 mod workloads;
 
 use axum::Json;
@@ -47,6 +48,7 @@ pub(super) fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(deployments::stop))
         .routes(routes!(deployments::start))
         .routes(routes!(deployments::accept))
+        .routes(routes!(uploads::upload, uploads::send))
         .routes(routes!(foretold::foretell))
         .routes(routes!(foretold::rollback))
         .routes(routes!(deployments::deployment))

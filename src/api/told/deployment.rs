@@ -21,8 +21,13 @@ pub fn wish(wish: &Wish) -> String {
     match wish {
         Wish::Deploy(ImageWish::Reference { reference, .. }) => format!("deploy {reference}"),
         Wish::Deploy(ImageWish::Current) => "deploy what runs with the newest spec".into(),
-        Wish::Deploy(ImageWish::Built { fresh: false }) => "build and deploy".into(),
-        Wish::Deploy(ImageWish::Built { fresh: true }) => "build everything anew and deploy".into(),
+        Wish::Deploy(ImageWish::Built { fresh, upload }) => {
+            let anew = if *fresh { "build everything anew" } else { "build" };
+            match upload {
+                Some(upload) => format!("{anew} from the upload {} and deploy", short_digest(&upload.to_string())),
+                None => format!("{anew} and deploy"),
+            }
+        }
         Wish::Rollback(Some(release)) => format!("roll back to {release}"),
         Wish::Rollback(None) => "roll back to the release before".into(),
         Wish::Restart => "restart".into(),

@@ -38,9 +38,24 @@ pub struct DeployAsk {
     pub image: Option<String>,
     /// Whether the registry is asked even where the image is here.
     pub pull: bool,
+    /// SHA-256 of an archive that was sent before (`PUT /uploads/…`): it is made of that, once, in place of what the spec names.
+    /// Null for what the spec names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upload: Option<String>,
     /// The hash of a plan that was shown; the deployment is refused when something has happened to the workload since,
     /// or when something else is asked for. Null: deployed as things are.
     pub plan: Option<String>,
+}
+
+/// An archive that is sent to be deployed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct UploadView {
+    /// SHA-256 of its bytes.
+    pub upload: String,
+    /// How many.
+    pub bytes: u64,
+    /// Whether it is here; if not, it may be sent.
+    pub here: bool,
 }
 
 /// A deployment of an earlier release.

@@ -157,6 +157,9 @@ pub struct DockerfileView {
     /// Names of secrets that the build may read and that stay in no layer.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub secrets: Vec<String>,
+    /// Name of the secret that a private repository wants; empty for none.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub credentials: String,
     /// `recreate` or `blue-green`; when missing or empty `recreate`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub deploy_strategy: Option<String>,
@@ -190,6 +193,9 @@ pub struct StaticView {
     /// How long a file that the newest release does not have is answered from the one before, ms; a day when missing.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub assets_grace_ms: Option<u64>,
+    /// Name of the secret that a private repository wants; empty for none.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub credentials: String,
     /// `recreate` or `blue-green`; when missing or empty `recreate`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub deploy_strategy: Option<String>,
@@ -227,6 +233,9 @@ pub struct ComposeView {
     /// Whether containers of that project that somebody else made become ours.
     #[serde(default)]
     pub adopt: bool,
+    /// Name of the secret that a private repository wants; empty for none.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub credentials: String,
     /// `recreate`, which is what missing or empty means too.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub deploy_strategy: Option<String>,
@@ -363,6 +372,10 @@ pub struct TriggerView {
     /// Image repository; empty for none.
     #[serde(default)]
     pub image: String,
+    /// Paths of the repository, of which one must have changed since what is deployed; all when missing or empty.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    #[schema(example = json!(["services/api/**", "!**/*.md"]))]
+    pub paths: Vec<String>,
 }
 
 /// Times and counts; what is missing has its default.

@@ -3,7 +3,9 @@
 mod sse;
 mod transport;
 
+use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -45,6 +47,8 @@ pub(super) struct Call {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) body: Option<Bytes>,
+    /// A body that is read from a file while it is sent, and how many bytes it has.
+    pub(super) file: Option<(Arc<File>, u64)>,
     pub(super) key: Option<String>,
     pub(super) accept: &'static str,
     /// What the connection is to become.
@@ -57,6 +61,7 @@ impl Call {
             method: Method::GET,
             path: path.into(),
             body: None,
+            file: None,
             key: None,
             accept: "application/json",
             upgrade: None,
@@ -70,6 +75,11 @@ impl Call {
     pub(super) fn post<T: Serialize>(path: impl Into<String>, body: &T) -> Result<Self, Failure> {
         let body = serde_json::to_vec(body).map_err(|e| Failure::new(Exit::Other, e.to_string()))?;
         Ok(Self { method: Method::POST, body: Some(Bytes::from(body)), ..Self::get(path) })
+    }
+
+    /// Sends a file.
+    pub(super) fn put(path: impl Into<String>, file: Arc<File>, length: u64) -> Self {
+        Self { method: Method::PUT, file: Some((file, length)), ..Self::get(path) }
     }
 
     /// The same call, whose connection becomes one of this protocol.
@@ -123,7 +133,7 @@ impl Client {
             };
             let again = match &error {
                 CallError::Unreachable(_) => was_there,
-                CallError::Broken(_) => call.method == Method::GET || call.key.is_some(),
+                CallError::Broken(_) => call.method == Method::GET || call.method == Method::PUT || call.key.is_some(),
                 CallError::Problem(problem) => problem.code == Code::Unavailable,
             };
             was_there = true;

@@ -1,12 +1,16 @@
 //! A connection and one request on it.
 
 use std::fmt;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::stream;
 use http::{Request, StatusCode, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -20,6 +24,11 @@ use crate::api::request::IDEMPOTENCY_KEY;
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long an engine may take to begin its answer: longer than one request waits, and than a whole log is verified.
 const ANSWER: Duration = Duration::from_secs(180);
+
+/// How long a file may be on its way, until it is judged: 1 GiB over 1 Mbit/s takes two and a half hours.
+const SENT: Duration = Duration::from_secs(6 * 60 * 60);
+/// How much of a file is read at once, bytes.
+const PIECE: usize = 256 << 10;
 
 /// Where the engine is.
 #[derive(Debug, Clone)]
@@ -85,11 +94,11 @@ pub(super) async fn open(target: &Target, token: Option<&str>, call: &Call) -> R
     match target {
         Target::Unix(path) => {
             let stream = in_time(UnixStream::connect(path)).await?;
-            exchange(stream, request("localhost", token, call)?).await
+            exchange(stream, request("localhost", token, call)?, patience(call)).await
         }
         Target::Tcp(authority) => {
             let stream = in_time(TcpStream::connect(authority.as_str())).await?;
-            exchange(stream, request(authority, token, call)?).await
+            exchange(stream, request(authority, token, call)?, patience(call)).await
         }
     }
 }
@@ -110,7 +119,31 @@ fn plain(error: &std::io::Error) -> String {
     }
 }
 
-fn request(host: &str, token: Option<&str>, call: &Call) -> Result<Request<Full<bytes::Bytes>>, CallError> {
+/// A body, whole or as it is read.
+type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// The body of a call: a file is read piece by piece, from its beginning however often it is sent.
+fn body(call: &Call) -> Body {
+    let Some((file, _)) = &call.file else {
+        let whole = Full::new(call.body.clone().unwrap_or_default());
+        return whole.map_err(|never| match never {}).boxed_unsync();
+    };
+    let pieces = stream::try_unfold((file.clone(), 0_u64), |(file, at)| async move {
+        let reader = file.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut piece = vec![0; PIECE];
+            let length = reader.read_at(&mut piece, at)?;
+            piece.truncate(length);
+            std::io::Result::Ok(piece)
+        });
+        let piece = read.await.map_err(std::io::Error::other)??;
+        let next = at + piece.len() as u64;
+        Ok((!piece.is_empty()).then(|| (Frame::data(Bytes::from(piece)), (file, next))))
+    });
+    StreamBody::new(pieces).boxed_unsync()
+}
+
+fn request(host: &str, token: Option<&str>, call: &Call) -> Result<Request<Body>, CallError> {
     let mut request = Request::builder().method(call.method.clone()).uri(&call.path).header(header::HOST, host);
     request = request.header(header::ACCEPT, call.accept).header(header::USER_AGENT, USER_AGENT);
     if let Some(token) = token {
@@ -125,13 +158,21 @@ fn request(host: &str, token: Option<&str>, call: &Call) -> Result<Request<Full<
     if call.body.is_some() {
         request = request.header(header::CONTENT_TYPE, "application/json");
     }
-    let body = Full::new(call.body.clone().unwrap_or_default());
-    request.body(body).map_err(|e| CallError::Unreachable(format!("the request cannot be built: {e}")))
+    if let Some((_, length)) = call.file {
+        request =
+            request.header(header::CONTENT_TYPE, "application/octet-stream").header(header::CONTENT_LENGTH, length);
+    }
+    request.body(body(call)).map_err(|e| CallError::Unreachable(format!("the request cannot be built: {e}")))
 }
 
 const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"));
 
-async fn exchange<S>(stream: S, request: Request<Full<bytes::Bytes>>) -> Result<Exchange, CallError>
+/// How long the beginning of an answer is waited for.
+fn patience(call: &Call) -> Duration {
+    if call.file.is_some() { SENT } else { ANSWER }
+}
+
+async fn exchange<S>(stream: S, request: Request<Body>, patience: Duration) -> Result<Exchange, CallError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -140,7 +181,7 @@ where
     let mut connection = JoinSet::new();
     // What the driver meets, the request and its body meet too.
     connection.spawn(async move { drop(driver.with_upgrades().await) });
-    let answer = tokio::time::timeout(ANSWER, sender.send_request(request)).await;
+    let answer = tokio::time::timeout(patience, sender.send_request(request)).await;
     let mut answer = answer.map_err(|_| CallError::Broken("no answer in time".to_owned()))?.map_err(broken)?;
     let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
     let upgrade = switched.then(|| hyper::upgrade::on(&mut answer));

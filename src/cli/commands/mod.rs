@@ -13,6 +13,7 @@ mod schema;
 mod secrets;
 pub(crate) use processes::CHILD;
 mod state;
+mod uploads;
 mod wishes;
 
 use std::path::PathBuf;

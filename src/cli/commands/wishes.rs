@@ -4,7 +4,7 @@ use http::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Session, files};
+use super::{Session, files, uploads};
 use crate::api::views::{
     AcceptAsk, AcceptedImagesView, AcceptedView, ApplyMode, ApplyView, DeployAsk, DeploymentView, Outcome, RollbackAsk,
     RollbackView,
@@ -79,7 +79,11 @@ fn mode(mode: Mode) -> ApplyMode {
 pub(super) async fn deploy(session: &mut Session, deploy: Deploy) -> Result<Exit, Failure> {
     let name = values::workload(&deploy.name)?;
     let image = deploy.image.as_deref().map(values::image).transpose()?;
-    let ask = DeployAsk { image, pull: deploy.pull, plan: deploy.plan };
+    let upload = match &deploy.from {
+        Some(from) => Some(uploads::send(session, (&name, from), &deploy.wish.json).await?),
+        None => None,
+    };
+    let ask = DeployAsk { image, pull: deploy.pull, upload, plan: deploy.plan };
     wish(session, &format!("/api/v1/workloads/{name}/deployments"), &ask, &deploy.wish).await
 }
 

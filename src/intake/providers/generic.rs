@@ -59,7 +59,7 @@ pub fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Call, Refusal> {
         Some(ref text) => ("image", image(text.clone(), read)?),
         None => ("push", push(read)?),
     };
-    Ok(Call { sender_id, event: event.into(), items: vec![change] })
+    Ok(Call { sender_id, event: event.into(), items: vec![change], lists: Vec::new() })
 }
 
 fn image(image: String, body: Body) -> Result<Change, Refusal> {

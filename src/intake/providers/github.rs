@@ -1,6 +1,8 @@
 //! GitHub: `X-Hub-Signature-256` over the raw body, JSON or a form with `payload=`.
 
-use cutover_events::delivery::{Change, ChangeKind};
+use std::collections::BTreeSet;
+
+use cutover_events::delivery::{Change, ChangeKind, PathList};
 use http::{HeaderMap, HeaderName};
 use serde::Deserialize;
 
@@ -41,13 +43,18 @@ pub fn signature(headers: &HeaderMap) -> Result<[u8; BYTES], Refusal> {
 pub fn parse(headers: &HeaderMap, text: &[u8]) -> Result<Call, Refusal> {
     let event = fields::event(headers, &EVENT)?;
     let sender_id = fields::sender_id(headers, &DELIVERY)?;
+    let mut lists = Vec::new();
     let change = match event {
-        "push" => push(text)?,
+        "push" => {
+            let (change, list) = push(text)?;
+            lists.extend(list);
+            change
+        }
         "ping" => named(ChangeKind::Ping, text)?,
         "create" | "delete" => reference(event, text)?,
         _ => named(ChangeKind::Other, text)?,
     };
-    Ok(Call { sender_id, event: event.to_owned(), items: vec![change] })
+    Ok(Call { sender_id, event: event.to_owned(), items: vec![change], lists })
 }
 
 #[derive(Deserialize)]
@@ -77,6 +84,21 @@ struct Push {
     deleted: bool,
     head_commit: Option<HeadCommit>,
     repository: Repository,
+    #[serde(default)]
+    before: String,
+    forced: Option<bool>,
+    commits: Option<Vec<Listed>>,
+}
+
+/// The paths of one commit of a push.
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(default)]
+    added: Vec<String>,
+    #[serde(default)]
+    modified: Vec<String>,
+    #[serde(default)]
+    removed: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -84,8 +106,31 @@ struct HeadCommit {
     id: String,
 }
 
-fn push(text: &[u8]) -> Result<Change, Refusal> {
+/// Commits that GitHub lists at most: where there are so many, some are missing.
+const MAX_COMMITS: usize = 2048;
+/// Paths of a push that are recorded, a count: the list of a larger one counts as unknown, as git is asked first anyway.
+const MAX_PATHS: usize = 300;
+/// Bytes of all of them: a quarter of an event.
+const MAX_PATH_BYTES: usize = 16 * 1024;
+
+/// Every path that a push has touched; `None` where some may be missing: a branch that is new or was rewritten, and what is
+/// too long.
+fn listed(push: &Push) -> Option<PathList> {
+    let before = fields::commit("before", &push.before).ok()??;
+    let commits = push
+        .commits
+        .as_ref()
+        .filter(|commits| (1..MAX_COMMITS).contains(&commits.len()) && push.forced != Some(true))?;
+    let of = |commit: &Listed| [&commit.added, &commit.modified, &commit.removed].map(|paths| paths.clone()).concat();
+    let paths: Vec<String> = commits.iter().flat_map(of).collect::<BTreeSet<_>>().into_iter().collect();
+    let bytes: usize = paths.iter().map(String::len).sum();
+    let fits = !paths.is_empty() && paths.len() <= MAX_PATHS && bytes <= MAX_PATH_BYTES;
+    fits.then_some(PathList { item: 0, before, paths })
+}
+
+fn push(text: &[u8]) -> Result<(Change, Option<PathList>), Refusal> {
     let push: Push = fields::json(text)?;
+    let list = listed(&push);
     let (kind, reference) = fields::reference(push.r#ref)?;
     let after = fields::commit("after", &push.after)?;
     // Of an annotated tag `after` is the tag object, `head_commit` the commit that is meant.
@@ -95,7 +140,8 @@ fn push(text: &[u8]) -> Result<Change, Refusal> {
     };
     let deleted = push.deleted || after.is_none();
     let sha = if deleted { String::new() } else { sha.unwrap_or_default() };
-    Ok(Change { kind, repo: fields::repo(push.repository.full_name)?, reference, sha, image: String::new(), deleted })
+    let repo = fields::repo(push.repository.full_name)?;
+    Ok((Change { kind, repo, reference, sha, image: String::new(), deleted }, list))
 }
 
 fn reference(event: &str, text: &[u8]) -> Result<Change, Refusal> {

@@ -5,7 +5,7 @@ pub mod generic;
 pub mod github;
 mod signature;
 
-use cutover_events::delivery::Change;
+use cutover_events::delivery::{Change, PathList};
 use cutover_events::workload::Provider;
 use http::HeaderMap;
 
@@ -21,6 +21,8 @@ pub struct Call {
     pub event: String,
     /// What it tells of; never empty.
     pub items: Vec<Change>,
+    /// Every path that a change has touched, where all of them are told.
+    pub lists: Vec<PathList>,
 }
 
 /// What the headers of a call have to be, seen before its body is read.

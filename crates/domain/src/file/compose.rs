@@ -12,8 +12,10 @@ pub(super) const MAX_TEXT_BYTES: usize = 512 * 1024;
 /// takes well.
 const MAX_PROJECT_CHARS: usize = 63;
 
-pub(super) const WORDS: Words =
-    Words { known: &["file", "compose_yaml", "compose_project_name", "adopt", "deploy_strategy"], later: &[] };
+pub(super) const WORDS: Words = Words {
+    known: &["file", "compose_yaml", "compose_project_name", "adopt", "credentials", "deploy_strategy"],
+    later: &[],
+};
 
 /// A stack as it is declared.
 #[derive(Default)]
@@ -32,7 +34,7 @@ pub(super) fn read(entry: &Entry<'_>) -> Result<Stack, Fault> {
     }
     if entry.as_string().is_none() {
         return Err(entry.wrong(
-            "a string with the path of a compose file, or a table { file or compose_yaml, compose_project_name, adopt, deploy_strategy }",
+            "a string with the path of a compose file, or a table { file or compose_yaml, compose_project_name, adopt, credentials, deploy_strategy }",
         ));
     }
     if entry.as_string().is_some_and(|text| text.contains('\n')) {
@@ -55,6 +57,7 @@ fn table(section: &Section<'_>) -> Result<Stack, Fault> {
         text: None,
         project_name: project_name(name),
         adopt: section.read("adopt", Entry::boolean)?.unwrap_or(false),
+        credentials: source::credentials_in(section)?,
         deploy_strategy: source::strategy_in(section, SourceKind::Compose)?,
     };
     Ok(Stack { source, text: written, note: note(name) })

@@ -119,6 +119,7 @@ fn source(source: &Source, put: &mut impl FnMut(&str, String)) {
             put("file", build.file.clone());
             put("target", build.target.clone());
             put("build secrets", build.secrets.join(", "));
+            put("credentials", build.credentials.clone());
         }
         Source::Static(site) => {
             put("static", site.path.clone());
@@ -131,11 +132,13 @@ fn source(source: &Source, put: &mut impl FnMut(&str, String)) {
             put("not_found", site.not_found.clone());
             put("fallback", site.fallback.clone());
             put("assets_grace", show_duration(site.assets_grace_ms));
+            put("credentials", site.credentials.clone());
         }
         Source::Compose(stack) => {
             put("compose", stack.file.clone());
             put("compose_project_name", stack.project_name.clone());
             put("adopt", if stack.adopt { "true".to_owned() } else { String::new() });
+            put("credentials", stack.credentials.clone());
         }
     }
     put("deploy_strategy", source.deploy_strategy().to_owned());
@@ -192,8 +195,9 @@ fn release_text(release: &ReleaseCommand) -> String {
 }
 
 fn trigger_text(trigger: &Trigger) -> String {
-    let Trigger { hook, repo, branch, tag, image } = trigger;
-    let parts = [("repo", repo), ("branch", branch), ("tag", tag), ("image", image)];
+    let Trigger { hook, repo, branch, tag, image, paths } = trigger;
+    let paths = paths.join(" ");
+    let parts = [("repo", repo), ("branch", branch), ("tag", tag), ("image", image), ("paths", &paths)];
     let given = parts.into_iter().filter(|(_, value)| !value.is_empty());
     given.fold(format!("hook {hook}"), |text, (key, value)| format!("{text}, {key} {value}"))
 }

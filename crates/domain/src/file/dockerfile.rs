@@ -16,14 +16,14 @@ const MAX_STAGE_CHARS: usize = 128;
 pub(super) const DEFAULT_FILE: &str = "Dockerfile";
 
 pub(super) const WORDS: Words =
-    Words { known: &["context", "file", "target", "args", "secrets", "deploy_strategy"], later: &[] };
+    Words { known: &["context", "file", "target", "args", "secrets", "credentials", "deploy_strategy"], later: &[] };
 
 /// The source, and the values of its arguments.
 pub(super) fn read(entry: &Entry<'_>) -> Result<(DockerfileSource, BTreeMap<String, String>), Fault> {
     let Some(section) = entry.as_section() else {
         if entry.as_string().is_none() {
             return Err(entry.wrong(
-                "a string with a folder, a tarball or an address of git, or a table { context, file, target, args, secrets, deploy_strategy }",
+                "a string with a folder, a tarball or an address of git, or a table { context, file, target, args, secrets, credentials, deploy_strategy }",
             ));
         }
         let source = DockerfileSource { context: entry.text(place)?, ..DockerfileSource::default() };
@@ -43,6 +43,7 @@ fn table(section: &Section<'_>) -> Result<(DockerfileSource, BTreeMap<String, St
         target: section.read("target", |entry| entry.text(stage))?.unwrap_or_default(),
         args: Vec::new(),
         secrets: section.read("secrets", secrets)?.unwrap_or_default(),
+        credentials: source::credentials_in(section)?,
         deploy_strategy: source::strategy_in(section, SourceKind::Dockerfile)?,
     };
     Ok((source, section.read("args", super::workload::build_arguments)?.unwrap_or_default()))

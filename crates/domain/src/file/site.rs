@@ -23,7 +23,18 @@ const MAX_GRACE_MS: u64 = 30 * DEFAULT_GRACE_MS;
 pub(super) const MODES: &[(&str, StaticMode)] = &[("files", StaticMode::Files), ("deno", StaticMode::Deno)];
 
 pub(super) const WORDS: Words = Words {
-    known: &["path", "mode", "storage", "build", "index", "not_found", "fallback", "assets_grace", "deploy_strategy"],
+    known: &[
+        "path",
+        "mode",
+        "storage",
+        "build",
+        "index",
+        "not_found",
+        "fallback",
+        "assets_grace",
+        "credentials",
+        "deploy_strategy",
+    ],
     later: &[],
 };
 pub(super) const BUILD: Words = Words { known: &["image", "command", "output"], later: &[] };
@@ -40,7 +51,7 @@ pub(super) fn read(entry: &Entry<'_>) -> Result<StaticSource, Fault> {
     }
     if entry.as_string().is_none() {
         return Err(entry.wrong(
-            "a string with a folder, a tarball or an address of git, or a table { path, mode, storage, build, index, not_found, fallback, assets_grace, deploy_strategy }",
+            "a string with a folder, a tarball or an address of git, or a table { path, mode, storage, build, index, not_found, fallback, assets_grace, credentials, deploy_strategy }",
         ));
     }
     Ok(StaticSource { path: entry.text(place)?, ..plain() })
@@ -77,6 +88,7 @@ fn table(section: &Section<'_>) -> Result<StaticSource, Fault> {
         not_found: section.read("not_found", |entry| entry.text(page))?.unwrap_or(usual.not_found),
         fallback: section.read("fallback", |entry| entry.text(page))?.unwrap_or_default(),
         assets_grace_ms: section.read("assets_grace", duration)?.unwrap_or(usual.assets_grace_ms),
+        credentials: source::credentials_in(section)?,
         deploy_strategy: source::strategy_in(section, SourceKind::Static)?,
     })
 }

@@ -7,6 +7,7 @@ use cutover_events::workload::{Source, SourceKind};
 use super::compose::Stack;
 use super::strict::{Entry, Fault, Section, choice};
 use super::{check, compose, dockerfile, image, site};
+use crate::context::Context;
 
 /// The sources, for messages.
 pub(super) const SOURCES: &str =
@@ -79,6 +80,35 @@ fn written(source: &mut Source) -> &mut String {
 /// `deploy_strategy` in the table of a source; empty when it is not there.
 pub(super) fn strategy_in(section: &Section<'_>, kind: SourceKind) -> Result<String, Fault> {
     Ok(section.read("deploy_strategy", |entry| strategy_of(entry, kind))?.unwrap_or_default())
+}
+
+/// `credentials` in the table of a source; empty when it is not there.
+pub(super) fn credentials_in(section: &Section<'_>) -> Result<String, Fault> {
+    Ok(section.read("credentials", |entry| entry.text(check::secret))?.unwrap_or_default())
+}
+
+/// Refuses credentials where there is no repository that they could open.
+pub(super) fn opens_something(source: &Source) -> Result<(), Fault> {
+    let place = match source {
+        Source::Image(_) => return Ok(()),
+        Source::Dockerfile(source) => &source.context,
+        Source::Static(source) => &source.path,
+        Source::Compose(source) => &source.file,
+    };
+    if source.credentials().is_none() {
+        return Ok(());
+    }
+    let key = format!("{}.credentials", source.kind().word());
+    match Context::parse(place) {
+        Ok(Context::Git(repository)) if repository.url.starts_with("git://") => {
+            Err(Fault::new(key, "git:// knows no credentials; write the address as https://… or ssh://…"))
+        }
+        Ok(Context::Git(_)) => Ok(()),
+        Ok(Context::Folder(_) | Context::Tarball(_)) | Err(_) => Err(Fault::new(
+            key,
+            "names what opens a private repository of git, and the source is none; write its address, or leave credentials out",
+        )),
+    }
 }
 
 fn strategy_of(entry: &Entry<'_>, kind: SourceKind) -> Result<String, Fault> {

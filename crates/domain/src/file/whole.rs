@@ -5,7 +5,7 @@ use cutover_events::workload::{Access, Mount, MountFrom, Source, Spec};
 
 use super::strict::{Fault, choice};
 use super::workload::{MAX_REPLICAS, MAX_VARIABLES};
-use super::{Values, check, fits, policy, ports, quantity, secrets, volumes};
+use super::{Values, check, fits, policy, ports, quantity, secrets, source, volumes};
 use crate::reference;
 use crate::strategy::{self, Choice};
 
@@ -27,6 +27,7 @@ pub(super) fn check(spec: &Spec, values: &Values) -> Result<(), Fault> {
         }
     }
     fits::values(spec, values)?;
+    source::opens_something(&spec.source)?;
     secrets::beside_mounts(spec)?;
     let times = &spec.policy;
     let alive = spec.health.is_none() || spec.processes.iter().any(|process| process.health.is_none());
@@ -162,7 +163,8 @@ fn size(spec: &Spec, values: &Values) -> usize {
     let arguments: usize = commands.flatten().map(|argument| argument.len() + 4).sum();
     let names: usize = spec.after.iter().map(|name| 2 * name.len() + 8).sum();
     let texts = |t: &cutover_events::workload::Trigger| {
-        t.hook.len() + t.repo.len() + t.branch.len() + t.tag.len() + t.image.len()
+        let paths: usize = t.paths.iter().map(|path| path.len() + 4).sum();
+        t.hook.len() + t.repo.len() + t.branch.len() + t.tag.len() + t.image.len() + paths
     };
     let triggers: usize = spec.triggers.iter().map(|trigger| texts(trigger) + 10).sum();
     // Twice, as routes are; a port is a few numbers.
@@ -179,7 +181,7 @@ fn of_source(source: &Source) -> usize {
         Source::Image(image) => image.reference.len() + image.credentials.len(),
         Source::Dockerfile(build) => {
             let secrets: usize = build.secrets.iter().map(|name| name.len() + 4).sum();
-            build.context.len() + build.file.len() + build.target.len() + secrets
+            build.context.len() + build.file.len() + build.target.len() + build.credentials.len() + secrets
         }
         Source::Static(site) => {
             let command = site.build.iter().flat_map(|build| &build.command);

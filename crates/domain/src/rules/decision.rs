@@ -3,8 +3,9 @@
 use cutover_events::DeploymentId;
 use cutover_events::delivery::{Change, ChangeKind, DeliveryDecided, DeliveryReceived, Verdict};
 
+use super::since::by_paths;
 use super::verdict::rule;
-use super::{Ruling, WorkloadRules};
+use super::{Answers, Ruling, WorkloadRules};
 
 /// Negative verdicts that are kept, a count: with 255 characters each they stay far below the 1 MiB of a commit.
 pub const MAX_REFUSALS: usize = 1000;
@@ -22,11 +23,12 @@ const VERDICT_BYTES: usize = 48;
 /// do not fit into one. All of them belong into one commit.
 ///
 /// Every rule that names the hook has a verdict on every change; per change and workload at most one is positive, the
-/// first rule that matches. `id` gives a new id for each intent.
+/// first rule that matches. `answers` are those to [`questions`](super::questions); `id` gives a new id for each intent.
 pub fn decide(
     received: &DeliveryReceived,
     hook: &str,
     workloads: &[WorkloadRules],
+    answers: &Answers,
     id: &mut dyn FnMut() -> DeploymentId,
 ) -> Vec<DeliveryDecided> {
     let items = received.items.iter().enumerate();
@@ -35,8 +37,8 @@ pub fn decide(
     let mut verdicts = Vec::new();
     // What a rule wanted, and its workload did not take, says more than all rules that wanted something else.
     let mut not_taken = None;
-    for verdict in
-        pairs.flat_map(|((item, change), workload)| of_workload(item, (&received.event, change), hook, workload))
+    for verdict in pairs
+        .flat_map(|((item, change), workload)| of_workload((item, &received.event, change), hook, workload, answers))
     {
         refusals += usize::from(verdict.0.reference.is_none());
         if verdict.0.reference.is_none() && verdict.0.fits {
@@ -59,15 +61,16 @@ type Place = (u16, cutover_events::WorkloadId, u16);
 
 /// The rulings of one workload on one change.
 fn of_workload(
-    item: usize,
-    (event, change): (&str, &Change),
+    (item, event, change): (usize, &str, &Change),
     hook: &str,
     workload: &WorkloadRules,
+    answers: &Answers,
 ) -> Vec<(Ruling, Place)> {
+    let changed = answers.get(&(narrow(item), workload.workload));
     let mut taken = None;
     let mut out = Vec::new();
     for (index, trigger) in workload.triggers.iter().enumerate().filter(|(_, trigger)| trigger.hook == hook) {
-        let mut ruling = rule(workload, trigger, event, change);
+        let mut ruling = by_paths(rule(workload, trigger, event, change), trigger, &workload.deployed, changed);
         if ruling.reference.is_some() {
             match taken {
                 Some(first) => {
@@ -143,7 +146,7 @@ mod tests {
 
     fn trigger(hook: &str, branch: &str) -> Trigger {
         let (repo, tag, image) = ("acme/shop".into(), String::new(), String::new());
-        Trigger { hook: hook.into(), repo, branch: branch.into(), tag, image }
+        Trigger { hook: hook.into(), repo, branch: branch.into(), tag, image, paths: Vec::new() }
     }
 
     fn workload(number: u8, triggers: Vec<Trigger>) -> WorkloadRules {
@@ -155,6 +158,7 @@ mod tests {
             files: String::new(),
             standing: Standing::Open,
             rejected: Vec::new(),
+            deployed: String::new(),
         }
     }
 
@@ -177,6 +181,7 @@ mod tests {
             body: Digest::default(),
             items,
             secret: 0,
+            lists: Vec::new(),
         }
     }
 
@@ -186,7 +191,7 @@ mod tests {
             next += 1;
             DeploymentId(next.to_be_bytes())
         };
-        decide(&received(items), "github", workloads, &mut id)
+        decide(&received(items), "github", workloads, &Answers::new(), &mut id)
     }
 
     #[test]

@@ -6,12 +6,15 @@
 mod decision;
 pub mod glob;
 pub mod image;
+pub mod paths;
+mod since;
 mod verdict;
 
 use cutover_events::WorkloadId;
 use cutover_events::workload::Trigger;
 
 pub use decision::{MAX_REFUSALS, decide};
+pub use since::{Answers, Changed, Question, questions};
 pub use verdict::{Ruling, moves, rule};
 
 /// What the rules of one workload say, and whether it may be deployed by them.
@@ -31,6 +34,8 @@ pub struct WorkloadRules {
     pub standing: Standing,
     /// Commits that have failed, or that a person went back from.
     pub rejected: Vec<RejectedChange>,
+    /// The commit that is deployed; empty where nothing is, or where it came from none.
+    pub deployed: String,
 }
 
 /// A commit that no change from outside deploys again, because what it deploys is known before a registry is asked.

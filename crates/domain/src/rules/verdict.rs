@@ -189,7 +189,8 @@ mod tests {
 
     fn trigger(branch: &str, tag: &str, image: &str) -> Trigger {
         let repo = if image.is_empty() { "acme/shop" } else { "" };
-        Trigger { hook: "h".into(), repo: repo.into(), branch: branch.into(), tag: tag.into(), image: image.into() }
+        let (hook, repo, paths) = ("h".into(), repo.into(), Vec::new());
+        Trigger { hook, repo, branch: branch.into(), tag: tag.into(), image: image.into(), paths }
     }
 
     fn push(reference: &str) -> Change {
@@ -210,6 +211,7 @@ mod tests {
             files: String::new(),
             standing: Standing::Open,
             rejected: Vec::new(),
+            deployed: String::new(),
         }
     }
 

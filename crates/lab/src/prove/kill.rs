@@ -23,7 +23,7 @@ pub(super) async fn prove(stand: &Stand, n: u32, seed: u64) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     let scene = Scene::open(stand, |workload| workload).await?;
     let load = scene.load();
-    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut random = Random::of(seed);
     let mut accepted: BTreeMap<String, u32> = BTreeMap::new();
     for number in 1..=n {
         // A third of the kills hit the acceptance, the others anything up to the last removal.
@@ -112,11 +112,15 @@ impl Round<'_> {
 }
 
 /// xorshift64: the same seed gives the same instants.
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
+    pub(super) fn of(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
     /// Between 0 and 1.
-    fn part(&mut self) -> f64 {
+    pub(super) fn part(&mut self) -> f64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

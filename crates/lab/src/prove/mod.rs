@@ -92,8 +92,9 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 50)]
         n: u32,
     },
-    /// What is built and what is served from files: built and swapped under load, failures, kills and cancels in mid-build.
-    Sources,
+    /// Every source with every strategy: deployed, failed, rolled back, superseded, cancelled, killed and torn down while
+    /// somebody calls; and what is particular to builds and sites.
+    Sources(sources::Which),
     /// Two engines and strangers on one daemon: none notices the others.
     Neighbours,
 }
@@ -131,7 +132,7 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::Shop { n } => {
             (format!("prove shop --n {n}"), on_stand(async |stand| shop::prove(&stand, n).await).await?)
         }
-        Command::Sources => ("prove sources".into(), on_stand(async |stand| sources::prove(&stand).await).await?),
+        Command::Sources(which) => (which.told(), on_stand(async |stand| sources::prove(&stand, &which).await).await?),
         Command::Neighbours => {
             let both = on_stand(async |one| on_stand(async |two| neighbours::prove(&one, &two).await).await);
             let ((mut verdict, left), outer) = both.await?;

@@ -8,12 +8,14 @@
 //! | `walk` | which files of a folder are sent |
 //! | `pack` | the archive, made of a folder |
 //! | `unpack` | a folder, made of an archive that somebody sent |
+//! | `send` | the archive that a person sends |
 
 mod digest;
 mod glob;
 mod ignore;
 mod name;
 mod pack;
+mod send;
 #[cfg(test)]
 mod tests;
 mod unpack;
@@ -25,6 +27,7 @@ pub use digest::{Kind, Listing};
 pub use ignore::{BadPattern, Ignore};
 pub use name::{Name, NameRefused, link_stays};
 pub use pack::{Context, Packing, pack};
+pub use send::{Sends, Sent};
 pub use unpack::unpack;
 
 /// Most files, folders and links of a context: ten times a large `node_modules`. What is beyond is a folder that was

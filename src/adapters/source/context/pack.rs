@@ -1,5 +1,6 @@
 //! A folder as one archive, always the same bytes for the same content.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -115,21 +116,40 @@ pub fn pack(folder: &Path, packing: &Packing) -> Result<Context, ContextError> {
     if !matches!(found.get(&dockerfile), Some(Found::File { .. })) {
         return Err(missing());
     }
+    let Written { file: archive, listing, bytes } = written(folder, found, &packing.scratch, &packing.stop)?;
+    let unreadable = "the archive of the context cannot be read";
+    let length = archive.metadata().map_err(ContextError::io(unreadable))?.len();
+    let (digest, entries) = (listing.digest(), listing.len());
+    Ok(Context { archive, length, digest, dockerfile, entries, bytes })
+}
+
+/// An archive, and what is in it.
+pub(super) struct Written {
+    pub(super) file: Arc<File>,
+    pub(super) listing: Listing,
+    pub(super) bytes: u64,
+}
+
+/// Writes what was found as an archive whose file nobody else finds.
+pub(super) fn written(
+    folder: &Path,
+    found: BTreeMap<Name, Found>,
+    scratch: &Path,
+    stop: &CancellationToken,
+) -> Result<Written, ContextError> {
     let what = "the archive of the context cannot be written";
-    let archive = Arc::new(nameless(&packing.scratch).map_err(ContextError::io(what))?);
-    let out = BufWriter::new(Arc::clone(&archive));
+    let file = Arc::new(nameless(scratch).map_err(ContextError::io(what))?);
+    let out = BufWriter::new(Arc::clone(&file));
     let mut writer = Writer { tar: Builder::new(out), listing: Listing::default(), bytes: 0 };
     for (name, found) in found {
-        if packing.stop.is_cancelled() {
+        if stop.is_cancelled() {
             return Err(ContextError::io("packing was ended")(io::ErrorKind::Interrupted.into()));
         }
         writer.add(folder, name, found)?;
     }
     let Writer { tar, listing, bytes } = writer;
     tar.into_inner().and_then(|mut rest| rest.flush()).map_err(ContextError::io(what))?;
-    let length = archive.metadata().map_err(ContextError::io(what))?.len();
-    let (digest, entries) = (listing.digest(), listing.len());
-    Ok(Context { archive, length, digest, dockerfile, entries, bytes })
+    Ok(Written { file, listing, bytes })
 }
 
 /// A file that nobody else finds, and that is gone when it is closed.

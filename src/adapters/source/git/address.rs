@@ -17,10 +17,19 @@ pub enum BadAddress {
     )]
     Syntax(String),
     /// The protocol is not allowed here.
-    #[error("{protocol}:// is not allowed for git: use https:// or ssh://")]
+    #[error(
+        "{protocol}:// is not allowed for git: whoever is in between could change what is deployed; use https:// or ssh://, \
+         or allow it by [limits] git = \"plain\" of the engine"
+    )]
     Protocol {
         /// Without `://`.
         protocol: &'static str,
+    },
+    /// A credential would be sent in the clear.
+    #[error("a credential is not sent to {host} over http://, where everybody in between could read it: use https://")]
+    Clear {
+        /// The host alone.
+        host: String,
     },
     /// A password or token stands in it.
     #[error("the address of {host} holds a user or token: everybody could read it; give it as a credential")]
@@ -98,6 +107,13 @@ impl Address {
     #[must_use]
     pub fn endpoint(&self) -> Option<(&str, u16)> {
         Some((self.host.trim_matches(['[', ']']), self.port.or(self.protocol.port())?))
+    }
+
+    /// Whether the host is this machine, by an address that leads nowhere else.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        let host = self.host.trim_matches(['[', ']']);
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
     /// Scheme, host and port: what a credential is for. It is sent nowhere else.

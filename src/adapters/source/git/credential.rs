@@ -34,6 +34,56 @@ pub enum Credential {
     Key(Zeroizing<Vec<u8>>),
 }
 
+/// Why a value opens no repository. The value itself is not in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum BadCredential {
+    /// ssh wants a key.
+    #[error(
+        "it is no private key, and ssh wants one: set it to a deploy key without a passphrase, as ssh-keygen writes it"
+    )]
+    NoKey,
+    /// https wants a token.
+    #[error(
+        "it is a private key, and https wants a token: set it to TOKEN or USER:TOKEN, or write the address as ssh://…"
+    )]
+    NoToken,
+    /// It is more than one line, or has characters that no token has.
+    #[error("it is no token: expected TOKEN or USER:TOKEN in one line of visible ASCII characters")]
+    Malformed,
+    /// Nothing is asked for one.
+    #[error("this address knows no credentials: write it as https://… or ssh://…")]
+    Unknown,
+}
+
+/// What a private key begins with, in every form that ssh reads.
+const PRIVATE_KEY: &str = "-----BEGIN ";
+
+impl Credential {
+    /// What a secret is for the repository of this address: a deploy key for ssh, a token for https.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn of(address: &Address, value: &[u8]) -> Result<Self, BadCredential> {
+        let key = value.starts_with(PRIVATE_KEY.as_bytes());
+        match address.protocol() {
+            Protocol::Ssh if key => Ok(Self::Key(Zeroizing::new(value.to_vec()))),
+            Protocol::Ssh => Err(BadCredential::NoKey),
+            Protocol::Https | Protocol::Http if key => Err(BadCredential::NoToken),
+            Protocol::Https | Protocol::Http => token(value.trim_ascii()),
+            Protocol::Git | Protocol::File => Err(BadCredential::Unknown),
+        }
+    }
+}
+
+fn token(value: &[u8]) -> Result<Credential, BadCredential> {
+    let text = std::str::from_utf8(value).map_err(|_| BadCredential::Malformed)?;
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(BadCredential::Malformed);
+    }
+    let (user, token) = text.split_once(':').unwrap_or(("", text));
+    Ok(Credential::Token { user: user.to_owned(), token: Zeroizing::new(token.to_owned()) })
+}
+
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -47,7 +97,8 @@ impl fmt::Debug for Credential {
 /// The setting that makes git send a token, to the host of the address and to no other.
 pub(super) fn header(address: &Address, credential: &Credential) -> Option<(String, Zeroizing<String>)> {
     let Credential::Token { user, token } = credential else { return None };
-    if !matches!(address.protocol(), Protocol::Http | Protocol::Https) {
+    // In the clear to this machine at most.
+    if address.protocol() != Protocol::Https && !(address.protocol() == Protocol::Http && address.is_here()) {
         return None;
     }
     let user = if user.is_empty() { "x-access-token" } else { user };
@@ -125,7 +176,26 @@ mod tests {
         assert_eq!(key, "http.https://h.example:8443/.extraHeader");
         assert_eq!(value.as_str(), "Authorization: Basic eC1hY2Nlc3MtdG9rZW46czNjcmV0");
         assert!(header(&"git://h/a".parse().unwrap(), &token).is_none());
+        assert!(header(&"http://h.example/a".parse().unwrap(), &token).is_none(), "never in the clear");
+        assert!(header(&"http://127.0.0.1:80/a".parse().unwrap(), &token).is_some());
         assert_eq!(format!("{token:?}"), "Token");
+    }
+
+    #[test]
+    fn a_secret_is_what_the_address_wants() {
+        let of = |address: &str, value: &str| Credential::of(&address.parse().unwrap(), value.as_bytes());
+        let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n";
+        assert!(matches!(of("ssh://git@h/a", key), Ok(Credential::Key(_))));
+        assert!(matches!(of("git@h:a", "t0ken"), Err(BadCredential::NoKey)));
+        assert!(matches!(of("https://h/a", key), Err(BadCredential::NoToken)));
+        for (value, wanted) in [("t0ken\n", ("", "t0ken")), ("deploy:t0k:en", ("deploy", "t0k:en"))] {
+            let Ok(Credential::Token { user, token }) = of("https://h/a", value) else { panic!("{value}") };
+            assert_eq!((user.as_str(), token.as_str()), wanted);
+        }
+        for bad in ["", "\n", "a b", "a\nb", "t\u{f6}ken"] {
+            assert!(matches!(of("https://h/a", bad), Err(BadCredential::Malformed)), "{bad:?}");
+        }
+        assert!(matches!(of("git://h/a", "t0ken"), Err(BadCredential::Unknown)));
     }
 
     #[test]

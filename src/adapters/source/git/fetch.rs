@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::credential::{Credential, KeyFile, header, ssh};
 use super::run::{Answer, Call, Failed, size_of};
 use super::said::{meaning, no_commit, place};
-use super::{BadAddress, Commit, FETCH, Git, GitError, LOCAL, NAMES, Reference, Remote};
+use super::{Commit, FETCH, Git, GitError, LOCAL, NAMES, Reference, Remote, pinned};
 use crate::adapters::source::context::Name;
 use crate::adapters::source::scratch::Scratch;
 
@@ -104,10 +104,7 @@ impl Git {
 
     /// Whether the remote takes connections: git itself waits for minutes, or for ever.
     async fn reach(&self, remote: &Remote) -> Result<(), GitError> {
-        let protocol = remote.address.protocol();
-        if !self.config.reach.allows(protocol) {
-            return Err(BadAddress::Protocol { protocol: protocol.name() }.into());
-        }
+        self.config.reach.takes(&remote.address, &remote.credential)?;
         let Some(endpoint) = remote.address.endpoint() else { return Ok(()) };
         let limit = self.config.connect;
         let why = match timeout(limit, TcpStream::connect(endpoint)).await {
@@ -176,13 +173,16 @@ impl Git {
             program: &self.config.program,
             folder: ask.folder,
             args: args.iter().map(OsString::from).collect(),
-            protocols: self.config.reach.list(),
+            protocols: self.config.reach.list(&ask.remote.address),
             settings,
             ssh: ssh(&self.config.ssh, key.as_ref(), &self.config.known_hosts),
             deadline: ask.deadline,
             room: ask.room.clone(),
         };
-        call.run().await
+        let known = pinned::read(&self.config.known_hosts);
+        let done = call.run().await;
+        self.pinned.note(&known, &self.config.known_hosts);
+        done
     }
 }
 

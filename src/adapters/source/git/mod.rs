@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `address` | addresses, references and commits that can be nothing else |
 //! | `credential` | how a token or a key reaches git, and nobody else |
+//! | `pinned` | hosts of ssh that are trusted for the first time |
 //! | `run` | one call: environment, deadline, bounds, and its end |
 //! | `said` | what git's words mean |
 //! | `fetch` | resolve, fetch, changed paths |
@@ -11,6 +12,7 @@
 mod address;
 mod credential;
 mod fetch;
+mod pinned;
 mod run;
 mod said;
 
@@ -18,10 +20,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pinned::Pinned;
+
 use super::scratch::{make_empty, make_private, remove};
 
 pub use address::{Address, BadAddress, Commit, GitContext, Protocol, Reference};
-pub use credential::Credential;
+pub use credential::{BadCredential, Credential};
 pub use fetch::folder_of;
 
 /// How long a remote has to take a connection.
@@ -56,11 +60,28 @@ impl Reach {
         }
     }
 
-    /// As git takes the list. It holds for submodules too: an address in somebody's repository reaches no further.
-    fn list(self) -> String {
+    /// Whether a repository may be asked, and given this credential. What does not leave this machine has nobody in between.
+    pub(super) fn takes(self, address: &Address, credential: &Credential) -> Result<(), BadAddress> {
+        let protocol = address.protocol();
+        if !self.allows(protocol) && !address.is_here() {
+            return Err(BadAddress::Protocol { protocol: protocol.name() });
+        }
+        let secret = !matches!(credential, Credential::None);
+        match address.endpoint() {
+            Some((host, _)) if secret && protocol == Protocol::Http && !address.is_here() => {
+                Err(BadAddress::Clear { host: host.to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// As git takes the list. It holds for submodules too: an address in somebody's repository reaches no further than what
+    /// is allowed, or than the repository itself is spoken to.
+    fn list(self, address: &Address) -> String {
         let all = [Protocol::Https, Protocol::Ssh, Protocol::Http, Protocol::Git, Protocol::File];
-        let allowed: Vec<&str> = all.into_iter().filter(|p| self.allows(*p)).map(Protocol::name).collect();
-        allowed.join(":")
+        let own = |protocol: Protocol| protocol == address.protocol();
+        let allowed = all.into_iter().filter(|protocol| self.allows(*protocol) || own(*protocol));
+        allowed.map(Protocol::name).collect::<Vec<_>>().join(":")
     }
 }
 
@@ -168,9 +189,24 @@ pub enum GitError {
 #[derive(Clone, Debug)]
 pub struct Git {
     config: GitConfig,
+    pinned: Pinned,
 }
 
 impl Git {
+    /// Whether the address of a repository is one that is taken here.
+    ///
+    /// # Errors
+    /// It is none, or is spoken to in a way that is not allowed.
+    pub fn takes(&self, address: &str) -> Result<(), GitError> {
+        Ok(self.config.reach.takes(&address.parse()?, &Credential::None)?)
+    }
+
+    /// What is to be told of hosts that were trusted for the first time, once.
+    #[must_use]
+    pub fn pinned(&self) -> Vec<String> {
+        self.pinned.take()
+    }
+
     /// Makes its folders, and empties them of what an earlier process left; that of keys is made by the first key.
     ///
     /// # Errors
@@ -179,6 +215,6 @@ impl Git {
         make_empty(&config.scratch)?;
         remove(&config.keys)?;
         config.known_hosts.parent().map_or(Ok(()), make_private)?;
-        Ok(Self { config })
+        Ok(Self { config, pinned: Pinned::default() })
     }
 }

@@ -141,7 +141,7 @@ fn an_image_that_is_sought_beside_the_lane_holds_nothing_up() {
 #[test]
 fn a_build_is_given_up_after_many_tries_and_not_after_a_time() {
     let mut story = Story::live(1);
-    story.wish(2, Wish::Deploy(ImageWish::Built { fresh: false }), By::Person);
+    story.wish(2, Wish::Deploy(ImageWish::Built { fresh: false, upload: None }), By::Person);
     story.go_until(|story| story.next() == Next::Do(Effect::Resolve(dep(2))));
     story.now.mono_ms += 3_600_000;
     for _ in 1..12 {

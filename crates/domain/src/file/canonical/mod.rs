@@ -228,6 +228,9 @@ pub struct CanonicalTrigger {
     /// Image repository.
     #[serde(default)]
     pub image: String,
+    /// Patterns of paths; empty for all.
+    #[serde(default)]
+    pub paths: Vec<String>,
 }
 
 /// Times and counts.
@@ -418,8 +421,8 @@ impl From<&ReleaseCommand> for CanonicalRelease {
 
 impl From<&Trigger> for CanonicalTrigger {
     fn from(trigger: &Trigger) -> Self {
-        let Trigger { hook, repo, branch, tag, image } = trigger.clone();
-        Self { hook, repo, branch, tag, image }
+        let Trigger { hook, repo, branch, tag, image, paths } = trigger.clone();
+        Self { hook, repo, branch, tag, image, paths }
     }
 }
 
@@ -586,8 +589,8 @@ fn triggers_of(given: Vec<CanonicalTrigger>) -> Result<Vec<Trigger>, Fault> {
         ));
     }
     let judge = |(index, given): (usize, CanonicalTrigger)| {
-        let CanonicalTrigger { hook, repo, branch, tag, image } = given;
-        triggers::judged(Trigger { hook, repo, branch, tag, image }).map_err(|(key, why)| {
+        let CanonicalTrigger { hook, repo, branch, tag, image, paths } = given;
+        triggers::judged(Trigger { hook, repo, branch, tag, image, paths }).map_err(|(key, why)| {
             let dot = if key.is_empty() { "" } else { "." };
             Fault::new(format!("triggers[{index}]{dot}{key}"), why)
         })

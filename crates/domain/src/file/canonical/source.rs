@@ -65,6 +65,9 @@ pub struct CanonicalDockerfile {
     /// Names of secrets.
     #[serde(default)]
     pub secrets: Vec<String>,
+    /// Name of the secret that a private repository wants; empty for none.
+    #[serde(default)]
+    pub credentials: String,
     /// Empty means the default of the source.
     #[serde(default)]
     pub deploy_strategy: String,
@@ -97,6 +100,9 @@ pub struct CanonicalStatic {
     /// How long files of the release before are answered, ms.
     #[serde(default = "default_grace")]
     pub assets_grace_ms: u64,
+    /// Name of the secret that a private repository wants; empty for none.
+    #[serde(default)]
+    pub credentials: String,
     /// Empty means the default of the source.
     #[serde(default)]
     pub deploy_strategy: String,
@@ -131,6 +137,9 @@ pub struct CanonicalCompose {
     /// Whether containers of that project that somebody else made become ours.
     #[serde(default)]
     pub adopt: bool,
+    /// Name of the secret that a private repository wants; empty for none.
+    #[serde(default)]
+    pub credentials: String,
     /// Empty means the default of the source.
     #[serde(default)]
     pub deploy_strategy: String,
@@ -176,6 +185,7 @@ impl From<&Source> for CanonicalSource {
                 target: source.target.clone(),
                 args: source.args.iter().map(|EnvVar { name, .. }| (name.clone(), None)).collect(),
                 secrets: source.secrets.clone(),
+                credentials: source.credentials.clone(),
                 deploy_strategy: source.deploy_strategy.clone(),
             }),
             Source::Static(source) => Self::Static(CanonicalStatic::from(source)),
@@ -184,6 +194,7 @@ impl From<&Source> for CanonicalSource {
                 compose_yaml: None,
                 compose_project_name: source.project_name.clone(),
                 adopt: source.adopt,
+                credentials: source.credentials.clone(),
                 deploy_strategy: source.deploy_strategy.clone(),
             }),
         }
@@ -205,6 +216,7 @@ impl From<&StaticSource> for CanonicalStatic {
             not_found: source.not_found.clone(),
             fallback: source.fallback.clone(),
             assets_grace_ms: source.assets_grace_ms,
+            credentials: source.credentials.clone(),
             deploy_strategy: source.deploy_strategy.clone(),
         }
     }
@@ -248,14 +260,17 @@ fn strategy_of(text: &str, kind: SourceKind) -> Result<String, Fault> {
     check::strategy(text, kind).map_err(of_key("source.deploy_strategy"))
 }
 
+fn credentials_of(name: String) -> Result<String, Fault> {
+    let name = if name.is_empty() { Ok(name) } else { check::secret(&name) };
+    name.map_err(of_key("source.credentials"))
+}
+
 fn image_of(given: CanonicalImage) -> Result<ImageSource, Fault> {
-    let credentials = given.credentials;
-    let credentials = if credentials.is_empty() { Ok(credentials) } else { check::secret(&credentials) };
     Ok(ImageSource {
         reference: image::reference(&given.image).map_err(of_key("source.image"))?,
         pull: check::word(&given.pull, image::PULLS).map_err(of_key("source.pull"))?,
         platform: check::platform(&given.platform).map_err(of_key("source.platform"))?,
-        credentials: credentials.map_err(of_key("source.credentials"))?,
+        credentials: credentials_of(given.credentials)?,
         deploy_strategy: strategy_of(&given.deploy_strategy, SourceKind::Image)?,
     })
 }
@@ -271,6 +286,7 @@ fn dockerfile_of(given: CanonicalDockerfile) -> Result<DockerfileSource, Fault> 
         target: dockerfile::stage(&given.target).map_err(of_key("source.target"))?,
         args: Vec::new(),
         secrets,
+        credentials: credentials_of(given.credentials)?,
         deploy_strategy: strategy_of(&given.deploy_strategy, SourceKind::Dockerfile)?,
     })
 }
@@ -286,6 +302,7 @@ fn static_of(given: CanonicalStatic) -> Result<StaticSource, Fault> {
         not_found: site::page(&given.not_found).map_err(of_key("source.not_found"))?,
         fallback: site::page(&given.fallback).map_err(of_key("source.fallback"))?,
         assets_grace_ms: site::grace(given.assets_grace_ms).map_err(of_key("source.assets_grace_ms"))?,
+        credentials: credentials_of(given.credentials)?,
         deploy_strategy: strategy_of(&given.deploy_strategy, SourceKind::Static)?,
     };
     let usual = site::plain();
@@ -334,6 +351,7 @@ fn compose_of(given: CanonicalCompose) -> Result<ComposeSource, Fault> {
         text: None,
         project_name: compose::project_name(&given.compose_project_name),
         adopt: given.adopt,
+        credentials: credentials_of(given.credentials)?,
         deploy_strategy: strategy_of(&given.deploy_strategy, SourceKind::Compose)?,
     })
 }

@@ -46,10 +46,7 @@ pub(super) fn workload() -> Table {
     keys.extend(container());
     keys.extend([
         ("replicas", number((1, MAX_REPLICAS), "Containers of one release. Default: 1")),
-        (
-            "deploy",
-            several("HOOK:OWNER/NAME@BRANCH or HOOK:OWNER/NAME@tag:TAG", MAX_TRIGGERS, "Which changes deploy it"),
-        ),
+        ("deploy", deploys("HOOK:OWNER/NAME@BRANCH or HOOK:OWNER/NAME@tag:TAG", "Which changes deploy it")),
         ("triggers", list(of("trigger", "A rule"), MAX_TRIGGERS, "Which changes deploy it, with all keys")),
         ("policy", of("policy", "Times and counts")),
         ("processes", by_name("process", MAX_PROCESSES, "Other commands of the same release, by name")),
@@ -127,6 +124,12 @@ fn command(about: &str) -> Value {
 /// One text, or a list of them.
 fn several(each: &str, most: usize, about: &str) -> Value {
     either(about, &[text(each), list(text(each), most, about)])
+}
+
+/// A rule in its short form or as a table, or a list of them.
+fn deploys(each: &str, about: &str) -> Value {
+    let one = || either("A rule", &[text(each), of("trigger", "With all keys")]);
+    either(about, &[text(each), of("trigger", "With all keys"), list(one(), MAX_TRIGGERS, about)])
 }
 
 fn probe(about: &str) -> Value {
@@ -213,6 +216,16 @@ pub(super) fn trigger() -> Table {
             ("branch", text("Branch, * for any characters")),
             ("tag", text("Tag, * for any characters")),
             ("image", text("Image without tag, for deliveries about images")),
+            (
+                "paths",
+                list(
+                    text(
+                        "Path from the top of the repository; * within a part, ** for any number of parts, ! takes back",
+                    ),
+                    triggers::MAX_PATHS,
+                    "Paths of which one must have changed since what is deployed. Default: all",
+                ),
+            ),
         ],
     }
 }

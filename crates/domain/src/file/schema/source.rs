@@ -12,6 +12,10 @@ use crate::file::{compose, dockerfile, image, site};
 /// What is said of every place of files.
 const PLACE: &str = "A folder or a tarball (.tar, .tar.gz, .tgz), relative to this file, or an address of git: https://HOST/PATH.git#REFERENCE:FOLDER";
 
+/// What is said of what opens a repository.
+const CREDENTIALS: &str =
+    "Name of the secret that opens a private repository: a deploy key for ssh, TOKEN or USER:TOKEN for https";
+
 fn place(about: &str) -> Value {
     json!({"type": "string", "minLength": 1, "maxLength": MAX_CONTEXT_CHARS, "description": format!("{about}. {PLACE}")})
 }
@@ -63,6 +67,7 @@ pub(super) fn dockerfile() -> Table {
             ("target", text("The stage that is built. Default: the last one")),
             ("args", variables(MAX_VARIABLES, "Build arguments; stored sealed, but seen in the history of the image")),
             ("secrets", secrets),
+            ("credentials", secret(CREDENTIALS)),
             ("deploy_strategy", strategy(SourceKind::Dockerfile)),
         ],
     }
@@ -97,6 +102,7 @@ pub(super) fn site() -> Table {
                     "How long a file that the newest release does not have is answered from the one before, up to 30d. Default: 1d",
                 ),
             ),
+            ("credentials", secret(CREDENTIALS)),
             ("deploy_strategy", strategy(SourceKind::Static)),
         ],
     }
@@ -130,6 +136,7 @@ pub(super) fn compose() -> Table {
             ("compose_yaml", yaml),
             ("compose_project_name", text("Its project name, made of [a-z0-9_-]. Default: derived from the workload")),
             ("adopt", truth("Whether containers of that project that somebody else made become ours. Default: false")),
+            ("credentials", secret(CREDENTIALS)),
             ("deploy_strategy", strategy(SourceKind::Compose)),
         ],
     }

@@ -34,7 +34,7 @@ replicas = 2
 after = ["db", "cache"]
 release = { command = "./migrate '--all tables'", timeout = "1h", on_crash = "again" }
 secrets = ["session_key", "db_password"]
-deploy = ["github:acme/shop@main", "github:acme/shop@tag:v*"]
+deploy = [{ hook = "github", repo = "acme/shop", branch = "main", paths = ["api/**", "!**/*.md"] }, "github:acme/shop@tag:v*"]
 [workloads.web.health]
 http = "/healthz?deep"
 port = 9090
@@ -103,6 +103,7 @@ fn full_spec() -> Spec {
         branch: branch.into(),
         tag: tag.into(),
         image: image.into(),
+        paths: if tag.is_empty() && image.is_empty() { vec!["api/**".into(), "!**/*.md".into()] } else { Vec::new() },
     };
     Spec {
         source: Source::Image(ImageSource {

@@ -96,27 +96,30 @@ fn two_words_for_the_strategy_must_be_one() {
 #[test]
 fn every_key_of_every_source_reaches_the_spec() {
     let built = one("[workloads.w.dockerfile]\ncontext = \"https://h/a.git#main:api\"\nfile = \"deploy/Dockerfile\"\n\
-                     target = \"run\"\nargs = { A = \"1\" }\nsecrets = [\"npm\"]\ndeploy_strategy = \"blue-green\"");
+                     target = \"run\"\nargs = { A = \"1\" }\nsecrets = [\"npm\"]\ncredentials = \"key\"\ndeploy_strategy = \"blue-green\"");
     let expected = DockerfileSource {
         context: "https://h/a.git#main:api".into(),
         file: "deploy/Dockerfile".into(),
         target: "run".into(),
         args: Vec::new(),
         secrets: vec!["npm".into()],
+        credentials: "key".into(),
         deploy_strategy: "blue-green".into(),
     };
     assert_eq!(built.spec.source, Source::Dockerfile(expected));
     assert_eq!(built.values.args.get("A").map(String::as_str), Some("1"));
-    let site = one("[workloads.w.static]\npath = \"./site/\"\nmode = \"files\"\nindex = \"home.html\"\n\
+    let site = one(
+        "[workloads.w.static]\npath = \"https://h/s.git\"\ncredentials = \"key\"\nmode = \"files\"\nindex = \"home.html\"\n\
                     not_found = \"/oops.html\"\nfallback = \"app.html\"\nassets_grace = \"1h\"\n\
-                    build = { image = \"node:22\", command = [\"npm\", \"run\", \"build\"], output = \"out\" }");
+                    build = { image = \"node:22\", command = [\"npm\", \"run\", \"build\"], output = \"out\" }",
+    );
     let build = StaticBuild {
         image: "node:22".into(),
         command: ["npm", "run", "build"].map(String::from).to_vec(),
         output: "out".into(),
     };
     let expected = StaticSource {
-        path: "site".into(),
+        path: "https://h/s.git".into(),
         mode: StaticMode::Files,
         storage: None,
         build: Some(build),
@@ -124,6 +127,7 @@ fn every_key_of_every_source_reaches_the_spec() {
         not_found: "oops.html".into(),
         fallback: "app.html".into(),
         assets_grace_ms: 3_600_000,
+        credentials: "key".into(),
         deploy_strategy: String::new(),
     };
     assert_eq!(site.spec.source, Source::Static(expected));
@@ -137,6 +141,7 @@ fn every_key_of_every_source_reaches_the_spec() {
         text: None,
         project_name: "myshop".into(),
         adopt: true,
+        credentials: String::new(),
         deploy_strategy: "recreate".into(),
     };
     assert_eq!(stack.spec.source, Source::Compose(expected));

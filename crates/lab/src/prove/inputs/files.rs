@@ -189,11 +189,24 @@ fn values(project: &str) -> Vec<Case> {
         with("memory that is no size", "memory = \"much\"", &["memory"]),
         with("hardening of another word", "hardening = \"medium\"", &["hardening", "strict"]),
         with("trigger that is none", "deploy = \"whenever\"", &["deploy"]),
+        with(
+            "trigger, paths of images",
+            "deploy = { hook = \"h\", image = \"a/b\", paths = [\"a\"] }",
+            &["paths", "branch"],
+        ),
+        with("trigger, paths out of the repository", &trigger_of("../a"), &["paths", "top of the repository"]),
+        with("trigger, paths with stars beside a word", &trigger_of("a**"), &["paths", "whole folders"]),
+        with("trigger, an empty path", &trigger_of("!"), &["paths", "characters"]),
         with("policy, unknown key", "[workloads.other.policy]\nbakee = \"1s\"", &["bakee", "bake"]),
         with("policy, no duration", "[workloads.other.policy]\nbake = \"soon\"", &["bake"]),
         with("policy, negative", "[workloads.other.policy]\ndrain = \"-1s\"", &["drain"]),
         with("a key twice", "port = 9090", &["duplicate", "bad.toml:7"]),
     ]
+}
+
+/// A rule by this path.
+fn trigger_of(path: &str) -> String {
+    format!("deploy = {{ hook = \"h\", branch = \"main\", paths = [\"{path}\"] }}")
 }
 
 /// Processes, and what comes after what, as far as the file alone can tell.

@@ -46,6 +46,27 @@ const CASES: &[(&str, &str, &[&str])] = &[
         "image = { ref = \"a\", credentials = \"a b\" }",
         &["credentials", "secret"],
     ),
+    (
+        "dockerfile, credentials that are no name",
+        "dockerfile = { context = \"https://h/a.git\", credentials = \"a b\" }",
+        &["credentials", "secret"],
+    ),
+    (
+        "dockerfile, credentials of a folder",
+        "dockerfile = { context = \".\", credentials = \"a\" }",
+        &["credentials", "git"],
+    ),
+    ("static, credentials of a folder", "static = { path = \".\", credentials = \"a\" }", &["credentials", "git"]),
+    (
+        "static, credentials for git://",
+        "static = { path = \"git://h/a.git\", credentials = \"a\" }",
+        &["git://", "https"],
+    ),
+    (
+        "compose, credentials of a text",
+        "compose = { compose_yaml = \"services: {}\", credentials = \"a\" }",
+        &["credentials", "git"],
+    ),
     ("image, a service", "image = \"a\"\nroutes = [{ host = \"a.test\", port = 1, service = \"x\" }]", &["service"]),
     ("three sources", "image = \"a\"\nstatic = \".\"\ncompose = \"c\"", &["static", "second source", "exactly one"]),
 ];

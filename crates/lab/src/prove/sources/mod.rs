@@ -1,4 +1,9 @@
-//! What is built from a Dockerfile, and what is served from files: swapped under load, refused, interrupted.
+//! Every source with every strategy, and what is particular to builds and sites: nothing built twice, interrupted builds,
+//! files of the release before.
+
+mod caller;
+mod matrix;
+mod rows;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,26 +36,47 @@ const BUILDS: Duration = Duration::from_secs(30);
 /// A step that is still running whenever it is looked for.
 const LONG: &str = "RUN [\"/app\", \"build\", \"60\"]";
 
-pub(super) async fn prove(stand: &Stand) -> Result<Verdict> {
+/// What is proved of them.
+#[derive(clap::Args)]
+pub(crate) struct Which {
+    /// Kills of the engine in each row of the matrix.
+    #[arg(long, default_value_t = 10)]
+    n: u32,
+    /// As `--n 50`.
+    #[arg(long, conflicts_with = "n")]
+    long: bool,
+    /// Of the random instants.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Only rows of the matrix that carry this in their names.
+    #[arg(long, value_name = "ROW")]
+    only: Option<String>,
+}
+
+/// Kills in each row of the long form.
+const LONG_KILLS: u32 = 50;
+
+impl Which {
+    fn kills(&self) -> u32 {
+        if self.long { LONG_KILLS } else { self.n }
+    }
+
+    /// The command line that proves the same.
+    pub(crate) fn told(&self) -> String {
+        let only = self.only.as_ref().map(|only| format!(" --only {only}")).unwrap_or_default();
+        format!("prove sources --n {} --seed {}{only}", self.kills(), self.seed)
+    }
+}
+
+pub(super) async fn prove(stand: &Stand, which: &Which) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     stand.start_proxy().await?;
     stand.start_engine().await?;
     let proof = Proof { stand, folder: stand.sources() };
-    proof.outside(&mut verdict).await?;
-    proof.built(&mut verdict).await?;
-    proof.interrupted(&mut verdict).await?;
-    proof.recreated(&mut verdict).await?;
-    proof.served(&mut verdict).await?;
-    line(&judge(&stand.subject(), &Promised::default(), &mut verdict).await?);
-    for name in [API, REDONE, SITE] {
-        let said = stand.ask(&["teardown", &stand.full_name(name)]).await?;
-        verdict.same(&format!("exit of the teardown of {name}: {}", said.told()), said.code, 0);
-        let again = stand.ask(&["teardown", &stand.full_name(name)]).await?;
-        if !again.err.contains("torn down") {
-            verdict.short(format!("a second teardown of {name} should say that it is torn down: {}", again.told()));
-        }
+    if which.only.is_none() {
+        proof.particular(&mut verdict).await?;
     }
-    verdict.same("containers and networks left after the teardown", stand.left_on_docker().await?, 0);
+    matrix::prove(stand, which, &mut verdict).await?;
     proof.nothing_kept(&mut verdict).await?;
     Ok(verdict)
 }
@@ -61,6 +87,21 @@ struct Proof<'a> {
 }
 
 impl Proof<'_> {
+    /// What only builds and sites have.
+    async fn particular(&self, verdict: &mut Verdict) -> Result {
+        let stand = self.stand;
+        self.outside(verdict).await?;
+        self.built(verdict).await?;
+        self.interrupted(verdict).await?;
+        self.recreated(verdict).await?;
+        self.served(verdict).await?;
+        line(&judge(&stand.subject(), &Promised::default(), verdict).await?);
+        for name in [API, REDONE, SITE] {
+            torn_down(stand, name, verdict).await?;
+        }
+        Ok(())
+    }
+
     fn at(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -327,4 +368,15 @@ fn said_id(said: &Said) -> Option<Value> {
 fn folders_below(folder: &Path) -> usize {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')).count()
+}
+
+/// It is torn down, twice.
+async fn torn_down(stand: &Stand, name: &str, verdict: &mut Verdict) -> Result {
+    let said = stand.ask(&["teardown", &stand.full_name(name), "--yes"]).await?;
+    verdict.same(&format!("exit of the teardown of {name}: {}", said.told()), said.code, 0);
+    let again = stand.ask(&["teardown", &stand.full_name(name), "--yes"]).await?;
+    if !again.err.contains("torn down") {
+        verdict.short(format!("a second teardown of {name} should say that it is torn down: {}", again.told()));
+    }
+    Ok(())
 }
