@@ -39,7 +39,7 @@ impl Execution {
         }
         let opens = self.opens_in(&declared.project, now.credentials).map_err(content)?;
         let found = self.find(place, opens.as_ref()).await.map_err(content)?;
-        if matches!(found.origin, Origin::Git { .. }) {
+        if matches!(found.origin, Origin::Git { .. }) || now.makes.is_by_a_program() {
             return Ok(());
         }
         if let (Origin::Folder(folder), Wanted::Context(file)) = (&found.origin, Wanted::by(&now.makes)) {

@@ -158,7 +158,7 @@ impl Execution {
         let Some(StaticBuild { image: reference, command, output }) = build.cloned() else { return Ok(None) };
         self.shows(order, &format!("looks for the image {reference}"));
         let image = tokio::select! {
-            image = self.runtime.resolve(&reference, Pull::Missing, "") => image?.id,
+            image = self.runtime.resolve(&reference, (Pull::Missing, ""), None) => image?.id,
             () = order.stop.cancelled() => return Err(Failed::ends()),
         };
         Ok(Some(BuildCommand { image, reference, command, output, mac }))

@@ -10,7 +10,7 @@ use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
 use cutover_domain::workload::{Teardown, Workload};
 use cutover_events::deployment::{ReasonKind, Wish};
 use cutover_events::plan::{Former, Plan};
-use cutover_events::workload::{Check, Mount, MountFrom, Pull};
+use cutover_events::workload::{Check, Mount, MountFrom};
 use cutover_events::{UnitId, WorkloadId};
 use cutover_proxy::wire;
 
@@ -123,7 +123,7 @@ impl Execution {
     async fn create(&self, lane: &Lane, state: &Workload, unit: UnitId) -> Result<(), Failed> {
         let (Some(open), Some(plan)) = (&state.open, state.plan_of(unit)) else { return Ok(()) };
         let (Some(planned), Some(release)) = (plan.unit(unit), plan.release) else { return Ok(()) };
-        self.image_here(state, plan).await?;
+        self.image_here((lane.id, state), plan).await?;
         let witness = lane.cell.planned();
         let env = self.environment(lane.id, plan)?;
         let mut mounts = self.mounts(plan.mounts(unit).cloned().collect()).await?;
@@ -196,13 +196,13 @@ impl Execution {
     }
 
     /// An image that was pruned meanwhile is fetched again by its digest.
-    async fn image_here(&self, state: &Workload, plan: &Plan) -> Result<(), Failed> {
+    async fn image_here(&self, (id, state): (WorkloadId, &Workload), plan: &Plan) -> Result<(), Failed> {
         if self.runtime.has_image(&plan.template.image).await? {
             return Ok(());
         }
         let release = plan.release.and_then(|release| state.release(release));
         match release.map(|release| release.repo_digest.to_string()).filter(|digest| !digest.is_empty()) {
-            Some(digest) => Ok(self.runtime.resolve(&digest, Pull::Missing, "").await.map(drop)?),
+            Some(digest) => self.fetched_again((id, plan), &digest).await,
             None => Err(Failed::for_good(
                 ReasonKind::ImageMissing,
                 "the image of this release was made on this machine and is gone: build it again and deploy",

@@ -20,7 +20,7 @@ use cutover_proxy::wire::{Place, TargetStatus};
 use super::Execution;
 use super::lane::Lane;
 use super::perform::Failed;
-use super::secrets::kept;
+use super::secrets::{kept, recorded};
 use crate::adapters::runtime::{Network, assignable};
 use crate::commands::{By, Error};
 use crate::crash;
@@ -53,7 +53,7 @@ impl Execution {
             }
             false => (String::new(), NOWHERE),
         };
-        let secrets = registry.secrets.chosen(&registered.project, &spec.secrets, kept(state));
+        let secrets = registry.secrets.chosen(&registered.project, &recorded(spec), kept(state));
         let secrets = secrets.map_err(|why| Failed::for_good(ReasonKind::NoPlan, why.to_string()))?;
         let running = state.active.as_ref().map(|slot| &*slot.plan);
         let former = former(running, (spec, &release.image), self.clock.stamp().wall_ms);

@@ -6,16 +6,17 @@ use cutover_domain::context::Repository;
 use cutover_domain::file::SECRETS_FOLDER;
 use cutover_domain::secret::filled;
 use cutover_domain::workload::{Slot, Workload};
-use cutover_events::deployment::{ReasonKind, Wish};
+use cutover_events::deployment::{ImageWish, ReasonKind, Wish};
 use cutover_events::plan::Plan;
-use cutover_events::secret::{SecretUsed, SecretWay};
-use cutover_events::workload::{Access, EnvVar, Mount, MountFrom};
-use cutover_events::{UnitId, WorkloadId};
+use cutover_events::secret::{SecretUse, SecretUsed, SecretWay};
+use cutover_events::workload::{Access, EnvVar, Mount, MountFrom, Pull, Spec};
+use cutover_events::{DeploymentId, UnitId, WorkloadId};
 use zeroize::Zeroizing;
 
 use super::Execution;
 use super::perform::Failed;
 use crate::adapters::builder::BuildSecret;
+use crate::adapters::runtime::Login;
 use crate::adapters::source::git::{Credential, GitError};
 use crate::logs::Redactor;
 use crate::secrets::{Owner, SecretsError};
@@ -120,6 +121,36 @@ impl Execution {
         names.iter().map(one).collect()
     }
 
+    /// What opens the registry of a workload's image: the newest version of its secret, since what opened it before has
+    /// usually been taken back. `None` where its source names none.
+    pub(super) fn login(&self, workload: WorkloadId, spec: &Spec) -> Result<Option<Login>, Failed> {
+        let name = spec.source.image().map_or("", |image| image.credentials.as_str());
+        let Some(opens) = self.opens(workload, name)? else { return Ok(None) };
+        Login::read(name, &opens.value).map(Some).map_err(|why| refused(why.to_string()))
+    }
+
+    /// Has an image by its digest that was pruned meanwhile, as the revision of its plan's release says.
+    pub(super) async fn fetched_again(&self, (id, plan): (WorkloadId, &Plan), digest: &str) -> Result<(), Failed> {
+        let registry = self.commands.live().registry();
+        let state = self.commands.live().cell(id).state();
+        let revision = plan.release.and_then(|release| state.release(release)).map(|release| release.revision);
+        let spec = revision.and_then(|revision| registry.spec(id, revision));
+        let login = spec.map(|spec| self.login(id, spec)).transpose()?.flatten();
+        let platform = spec.and_then(|spec| spec.source.image()).map_or("", |image| image.platform.as_str());
+        Ok(self.runtime.resolve(digest, (Pull::Missing, platform), login.as_ref()).await.map(drop)?)
+    }
+
+    /// How far the pull is that a deployment waits for, one line; `None` when it waits for none.
+    #[must_use]
+    pub fn pulling(&self, workload: WorkloadId, deployment: DeploymentId) -> Option<String> {
+        let state = self.commands.live().cell(workload).state();
+        let open = state.open.as_ref().filter(|open| open.id() == deployment && open.release.is_none())?;
+        match open.intent.wish.seeks()? {
+            ImageWish::Reference { reference, .. } => self.runtime.pulling(reference),
+            ImageWish::Current | ImageWish::Built { .. } => None,
+        }
+    }
+
     /// What a source's `credentials` name; `None` when they name nothing.
     pub(super) fn opens(&self, workload: WorkloadId, name: &str) -> Result<Option<Opens>, Failed> {
         self.opens_in(&self.project(workload), name)
@@ -220,6 +251,13 @@ impl Execution {
         let registry = self.commands.live().registry();
         registry.workloads.get(&workload).map(|known| known.project.clone()).unwrap_or_default()
     }
+}
+
+/// The secrets whose versions a plan records: what its containers are given, and what has opened the registry.
+pub(super) fn recorded(spec: &Spec) -> Vec<SecretUse> {
+    let login = spec.source.image().map(|image| image.credentials.clone()).filter(|name| !name.is_empty());
+    let login = login.map(|name| SecretUse { name, way: SecretWay::Login });
+    spec.secrets.iter().cloned().chain(login).collect()
 }
 
 /// The versions that a plan keeps: a repair puts in place of what died what runs beside it. Everything else takes the newest.

@@ -176,8 +176,9 @@ impl Execution {
         let image = order.spec.source.image();
         let (pull, platform) = image.map_or((Pull::Missing, ""), |image| (image.pull, image.platform.as_str()));
         let pull = if ask && pull == Pull::Missing { Pull::Always } else { pull };
+        let login = self.login(order.workload, &order.spec)?;
         tokio::select! {
-            image = self.runtime.resolve(reference, pull, platform) => {
+            image = self.runtime.resolve(reference, (pull, platform), login.as_ref()) => {
                 let (deployment, reference) = (order.intent.deployment, reference.to_owned());
                 Ok(Resolved { deployment, reference, image: image?, built: None })
             }

@@ -5,6 +5,7 @@ use cutover_domain::ability::Ability;
 /// What workloads may ask for; everything else is refused when it is applied or planned.
 pub const ABILITIES: &[Ability] = &[
     Ability::Image,
+    Ability::Credentials,
     Ability::Dockerfile,
     Ability::BuildSecrets,
     Ability::StaticFiles,

@@ -142,8 +142,8 @@ fn files_made_to_hurt_are_answered_soon() {
 fn many_workloads_are_one_file() {
     let file =
         |count: usize| -> String { (0..count).map(|n| format!("[workloads.w{n}]\nimage = \"nginx\"\n")).collect() };
-    assert_eq!(read("shop.toml", file(256).as_bytes()).map(|all| all.len()), Ok(256));
-    assert!(refused(file(257).as_bytes()).text.contains("256"));
+    assert_eq!(read("shop.toml", file(1_024).as_bytes()).map(|all| all.len()), Ok(1_024));
+    assert!(refused(file(1_025).as_bytes()).text.contains("1024"));
 }
 
 #[test]

@@ -39,6 +39,7 @@ mod log_limits;
 mod log_opening;
 mod log_support;
 mod pushes;
+mod registries;
 mod secrets;
 mod secrets_docker;
 mod sites;

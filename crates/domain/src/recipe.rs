@@ -130,6 +130,12 @@ impl Makes<'_> {
         }
     }
 
+    /// Whether a program makes its files or runs them, so that little can be said of them before.
+    #[must_use]
+    pub const fn is_by_a_program(&self) -> bool {
+        matches!(self, Self::Program { .. } | Self::Site { build: Some(_), .. })
+    }
+
     /// What it says itself, sealed, where that was sent.
     #[must_use]
     pub const fn text(&self) -> Option<&SealedText> {

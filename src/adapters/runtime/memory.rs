@@ -12,7 +12,7 @@ use cutover_events::{LogId, ReleaseId, WorkloadId};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::{Container, CreateContainer, Hint, Image, Mounted, Network, Runtime, RuntimeError, Volume};
+use super::{Container, CreateContainer, Hint, Image, Login, Mounted, Network, Runtime, RuntimeError, Volume};
 use crate::adapters::world::{Answer, Body, Details, Request, Shared, Twin};
 
 /// How long a name may be taken by a container that cannot be inspected, as for Docker.
@@ -181,13 +181,18 @@ impl Runtime for MemoryRuntime {
         Ok(twin.world.container(id).and_then(|body| container(&twin, body)).map(|(_, found)| found))
     }
 
-    async fn resolve(&self, reference: &str, pull: Pull, _platform: &str) -> Result<Image, RuntimeError> {
+    async fn resolve(
+        &self,
+        reference: &str,
+        (pull, _platform): (Pull, &str),
+        _login: Option<&Login>,
+    ) -> Result<Image, RuntimeError> {
         let mut twin = self.twin.lock();
         check(&twin)?;
         let here = twin.here.get(reference).cloned();
         let ask = match (&here, pull) {
             (_, Pull::Never) | (Some(_), Pull::Missing) => false,
-            (Some(image), Pull::Always) => !image.repo_digest.is_empty(),
+            (Some(image), Pull::Always) => !image.repo_digest.is_empty() && !reference.contains('@'),
             (None, Pull::Missing | Pull::Always) => true,
         };
         let known = if ask { twin.registry.get(reference).cloned() } else { None };

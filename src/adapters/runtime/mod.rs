@@ -3,6 +3,7 @@
 mod attach;
 mod attach_memory;
 mod docker;
+mod login;
 mod memory;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId}
 pub use attach::{Alone, Attached, Attaches, Line, Pipe, Printed, Program, Push, Reading, Running, Size, Until};
 pub(crate) use attach_memory::Errands;
 pub use docker::{DockerConfig, DockerRuntime, assignable, gateway, host_resolvers};
+pub use login::{BadLogin, Login};
 pub use memory::MemoryRuntime;
 
 /// The position and chain value that a container was planned at: the log must hold it.
@@ -259,8 +261,18 @@ pub trait Runtime: Send + Sync + 'static {
     /// One container, `None` when it is gone.
     async fn inspect(&self, id: DockerId) -> Result<Option<Container>, RuntimeError>;
 
-    /// The image of a reference, pulled as the policy says.
-    async fn resolve(&self, reference: &str, pull: Pull, platform: &str) -> Result<Image, RuntimeError>;
+    /// The image of a reference, pulled as the policy says, with what opens its registry.
+    async fn resolve(
+        &self,
+        reference: &str,
+        wanted: (Pull, &str),
+        login: Option<&Login>,
+    ) -> Result<Image, RuntimeError>;
+
+    /// How far the pull of a reference is, one line; `None` when none goes on.
+    fn pulling(&self, _reference: &str) -> Option<String> {
+        None
+    }
 
     /// Whether this local image id is here.
     async fn has_image(&self, image: &str) -> Result<bool, RuntimeError>;

@@ -15,7 +15,7 @@ use cutover_events::workload::{Limits, Pull};
 use cutover_events::{LogId, ReleaseId, WorkloadId};
 use tokio::sync::mpsc;
 
-use super::runtime::{Container, CreateContainer, Hint, Image, Network, Runtime, RuntimeError, Volume};
+use super::runtime::{Container, CreateContainer, Hint, Image, Login, Network, Runtime, RuntimeError, Volume};
 
 pub use folders::ReleaseFolders;
 pub use stacks::StackUnits;
@@ -124,8 +124,17 @@ impl Runtime for Units {
         }
     }
 
-    async fn resolve(&self, reference: &str, pull: Pull, platform: &str) -> Result<Image, RuntimeError> {
-        self.docker.resolve(reference, pull, platform).await
+    async fn resolve(
+        &self,
+        reference: &str,
+        wanted: (Pull, &str),
+        login: Option<&Login>,
+    ) -> Result<Image, RuntimeError> {
+        self.docker.resolve(reference, wanted, login).await
+    }
+
+    fn pulling(&self, reference: &str) -> Option<String> {
+        self.docker.pulling(reference)
     }
 
     async fn has_image(&self, image: &str) -> Result<bool, RuntimeError> {

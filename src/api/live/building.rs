@@ -80,6 +80,11 @@ impl LiveBackend {
         queued || open.is_some_and(|open| open.release.is_none() && open.before_pivot())
     }
 
+    /// What is done for the image of a deployment now: it is built, or pulled.
+    pub(super) fn doing(&self, id: WorkloadId, deployment: DeploymentId) -> Option<String> {
+        self.world.build_of(id, deployment).or_else(|| self.execution.pulling(id, deployment))
+    }
+
     /// The newest deployment that has a log of its build, or is about to have one.
     fn newest_build(&self, id: WorkloadId, state: &Workload) -> Option<DeploymentId> {
         let built = |wish: Option<&ImageWish>| matches!(wish, Some(ImageWish::Built { .. }));

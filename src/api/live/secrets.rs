@@ -9,7 +9,7 @@ use cutover_domain::registry::Registry;
 use cutover_domain::secret::{Secret, SecretRefused, Version};
 use cutover_events::deployment::{ImageWish, Wish};
 use cutover_events::plan::Plan;
-use cutover_events::secret::{SecretRekeyed, SecretRemoved};
+use cutover_events::secret::{SecretRekeyed, SecretRemoved, SecretUsed, SecretWay};
 use cutover_events::{Digest, Event, StreamId, WorkloadId};
 use zeroize::Zeroizing;
 
@@ -138,7 +138,7 @@ impl LiveBackend {
             let ways = spec.iter().flat_map(|spec| spec.needed_secrets()).filter(|(needed, _)| *needed == name);
             let state = self.commands.live().cell(id).state();
             let plan = state.active.as_ref().map(|slot| slot.plan.clone());
-            let used = plan.and_then(|plan| plan.template.secrets.iter().find(|used| used.name == name).cloned());
+            let used = plan.and_then(|plan| given(&plan, name));
             SecretUserView {
                 workload,
                 ways: ways.map(|(_, given)| way(given).to_owned()).collect(),
@@ -306,6 +306,12 @@ fn recorded(
         events.push(event);
     }
     Ok((events, dropped))
+}
+
+/// The version that containers of a plan are given: what has opened their registry is not in them.
+fn given(plan: &Plan, name: &str) -> Option<SecretUsed> {
+    let given = |used: &&SecretUsed| used.name == name && used.way != SecretWay::Login;
+    plan.template.secrets.iter().find(given).cloned()
 }
 
 /// A key would be recorded with a digest of the request, and that of a short value can be tried out. The same value again

@@ -74,7 +74,7 @@ impl LiveBackend {
             None => None,
         };
         let live_since = self.live_since(&state).await;
-        let build = open.and_then(|open| self.world.build_of(id, open));
+        let build = open.and_then(|open| self.doing(id, open));
         Ok(WorkloadView {
             workload: self.full_name(id),
             id: id.to_string(),

@@ -39,7 +39,7 @@ impl LiveBackend {
             true => self.last_of_build(id, ended()),
             false => tale.units.iter().find_map(|unit| self.output(unit, &tale)),
         };
-        let doing = self.world.build_of(begins.workload, id);
+        let doing = self.doing(begins.workload, id);
         Ok(DeploymentView { doing, ..tale.view(&state, output) })
     }
 

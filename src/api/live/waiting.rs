@@ -103,7 +103,7 @@ impl Look<'_> {
         match (open.release, open.intent.wish.seeks()) {
             (Some(_), _) => "is planned",
             (None, Some(ImageWish::Built { .. })) => self.build.unwrap_or("is about to build its image"),
-            (None, _) => "finds out what its image is, and has it pulled where it is not here",
+            (None, _) => self.build.unwrap_or("finds out what its image is, and has it pulled where it is not here"),
         }
     }
 

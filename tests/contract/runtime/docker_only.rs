@@ -182,7 +182,7 @@ async fn nothing_but_a_name_reaches_a_path(harness: &Harness) {
         let asked = CreateContainer { name: bad.to_owned(), ..harness.container(Behaviour::Serves) };
         assert!(matches!(harness.runtime.create(harness.log, &asked).await, Err(RuntimeError::Refused(_))), "{bad}");
         assert!(matches!(harness.runtime.remove_network(bad).await, Err(RuntimeError::Refused(_))), "{bad}");
-        let resolved = harness.runtime.resolve(&format!("x/../{bad}"), Pull::Never, "").await;
+        let resolved = harness.runtime.resolve(&format!("x/../{bad}"), (Pull::Never, ""), None).await;
         assert!(matches!(resolved, Err(RuntimeError::Refused(_))), "{bad}");
     }
     assert_eq!(harness.runtime.list(harness.log, None).await, Ok(vec![]));

@@ -131,7 +131,7 @@ async fn the_registry_is_asked_when_the_policy_says_so() {
     let platform = if architecture_is_ours() { "" } else { "linux/amd64" };
     let resolve = |reference: &str, pull| {
         let (runtime, reference) = (runtime.clone(), reference.to_owned());
-        async move { runtime.resolve(&reference, pull, platform).await }
+        async move { runtime.resolve(&reference, (pull, platform), None).await }
     };
 
     let never = resolve(&reference, Pull::Never).await;
@@ -176,7 +176,7 @@ async fn a_registry_that_is_away_is_no_missing_image() {
     // Bound and dropped: nothing listens there now.
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
     let runtime = docker::runtime();
-    let away = runtime.resolve(&format!("127.0.0.1:{port}/shop/web:1"), Pull::Missing, "").await;
+    let away = runtime.resolve(&format!("127.0.0.1:{port}/shop/web:1"), (Pull::Missing, ""), None).await;
     assert!(matches!(&away, Err(RuntimeError::Unavailable(text)) if text.contains("registry")), "{away:?}");
 }
 
@@ -185,9 +185,9 @@ async fn another_platform_is_another_image() {
     docker::client().await;
     let image = docker::image().await;
     let runtime = docker::runtime();
-    let found = runtime.resolve(&image, Pull::Never, "linux").await.expect("the image");
+    let found = runtime.resolve(&image, (Pull::Never, "linux"), None).await.expect("the image");
     assert_eq!(found.id, image);
-    match runtime.resolve(&image, Pull::Never, "linux/s390x").await {
+    match runtime.resolve(&image, (Pull::Never, "linux/s390x"), None).await {
         Err(RuntimeError::ImageMissing(text)) => assert!(text.contains("linux/s390x"), "{text}"),
         other => panic!("{other:?}"),
     }

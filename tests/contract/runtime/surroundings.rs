@@ -40,7 +40,7 @@ pub(crate) async fn networks_have_addresses_of_their_own(harness: &Harness) {
 
 pub(crate) async fn an_image_made_here_is_used_without_asking(harness: &Harness) {
     for pull in [Pull::Missing, Pull::Always, Pull::Never] {
-        let image = harness.runtime.resolve(&harness.reference, pull, "").await.expect("the image");
+        let image = harness.runtime.resolve(&harness.reference, (pull, ""), None).await.expect("the image");
         assert!(image.id.starts_with("sha256:") && image.repo_digest.is_empty(), "{image:?}");
         assert_eq!(image.exposed, [8080]);
         assert_eq!(harness.runtime.has_image(&image.id).await, Ok(true));
@@ -48,20 +48,20 @@ pub(crate) async fn an_image_made_here_is_used_without_asking(harness: &Harness)
 }
 
 pub(crate) async fn an_unknown_image_is_missing(harness: &Harness) {
-    match harness.runtime.resolve("cutover-test/nothing:1", Pull::Never, "").await {
+    match harness.runtime.resolve("cutover-test/nothing:1", (Pull::Never, ""), None).await {
         Err(RuntimeError::ImageMissing(text)) => assert!(text.contains("cutover-test/nothing:1"), "{text}"),
         other => panic!("{other:?}"),
     }
 }
 
 pub(crate) async fn a_tag_keeps_an_image(harness: &Harness) {
-    let image = harness.runtime.resolve(&harness.reference, Pull::Never, "").await.expect("the image");
+    let image = harness.runtime.resolve(&harness.reference, (Pull::Never, ""), None).await.expect("the image");
     let release = ReleaseId(harness.log.0);
     for _ in 0..2 {
         harness.runtime.tag(&image.id, release).await.expect("a tag");
     }
     let tagged = format!("cutover/{release}");
-    let found = harness.runtime.resolve(&tagged, Pull::Never, "").await;
+    let found = harness.runtime.resolve(&tagged, (Pull::Never, ""), None).await;
     if harness.twin.is_none() {
         let docker = crate::docker::client().await;
         let options = None::<bollard::query_parameters::RemoveImageOptions>;

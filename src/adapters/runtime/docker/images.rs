@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use bollard::models::ImageInspect;
 use bollard::query_parameters::{CreateImageOptionsBuilder, TagImageOptionsBuilder};
+use cutover_domain::reference::Reference;
 use cutover_events::ReleaseId;
 use cutover_events::workload::Pull;
 use futures_util::StreamExt;
 
 use super::client::{classify, status, text, within};
 use super::names::{self, split_reference};
-use super::{DockerRuntime, Image, RuntimeError};
+use super::{DockerRuntime, Image, Login, RuntimeError};
 
 /// Looking at an image reads a file or two.
 const LOOK: Duration = Duration::from_secs(10);
@@ -39,6 +41,11 @@ const ABSENT: [&str; 4] = ["manifest unknown", "manifest for", "name unknown", "
 /// What Docker says beside it where the registry does not tell whether it has the image, or has another one.
 const DENIED: [&str; 4] = ["denied", "unauthorized", "no basic auth credentials", "no matching manifest"];
 
+/// Docker Hub, as it stands in references.
+const HUB: &str = "docker.io";
+/// Docker Hub, as logins name it.
+const HUB_ADDRESS: &str = "https://index.docker.io/v1/";
+
 /// Why a pull gave no image.
 enum PullError {
     /// The registry answered, and it was no.
@@ -51,13 +58,20 @@ enum PullError {
 
 impl DockerRuntime {
     /// The image of a reference. An image that was made here, without a digest of a repository, is never asked for; one
-    /// that is here and that the registry does not give is used as it is.
-    pub(super) async fn image_of(&self, reference: &str, pull: Pull, platform: &str) -> Result<Image, RuntimeError> {
+    /// that is here and that the registry does not give is used as it is; so is one that is meant by its digest, which no
+    /// registry could answer otherwise.
+    pub(super) async fn image_of(
+        &self,
+        reference: &str,
+        (pull, platform): (Pull, &str),
+        login: Option<&Login>,
+    ) -> Result<Image, RuntimeError> {
         names::reference(reference)?;
         self.client.ping().await?;
         let here = self.local_image(reference).await?.filter(|image| fits(image, platform));
         let ask = match (&here, pull) {
             (_, Pull::Never) | (Some(_), Pull::Missing) => false,
+            (Some(_), Pull::Always) if reference.contains('@') => false,
             (Some(image), Pull::Always) => !image.repo_digests.as_deref().unwrap_or_default().is_empty(),
             (None, Pull::Missing | Pull::Always) => true,
         };
@@ -67,7 +81,7 @@ impl DockerRuntime {
                 None => Err(RuntimeError::ImageMissing(absent(reference, platform, pull))),
             };
         }
-        match (self.pull(reference, platform).await, here) {
+        match (self.pull(reference, platform, login).await, here) {
             (Ok(()), _) => match self.local_image(reference).await?.filter(|image| fits(image, platform)) {
                 Some(image) => described(reference, image),
                 None => Err(RuntimeError::ImageMissing(absent(reference, platform, pull))),
@@ -76,12 +90,12 @@ impl DockerRuntime {
                 tracing::info!(reference, said, "the registry does not give this image: the one that is here is used");
                 described(reference, image)
             }
-            (Err(PullError::NotGiven(said)), None) => Err(RuntimeError::ImageMissing(format!(
-                "the image {reference} is not here and its registry does not give it ({said}): push it, correct the \
-                 reference, or log Docker in to the registry"
-            ))),
+            (Err(PullError::NotGiven(said)), None) => {
+                Err(RuntimeError::ImageMissing(not_given(reference, login, &said)))
+            }
             (Err(PullError::NotPushed(said)), None) => Err(RuntimeError::NotPushed(format!(
-                "the image {reference} is not here and its registry does not have it ({said})"
+                "the image {reference} is not here and its registry {} does not have it ({said})",
+                registry(reference)
             ))),
             (Err(PullError::Other(error)), _) => Err(error),
         }
@@ -97,14 +111,25 @@ impl DockerRuntime {
         }
     }
 
-    async fn pull(&self, reference: &str, platform: &str) -> Result<(), PullError> {
+    async fn pull(&self, reference: &str, platform: &str, login: Option<&Login>) -> Result<(), PullError> {
+        self.pull_with(reference, platform, login).await.map_err(|error| match login {
+            Some(login) => error.without(login),
+            None => error,
+        })
+    }
+
+    async fn pull_with(&self, reference: &str, platform: &str, login: Option<&Login>) -> Result<(), PullError> {
         let docker = self.client.docker().map_err(PullError::Other)?;
         let (name, tag) = split_reference(reference);
         let options = CreateImageOptionsBuilder::new().from_image(name).tag(tag).platform(platform).build();
+        let shown = self.pulls.begin(reference);
         let whole = async {
-            let mut progress = std::pin::pin!(docker.create_image(Some(options), None, None));
+            let login = login.map(|login| credentials(&registry(reference), login));
+            let mut progress = std::pin::pin!(docker.create_image(Some(options), None, login));
             while let Some(step) = within("pull", PULL_SILENCE, progress.next()).await.map_err(PullError::Other)? {
-                let said = step.map_err(pull_error)?.error_detail.and_then(|detail| detail.message);
+                let step = step.map_err(pull_error)?;
+                shown.hear(&step);
+                let said = step.error_detail.and_then(|detail| detail.message);
                 said.map_or(Ok(()), |error| Err(pull_error(Error::DockerStreamError { error })))?;
             }
             Ok(())
@@ -119,6 +144,55 @@ impl DockerRuntime {
         let options = TagImageOptionsBuilder::new().repo(&repository).tag("latest").build();
         let call = docker.tag_image(names::reference(image)?, Some(options));
         within("tag", TAG, call).await?.map_err(classify("tag the image"))
+    }
+}
+
+impl PullError {
+    /// What was said, without a value that opens the registry.
+    fn without(self, login: &Login) -> Self {
+        match self {
+            Self::NotGiven(said) => Self::NotGiven(login.scrubbed(&said)),
+            Self::NotPushed(said) => Self::NotPushed(login.scrubbed(&said)),
+            Self::Other(RuntimeError::Unavailable(said)) => {
+                Self::Other(RuntimeError::Unavailable(login.scrubbed(&said)))
+            }
+            Self::Other(RuntimeError::Refused(said)) => Self::Other(RuntimeError::Refused(login.scrubbed(&said))),
+            Self::Other(other) => Self::Other(other),
+        }
+    }
+}
+
+/// The registry of a reference, as people write it.
+fn registry(reference: &str) -> String {
+    Reference::parse(reference).map_or_else(|_| "of its name".to_owned(), |full| full.host)
+}
+
+fn credentials(registry: &str, login: &Login) -> DockerCredentials {
+    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let address = if registry == HUB { HUB_ADDRESS } else { registry };
+    DockerCredentials {
+        username: some(login.user()),
+        password: some(login.password()),
+        identitytoken: some(login.identity_token()),
+        serveraddress: some(address),
+        ..DockerCredentials::default()
+    }
+}
+
+fn not_given(reference: &str, login: Option<&Login>, said: &str) -> String {
+    let (registry, help) = (registry(reference), "push it, or correct the reference");
+    match login {
+        Some(login) => {
+            let secret = login.secret();
+            format!(
+                "the image {reference} is not here and its registry {registry} does not give it for the secret {secret} \
+                 ({said}): {help}, or the secret (`cutover secret set`)"
+            )
+        }
+        None => format!(
+            "the image {reference} is not here and its registry {registry} does not give it ({said}): {help}, or name the \
+             secret that opens the registry (`image.credentials`)"
+        ),
     }
 }
 

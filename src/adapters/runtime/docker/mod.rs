@@ -15,6 +15,7 @@
 //! | `images` | references and pulls |
 //! | `networks`, `subnet` | a network per project, with addresses that nobody else uses |
 //! | `volumes` | what is mounted and published, and the volumes that we made |
+//! | `pulling` | how far pulls are |
 //! | `resolvers` | whom containers ask when the proxy does not answer |
 //! | `hints` | the stream of events |
 
@@ -29,6 +30,7 @@ mod look;
 mod mend;
 mod names;
 mod networks;
+mod pulling;
 mod reading;
 mod resolvers;
 mod steps;
@@ -47,7 +49,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{Container, CreateContainer, Hint, Image, Network, Runtime, RuntimeError, Volume};
+use super::{Container, CreateContainer, Hint, Image, Login, Network, Runtime, RuntimeError, Volume};
 use crate::clock::Clock;
 use client::Client;
 
@@ -74,6 +76,7 @@ pub struct DockerRuntime {
     clock: Clock,
     /// One network is made at a time: old daemons give the same name to two.
     networks: tokio::sync::Mutex<()>,
+    pulls: pulling::Pulls,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -85,6 +88,7 @@ impl DockerRuntime {
             client: Client::new(config.socket.clone()),
             clock,
             networks: tokio::sync::Mutex::new(()),
+            pulls: pulling::Pulls::default(),
             tasks: Mutex::new(JoinSet::new()),
         }
     }
@@ -104,8 +108,17 @@ impl Runtime for DockerRuntime {
         self.look_at(&names::container(id)).await
     }
 
-    async fn resolve(&self, reference: &str, pull: Pull, platform: &str) -> Result<Image, RuntimeError> {
-        self.image_of(reference, pull, platform).await
+    async fn resolve(
+        &self,
+        reference: &str,
+        wanted: (Pull, &str),
+        login: Option<&Login>,
+    ) -> Result<Image, RuntimeError> {
+        self.image_of(reference, wanted, login).await
+    }
+
+    fn pulling(&self, reference: &str) -> Option<String> {
+        self.pulls.told(reference)
     }
 
     async fn has_image(&self, image: &str) -> Result<bool, RuntimeError> {
