@@ -52,6 +52,7 @@ const NEVER: &[(&str, &str, &str)] = &[
     ("execution", "Source::Compose", "recipes and plans know sources"),
     ("execution", "Makes::Image", "what a recipe makes is the builder's"),
     ("execution", "Makes::Site", "what a recipe makes is the builder's"),
+    ("execution", "Makes::Program", "what a recipe makes is the builder's"),
     ("execution", "Makes::Stack", "what a recipe makes is the builder's"),
     ("api", ".append(", "the API appends through commands only"),
     ("cli", "cutover_domain::deployment", "the command line knows the domain for workload files only"),
