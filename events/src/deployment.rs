@@ -56,15 +56,9 @@ impl Wish {
     /// The archive that it is made of, for a wish that came with one.
     #[must_use]
     pub const fn upload(&self) -> Option<Digest> {
-        match self {
-            Self::Deploy(ImageWish::Built { upload, .. }) => *upload,
-            Self::Deploy(ImageWish::Reference { .. } | ImageWish::Current)
-            | Self::Rollback(_)
-            | Self::Restart
-            | Self::Heal
-            | Self::Teardown
-            | Self::Stop { .. }
-            | Self::Start => None,
+        match self.seeks() {
+            Some(ImageWish::Built { upload, .. }) => *upload,
+            Some(ImageWish::Reference { .. } | ImageWish::Current) | None => None,
         }
     }
 

@@ -160,15 +160,16 @@ impl Decider {
     /// What rules by path have to know, asked of the repository, or of the delivery itself.
     async fn answers(&self, received: &DeliveryReceived, hook: &str, rules: &[WorkloadRules]) -> Answers {
         let questions = rules::questions(received, hook, rules);
-        let answered = questions.iter().map(async |question| {
-            let changed = self.wishes.changed(question).await;
-            let changed = match (changed, &question.listed) {
+        let answered = alike(&questions).into_iter().map(async |alike| {
+            let Some(first) = alike.first() else { return Vec::new() };
+            let changed = self.wishes.changed(first).await;
+            let answer = |question: &Question| match (&changed, &question.listed) {
                 (Changed::Unknown(_), Some(listed)) => Changed::Paths(listed.clone()),
-                (changed, _) => changed,
+                (changed, _) => changed.clone(),
             };
-            ((question.item, question.workload), changed)
+            alike.into_iter().map(|question| ((question.item, question.workload), answer(question))).collect()
         });
-        join_all(answered).await.into_iter().collect()
+        join_all(answered).await.into_iter().flatten().collect()
     }
 
     fn decision(
@@ -232,4 +233,16 @@ impl Decider {
             }
         }
     }
+}
+
+/// Questions with one answer, together: many workloads of one repository ask it once.
+fn alike(questions: &[Question]) -> Vec<Vec<&Question>> {
+    let mut groups: Vec<Vec<&Question>> = Vec::new();
+    for question in questions {
+        match groups.iter_mut().find(|group| group.first().is_some_and(|first| first.is_as(question))) {
+            Some(group) => group.push(question),
+            None => groups.push(vec![question]),
+        }
+    }
+    groups
 }

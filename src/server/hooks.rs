@@ -113,6 +113,10 @@ impl Wishes for Queue {
                 triggers: spec.triggers.clone(),
                 image: spec.source.image().map(|image| image.reference.clone()).unwrap_or_default(),
                 files: recipe(&spec.source).map(|recipe| recipe.context.to_owned()).unwrap_or_default(),
+                opened: recipe(&spec.source)
+                    .filter(|recipe| !recipe.credentials.is_empty())
+                    .map(|recipe| format!("{}/{}", registered.project, recipe.credentials))
+                    .unwrap_or_default(),
                 standing,
                 rejected: rejected.collect(),
                 deployed: state.current_release().map(|release| release.commit().to_owned()).unwrap_or_default(),

@@ -37,6 +37,7 @@ fn shop() -> WorkloadRules {
         triggers: vec![on_main],
         image: "r.example.com/shop:{sha}".into(),
         files: String::new(),
+        opened: String::new(),
         standing: Standing::Open,
         rejected: Vec::new(),
         deployed: String::new(),
@@ -51,12 +52,21 @@ struct Queue {
     asked: Mutex<usize>,
     /// What has changed since what is deployed, by the commit of the change.
     changed: Mutex<BTreeMap<String, Changed>>,
+    /// How often it was asked for that.
+    questions: Mutex<usize>,
 }
 
 impl Queue {
     fn new(log: &Arc<TestLog>) -> Arc<Self> {
         let (log, refuse, asked) = (log.clone(), Mutex::default(), Mutex::default());
-        Arc::new(Self { log, rules: Mutex::new(vec![shop()]), refuse, asked, changed: Mutex::default() })
+        Arc::new(Self {
+            log,
+            rules: Mutex::new(vec![shop()]),
+            refuse,
+            asked,
+            changed: Mutex::default(),
+            questions: Mutex::default(),
+        })
     }
 }
 
@@ -67,6 +77,7 @@ impl Wishes for Queue {
     }
 
     async fn changed(&self, question: &Question) -> Changed {
+        *self.questions.lock() += 1;
         self.changed.lock().get(&question.to).cloned().unwrap_or(Changed::Unknown("nobody knows".into()))
     }
 
@@ -428,4 +439,32 @@ async fn a_rule_by_path_is_decided_by_what_is_deployed() {
     assert!(whys[1].ends_with("; services/api/main.rs has changed since 3f2a123"), "{whys:?}");
     assert!(whys[2].contains("is not known, so all of it counts: nobody knows"), "{whys:?}");
     assert_eq!(intents(&log), references(2..4));
+}
+
+/// Workloads of one repository, each with a rule by path.
+#[tokio::test]
+async fn a_repository_is_asked_once_for_all_workloads_that_ask_the_same() {
+    let log = Arc::new(TestLog::new());
+    let queue = Queue::new(&log);
+    let served = serve(log.clone()).await;
+    {
+        let mut rules = queue.rules.lock();
+        rules[0].deployed = "3f2a123".repeat(6);
+        rules[0].files = "https://git.test/acme/shop.git#main:a".into();
+        rules[0].triggers[0].paths = vec!["a/**".into()];
+        let mut other = rules[0].clone();
+        (other.workload, other.name) = (WorkloadId([77; 16]), "shop/other".into());
+        other.files = "https://git.test/acme/shop.git#main:b".into();
+        let mut private = other.clone();
+        (private.workload, private.name) = (WorkloadId([78; 16]), "shop/private".into());
+        private.opened = "shop/token".into();
+        rules.extend([other, private]);
+    }
+    take(&served, 1..2).await;
+    restart(&log, &queue).await;
+    assert_eq!(*queue.questions.lock(), 2, "one for both that are opened alike");
+    let of = |event: &Event| if let Event::DeliveryDecided(decided) = event { Some(decided.clone()) } else { None };
+    let decided: Vec<_> = log.events().iter().filter_map(of).collect();
+    let verdicts: Vec<_> = decided.iter().flat_map(|decided| &decided.verdicts).collect();
+    assert_eq!(verdicts.iter().filter(|v| v.why.contains("nobody knows")).count(), 3, "{verdicts:?}");
 }

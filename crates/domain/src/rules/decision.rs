@@ -156,6 +156,7 @@ mod tests {
             triggers,
             image: "r.example.com/shop:{short_sha}".into(),
             files: String::new(),
+            opened: String::new(),
             standing: Standing::Open,
             rejected: Vec::new(),
             deployed: String::new(),

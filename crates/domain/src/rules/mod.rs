@@ -30,6 +30,8 @@ pub struct WorkloadRules {
     pub image: String,
     /// Where the files are that it is made of; empty for an image.
     pub files: String,
+    /// The secret that opens the repository, as `project/name`; empty for none.
+    pub opened: String,
     /// Whether wishes from outside are taken.
     pub standing: Standing,
     /// Commits that have failed, or that a person went back from.

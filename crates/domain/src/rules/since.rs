@@ -27,6 +27,8 @@ pub struct Question {
     pub workload: WorkloadId,
     /// Where its files are; empty for what is made of none.
     pub files: String,
+    /// The secret that opens the repository, as `project/name`; empty for none.
+    pub opened: String,
     /// The repository as the delivery names it.
     pub repo: String,
     /// The commit that is deployed.
@@ -35,6 +37,18 @@ pub struct Question {
     pub to: String,
     /// What the delivery itself lists, if it lists all that has changed since what is deployed.
     pub listed: Option<Vec<String>>,
+}
+
+impl Question {
+    /// Whether the same repository, opened by the same secret, is asked the same: its folder makes no difference.
+    #[must_use]
+    pub fn is_as(&self, other: &Self) -> bool {
+        let all = |question: &Self| {
+            let address = question.files.split('#').next().unwrap_or_default().to_owned();
+            (address, question.opened.clone(), question.repo.clone(), question.from.clone(), question.to.clone())
+        };
+        all(self) == all(other)
+    }
 }
 
 /// The answers, by change and workload.
@@ -65,6 +79,7 @@ fn asked(
         item,
         workload: workload.workload,
         files: workload.files.clone(),
+        opened: workload.opened.clone(),
         repo: change.repo.clone(),
         from: workload.deployed.clone(),
         to: change.sha.clone(),
@@ -121,6 +136,7 @@ mod tests {
             triggers: vec![trigger(paths)],
             image: String::new(),
             files: "https://git.test/acme/mono.git#main:services/api".into(),
+            opened: String::new(),
             standing: Standing::Open,
             rejected: Vec::new(),
             deployed: deployed.into(),

@@ -209,6 +209,7 @@ mod tests {
             triggers: Vec::new(),
             image: template.into(),
             files: String::new(),
+            opened: String::new(),
             standing: Standing::Open,
             rejected: Vec::new(),
             deployed: String::new(),
