@@ -223,6 +223,11 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// Milliseconds since then.
+fn millis(since: tokio::time::Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
+
 /// To three digits after the point.
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::nginx::{Nginx, Serves};
 use super::proxy::{HOST, Side, put};
-use super::{Bound, Measured, ROUNDS, wrk};
+use super::{Bound, Measured, ROUNDS, millis, wrk};
 use crate::Result;
 use crate::report::{Verdict, progress};
 use crate::stand::Stand;
@@ -118,8 +118,4 @@ fn make(stand: &Stand, unit: &str, source: &Path) -> Result<PathBuf> {
 
 fn target(unit: &str, folder: PathBuf) -> wire::Target {
     wire::Target { unit: unit.into(), place: wire::Place::Folder(folder) }
-}
-
-fn millis(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1000.0
 }

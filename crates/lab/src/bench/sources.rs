@@ -7,7 +7,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use super::deploy::Floor;
-use super::{Bound, Measured, ROUNDS, median, sites};
+use super::{Bound, Measured, ROUNDS, median, millis, sites};
 use crate::report::{Verdict, progress};
 use crate::sample::{PORT, Version};
 use crate::stand::{Stand, Workload, ms_between};
@@ -72,10 +72,6 @@ async fn bare(program: &str, args: &[&str], folder: &Path) -> Result {
         return Ok(());
     }
     Err(format!("{program} {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr)).into())
-}
-
-fn millis(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1e3
 }
 
 async fn built(stand: &Stand, verdict: &mut Verdict) -> Result {

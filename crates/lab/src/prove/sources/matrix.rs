@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::caller::Caller;
 use super::rows::{Ill, ROWS, Row};
-use super::{CANCELLED, FAILED, SUPERSEDED, Which, torn_down};
+use super::{CANCELLED, FAILED, SUPERSEDED, Which, answers, torn_down};
 use crate::Result;
 use crate::judge::{Promised, judge};
 use crate::prove::kill::Random;
@@ -118,12 +118,7 @@ impl Course<'_> {
     }
 
     async fn answers(&self, verdict: &mut Verdict, when: &str) {
-        let (name, wanted) = (self.row.name, &self.current);
-        match self.stand.get(name, "/version").await {
-            Ok((200, found)) if found == *wanted => {}
-            Ok((status, found)) => verdict.short(format!("{name} {when}: {wanted} should answer; {status} {found:?}")),
-            Err(error) => verdict.short(format!("{name} {when}: {wanted} should answer; {error}")),
-        }
+        answers(self.stand, verdict, (self.row.name, "/version"), (&self.current, when)).await;
     }
 
     /// Another version; where something goes away in between, callers see what the timeline tells.

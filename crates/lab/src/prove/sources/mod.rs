@@ -122,11 +122,7 @@ impl Proof<'_> {
     }
 
     async fn answers(&self, verdict: &mut Verdict, (name, path): (&str, &str), body: &str) {
-        match self.stand.get(name, path).await {
-            Ok((200, found)) if found == body => {}
-            Ok((status, found)) => verdict.short(format!("{name}{path} should be {body:?}; it was {status} {found:?}")),
-            Err(error) => verdict.short(format!("{name}{path} should be {body:?}: {error}")),
-        }
+        answers(self.stand, verdict, (name, path), (body, "now")).await;
     }
 
     fn load(&self, name: &str) -> Load {
@@ -379,4 +375,15 @@ async fn torn_down(stand: &Stand, name: &str, verdict: &mut Verdict) -> Result {
         verdict.short(format!("a second teardown of {name} should say that it is torn down: {}", again.told()));
     }
     Ok(())
+}
+
+/// It answers so at this moment.
+async fn answers(stand: &Stand, verdict: &mut Verdict, (name, path): (&str, &str), (body, when): (&str, &str)) {
+    match stand.get(name, path).await {
+        Ok((200, found)) if found == body => {}
+        Ok((status, found)) => {
+            verdict.short(format!("{name}{path} should be {body:?} {when}; it was {status} {found:?}"));
+        }
+        Err(error) => verdict.short(format!("{name}{path} should be {body:?} {when}: {error}")),
+    }
 }
