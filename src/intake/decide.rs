@@ -1,7 +1,7 @@
 //! Decides deliveries in the order in which they came: verdicts into the hook's stream, then the intents.
 //!
-//! One worker for all hooks. Ids of intents are in the verdicts, so that whoever goes on after a crash appends the same
-//! intents under the same keys.
+//! One worker for all hooks; while a repository is asked what a rule by path has to know, only the hook that asks waits. Ids
+//! of intents are in the verdicts, so that whoever goes on after a crash appends the same intents under the same keys.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use cutover_events::delivery::{DeliveryDecided, DeliveryReceived};
 use cutover_events::{Actor, Cause, DeploymentId, Event, HookId, Key, StreamId};
 use futures_util::future::join_all;
 
+use super::asking::{Asking, Known};
 use super::hints::Hints;
 use super::hooks::HookBook;
 use super::open::{OpenDeliveries, Progress, TriggeredWish, decisions, wishes};
@@ -75,13 +76,15 @@ pub struct Decider {
     clock: Clock,
     hints: Hints,
     open: OpenDeliveries,
+    asking: Asking,
 }
 
 impl Decider {
     /// A worker that begins with what `open` says; `hints` are those that the listener gives.
     #[must_use]
     pub fn new(log: Arc<dyn Log>, hooks: Arc<dyn HookBook>, wishes: Arc<dyn Wishes>, clock: Clock) -> Self {
-        Self { log, hooks, wishes, clock, hints: Hints::default(), open: OpenDeliveries::default() }
+        let (hints, open, asking) = (Hints::default(), OpenDeliveries::default(), Asking::new(wishes.clone()));
+        Self { log, hooks, wishes, clock, hints, open, asking }
     }
 
     /// Listens to these hints.
@@ -98,7 +101,8 @@ impl Decider {
         self
     }
 
-    /// Appends the intents that are missing and decides every delivery that is open: at a start, before the API opens.
+    /// Appends the intents that are missing and decides the deliveries that are open, at a start, before the API opens: all
+    /// but those, and those behind them, about which a repository has to be asked. [`run`](Self::run) waits for its answers.
     ///
     /// # Errors
     /// The log cannot be read or written by this process any more.
@@ -118,16 +122,24 @@ impl Decider {
     pub async fn run(mut self) -> Result<Infallible, Halt> {
         self.settle().await?;
         loop {
-            for hook in self.hints.take().await {
-                self.catch_up(hook).await?;
+            tokio::select! {
+                hooks = self.hints.take() => {
+                    for hook in hooks {
+                        self.catch_up(hook).await?;
+                    }
+                }
+                Some((hook, known)) = self.asking.next() => {
+                    self.decide_waiting(hook, known).await?;
+                    self.catch_up(hook).await?;
+                }
             }
         }
     }
 
-    /// Decides everything that the log holds of one hook.
+    /// Decides what the log holds of one hook, up to what a repository has to be asked about.
     async fn catch_up(&mut self, hook: HookId) -> Result<(), Halt> {
-        loop {
-            self.decide_waiting(hook).await?;
+        while !self.asking.is_about(hook) {
+            self.decide_waiting(hook, Known::default()).await?;
             let progress = self.open.read_on(&*self.log, hook).await?;
             let missing = self.open.take_missing();
             self.queue_all(missing).await?;
@@ -135,9 +147,11 @@ impl Decider {
                 return Ok(());
             }
         }
+        Ok(())
     }
 
-    async fn decide_waiting(&mut self, hook: HookId) -> Result<(), Halt> {
+    /// Decides deliveries in their order for as long as all that they have to know is known, and asks for the rest.
+    async fn decide_waiting(&mut self, hook: HookId, known: Known) -> Result<(), Halt> {
         loop {
             let batch = self.open.first(hook, BATCH);
             if batch.is_empty() {
@@ -145,31 +159,21 @@ impl Decider {
             }
             let rules = self.wishes.rules();
             let name = self.hooks.find(hook).map(|hook| hook.name.clone()).unwrap_or_default();
-            let answers = join_all(batch.iter().map(|received| self.answers(received, &name, &rules))).await;
-            let decided = batch.iter().zip(&answers);
+            let questions: Vec<_> = batch.iter().map(|received| rules::questions(received, &name, &rules)).collect();
+            let answers: Vec<Answers> = questions.iter().map_while(|asked| known.answers(asked)).collect();
+            if answers.is_empty() {
+                self.asking.begin(hook, known, questions.into_iter().flatten());
+                return Ok(());
+            }
+            let ready = batch.iter().zip(&answers);
             let decided: Vec<_> =
-                decided.map(|(received, answers)| self.decision(received, (&name, answers), &rules)).collect();
+                ready.map(|(received, answers)| self.decision(received, (&name, answers), &rules)).collect();
             let appended = join_all(batch.iter().zip(decided).map(|(received, events)| self.append(received, events)));
             for (received, events) in batch.iter().zip(appended.await) {
                 self.queue_all(wishes(received, &events?)).await?;
                 self.open.decided(hook, received.delivery);
             }
         }
-    }
-
-    /// What rules by path have to know, asked of the repository, or of the delivery itself.
-    async fn answers(&self, received: &DeliveryReceived, hook: &str, rules: &[WorkloadRules]) -> Answers {
-        let questions = rules::questions(received, hook, rules);
-        let answered = alike(&questions).into_iter().map(async |alike| {
-            let Some(first) = alike.first() else { return Vec::new() };
-            let changed = self.wishes.changed(first).await;
-            let answer = |question: &Question| match (&changed, &question.listed) {
-                (Changed::Unknown(_), Some(listed)) => Changed::Paths(listed.clone()),
-                (changed, _) => changed.clone(),
-            };
-            alike.into_iter().map(|question| ((question.item, question.workload), answer(question))).collect()
-        });
-        join_all(answered).await.into_iter().flatten().collect()
     }
 
     fn decision(
@@ -233,16 +237,4 @@ impl Decider {
             }
         }
     }
-}
-
-/// Questions with one answer, together: many workloads of one repository ask it once.
-fn alike(questions: &[Question]) -> Vec<Vec<&Question>> {
-    let mut groups: Vec<Vec<&Question>> = Vec::new();
-    for question in questions {
-        match groups.iter_mut().find(|group| group.first().is_some_and(|first| first.is_as(question))) {
-            Some(group) => group.push(question),
-            None => groups.push(vec![question]),
-        }
-    }
-    groups
 }

@@ -29,6 +29,7 @@ mod from_git;
 mod git_fetch;
 mod git_support;
 mod inputs;
+mod intake_asking;
 mod intake_decide;
 mod intake_fuzz;
 mod intake_listener;

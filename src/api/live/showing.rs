@@ -2,15 +2,15 @@
 
 use cutover_domain::file::Canonical;
 use cutover_domain::workload::{Open, Phase, Teardown, Workload};
-use cutover_events::workload::Spec;
+use cutover_events::workload::{Access, Mount, MountFrom, PublishedPort, Source, Spec, Transport};
 use cutover_events::{Event, StreamId, UnitId, WorkloadId};
 
 use super::LiveBackend;
 use crate::api::backend::{Refusal, WorkloadName};
 use crate::api::time::rfc3339;
 use crate::api::views::{
-    ContainerView, HeldView, HeldWord, LogsView, OutputView, RejectedView, ReleaseView, ReleasesView, Role,
-    RollbackCost, ServiceView, ShowView, StatusView, WorkloadState, WorkloadView,
+    ContainerView, HeldView, HeldWord, LogsView, OutputView, PortView, RejectedView, ReleaseView, ReleasesView, Role,
+    RollbackCost, ServiceView, ShowView, StatusView, VolumeView, WorkloadState, WorkloadView,
 };
 use crate::projections::{ContainerRow, Rows, ServiceRow};
 
@@ -91,6 +91,8 @@ impl LiveBackend {
             routes: spec
                 .map(|spec| spec.routes.iter().map(|r| format!("{}{}", r.host, r.path)).collect())
                 .unwrap_or_default(),
+            volumes: spec.map(|spec| volumes(spec)).unwrap_or_default(),
+            ports: spec.map(|spec| spec.ports.iter().map(port).collect()).unwrap_or_default(),
             replicas: spec.map_or(0, |spec| containers(spec)),
             containers: rows.iter().map(|row| container(&state, row)).collect(),
             services: services(&state, &self.full_name(id), &rows),
@@ -259,6 +261,37 @@ fn slot_deployment(state: &Workload, unit: UnitId) -> String {
 /// Containers of one release: of the workload itself and of its processes.
 fn containers(spec: &Spec) -> u16 {
     spec.processes.iter().map(|process| process.replicas).sum::<u16>().saturating_add(spec.replicas)
+}
+
+/// What of the host its containers see.
+fn volumes(spec: &Spec) -> Vec<VolumeView> {
+    let storage = if let Source::Static(site) = &spec.source { site.storage.as_ref() } else { None };
+    let view = |mount: &Mount| {
+        let (volume, folder) = match &mount.from {
+            MountFrom::Volume(name) => (name.clone(), String::new()),
+            MountFrom::Folder(path) => (String::new(), path.clone()),
+        };
+        let access = match mount.access {
+            Access::Exclusive => "exclusive",
+            Access::Shared => "shared",
+            Access::ReadOnly => "read-only",
+        };
+        VolumeView { volume, folder, target: mount.target.clone(), access: Some(access.to_owned()) }
+    };
+    spec.mounts.iter().chain(storage).map(view).collect()
+}
+
+fn port(port: &PublishedPort) -> PortView {
+    let transport = match port.transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+    };
+    PortView {
+        address: Some(port.address.to_string()),
+        host: port.host.into(),
+        container: port.container.into(),
+        transport: Some(transport.to_owned()),
+    }
 }
 
 fn role_word(role: Role) -> &'static str {

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::deployment::DeploymentView;
 use super::engine::{FreezeView, HeldView};
-use super::spec::WorkloadBody;
+use super::spec::{PortView, VolumeView, WorkloadBody};
 
 /// Everything that runs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -74,6 +74,12 @@ pub struct WorkloadView {
     pub generation: u64,
     /// `host/path` of every route.
     pub routes: Vec<String>,
+    /// What of the host its containers see, `storage` of a site included; what a stack declares is not among it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub volumes: Vec<VolumeView>,
+    /// Ports of the host that are its own.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ports: Vec<PortView>,
     /// Containers of one release, as wished: of the workload itself and of its processes.
     pub replicas: u16,
     /// Every container of ours that carries its id.

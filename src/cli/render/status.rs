@@ -5,8 +5,8 @@ use super::screen::Screen;
 use super::table::{Column, Table, cell};
 use crate::api::told::words::{count, duration, short_digest};
 use crate::api::views::{
-    ContainerView, DeploymentView, Outcome, RejectedView, Role, ServiceView, Stage, StatusView, WaitKind, WaitView,
-    WorkloadState, WorkloadView,
+    ContainerView, DeploymentView, Outcome, PortView, RejectedView, Role, ServiceView, Stage, StatusView, VolumeView,
+    WaitKind, WaitView, WorkloadState, WorkloadView,
 };
 
 /// Columns of labels in the view of one workload: the longest, and two spaces.
@@ -164,6 +164,12 @@ fn one(workload: &WorkloadView, screen: &Screen) -> String {
     if !workload.routes.is_empty() && workload.generation > 0 {
         field("", Tone::Quiet, &format!("generation {}", workload.generation));
     }
+    for (index, volume) in workload.volumes.iter().enumerate() {
+        field(if index == 0 { "volumes" } else { "" }, Tone::Normal, &mounted(volume));
+    }
+    for (index, port) in workload.ports.iter().enumerate() {
+        field(if index == 0 { "ports" } else { "" }, Tone::Normal, &published(port));
+    }
     if let Some(deployment) = &workload.deployment {
         field("now", now_tone(deployment), &running(deployment));
     }
@@ -191,6 +197,22 @@ fn one(workload: &WorkloadView, screen: &Screen) -> String {
         text.push_str(&services(&workload.services, screen));
     }
     text
+}
+
+/// A volume or folder of the host, where it is in the container, and who may write to it when others may, or nobody.
+fn mounted(volume: &VolumeView) -> String {
+    let from = if volume.volume.is_empty() { &volume.folder } else { &volume.volume };
+    let access = volume.access.as_deref().filter(|access| *access != "exclusive");
+    format!("{from} on {}{}", volume.target, access.map(|access| format!(", {access}")).unwrap_or_default())
+}
+
+/// A port of the host, and where it leads.
+fn published(port: &PortView) -> String {
+    let transport = port.transport.as_deref().filter(|transport| *transport != "tcp");
+    let address = port.address.as_deref().unwrap_or_default();
+    let address = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+    let transport = transport.map(|transport| format!(", {transport}")).unwrap_or_default();
+    format!("{address}:{} to port {}{transport}", port.host, port.container)
 }
 
 fn containers(containers: &[ContainerView], screen: &Screen) -> String {
