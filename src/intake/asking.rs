@@ -1,0 +1,119 @@
+//! Asks repositories what rules by path have to know, while the deliveries of other hooks are decided.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cutover_domain::rules::{Answers, Changed, Question};
+use cutover_events::HookId;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, FuturesUnordered};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use super::decide::Wishes;
+
+/// Questions of all hooks that are asked at the same time, a count: each may be a process of git with a connection.
+const AT_ONCE: usize = 16;
+/// Of them those of one hook, a count: a slow repository leaves places to the others.
+const OF_ONE_HOOK: usize = 4;
+/// How long the deliveries of a hook wait for all of their answers. A repository has 20 s for each of them; the rest is for
+/// those that have to wait for a place, and what is not known by then is deployed.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// How often the same deliveries ask, a count: rules, and what is deployed, may have changed by the time an answer is there.
+const MAX_ROUNDS: u32 = 3;
+
+/// What is known about the deliveries of one hook: a difference between two commits stays what it is.
+#[derive(Default)]
+pub(super) struct Known {
+    rounds: u32,
+    /// One of those that are answered alike, with the answer.
+    answers: Vec<(Question, Changed)>,
+}
+
+impl Known {
+    /// The answers to what one delivery asks; `None` while one is missing that is still to be asked.
+    pub(super) fn answers(&self, questions: &[Question]) -> Option<Answers> {
+        let answered = questions.iter().map(|question| {
+            let changed = match (self.answer(question)?, &question.listed) {
+                (Changed::Unknown(_), Some(listed)) => Changed::Paths(listed.clone()),
+                (changed, _) => changed,
+            };
+            Some(((question.item, question.workload), changed))
+        });
+        answered.collect()
+    }
+
+    fn answer(&self, question: &Question) -> Option<Changed> {
+        let known = self.answers.iter().find(|(asked, _)| asked.is_as(question)).map(|(_, changed)| changed.clone());
+        let given_up = || Changed::Unknown("it changed again and again while that was asked".to_owned());
+        known.or_else(|| (self.rounds >= MAX_ROUNDS).then(given_up))
+    }
+
+    /// One question for all of those that are answered alike and are not answered yet: many workloads of one repository ask
+    /// it once.
+    fn missing(&self, questions: impl Iterator<Item = Question>) -> Vec<Question> {
+        let mut missing: Vec<Question> = Vec::new();
+        for question in questions {
+            if self.answer(&question).is_none() && !missing.iter().any(|asked| asked.is_as(&question)) {
+                missing.push(question);
+            }
+        }
+        missing
+    }
+}
+
+/// The questions that are under way, at most one round a hook.
+pub(super) struct Asking {
+    wishes: Arc<dyn Wishes>,
+    places: Arc<Semaphore>,
+    rounds: FuturesUnordered<BoxFuture<'static, (HookId, Known)>>,
+    hooks: BTreeSet<HookId>,
+}
+
+impl Asking {
+    pub(super) fn new(wishes: Arc<dyn Wishes>) -> Self {
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        Self { wishes, places, rounds: FuturesUnordered::new(), hooks: BTreeSet::new() }
+    }
+
+    /// Whether a hook's deliveries wait for answers: they come with [`next`](Self::next).
+    pub(super) fn is_about(&self, hook: HookId) -> bool {
+        self.hooks.contains(&hook)
+    }
+
+    /// Asks for what a hook's deliveries want to know beyond what is known.
+    pub(super) fn begin(&mut self, hook: HookId, known: Known, questions: impl Iterator<Item = Question>) {
+        let missing = known.missing(questions);
+        let (wishes, places) = (self.wishes.clone(), self.places.clone());
+        self.hooks.insert(hook);
+        self.rounds.push(Box::pin(async move {
+            let deadline = Instant::now() + PATIENCE;
+            let asked = missing.into_iter().map(|question| {
+                let (wishes, places) = (wishes.clone(), places.clone());
+                async move {
+                    let answer = timeout_at(deadline, ask(&*wishes, &places, &question)).await;
+                    let late = || Changed::Unknown(format!("it was not said within {} s", PATIENCE.as_secs()));
+                    (question, answer.unwrap_or_else(|_| late()))
+                }
+            });
+            let new: Vec<_> = stream::iter(asked).buffer_unordered(OF_ONE_HOOK).collect().await;
+            let answers = known.answers.into_iter().chain(new).collect();
+            (hook, Known { rounds: known.rounds + 1, answers })
+        }));
+    }
+
+    /// The next hook whose answers are there, and all that is known; `None` while nothing is asked.
+    pub(super) async fn next(&mut self) -> Option<(HookId, Known)> {
+        let (hook, known) = self.rounds.next().await?;
+        self.hooks.remove(&hook);
+        Some((hook, known))
+    }
+}
+
+async fn ask(wishes: &dyn Wishes, places: &Semaphore, question: &Question) -> Changed {
+    // Never closed: without a place it would be asked all the same.
+    let _place = places.acquire().await.ok();
+    wishes.changed(question).await
+}
