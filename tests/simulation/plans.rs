@@ -49,11 +49,24 @@ pub(crate) enum Scenario {
     CommandAgain,
     CommandFails,
     CommandAlone,
+    BuiltAgain,
+    BuiltAlone,
+    SiteFirst,
+    SiteAgain,
+    SiteRollback,
+    SiteHeal,
+    SiteTeardown,
+    StackFirst,
+    StackAgain,
+    StackRestore,
+    StackRollback,
+    StackHeal,
+    StackTeardown,
 }
 
 use Scenario::*;
 
-pub(crate) const ALL: [Scenario; 36] = [
+pub(crate) const ALL: [Scenario; 49] = [
     DeployFirst,
     DeployAgain,
     DeployReplicas,
@@ -90,6 +103,19 @@ pub(crate) const ALL: [Scenario; 36] = [
     CommandAgain,
     CommandFails,
     CommandAlone,
+    BuiltAgain,
+    BuiltAlone,
+    SiteFirst,
+    SiteAgain,
+    SiteRollback,
+    SiteHeal,
+    SiteTeardown,
+    StackFirst,
+    StackAgain,
+    StackRestore,
+    StackRollback,
+    StackHeal,
+    StackTeardown,
 ];
 
 impl Scenario {
@@ -123,6 +149,12 @@ impl Scenario {
         if self.is_alone() {
             spec.kind = crate::shop::Kind::Alone;
         }
+        if matches!(self, SiteFirst | SiteAgain | SiteRollback | SiteHeal | SiteTeardown) {
+            spec.kind = crate::shop::Kind::Folder;
+        }
+        if matches!(self, StackFirst | StackAgain | StackRestore | StackRollback | StackHeal | StackTeardown) {
+            spec.kind = crate::shop::Kind::Stack;
+        }
         spec
     }
 
@@ -143,7 +175,7 @@ impl Scenario {
 
     /// Whether what it wishes is bad and must fail.
     fn is_bad(self) -> bool {
-        matches!(self, AloneRestore | WorkerEnds | WorkerRestore | RouteBack | CommandFails)
+        matches!(self, AloneRestore | StackRestore | WorkerEnds | WorkerRestore | RouteBack | CommandFails)
     }
 
     /// Whether its workload is exclusive from the beginning.
@@ -160,6 +192,7 @@ impl Scenario {
                 | AloneStop
                 | AloneStart
                 | CommandAlone
+                | BuiltAlone
         )
     }
 
@@ -171,8 +204,9 @@ impl Scenario {
         let mut sim = Sim::new(7, &specs);
         sim.calm = true;
         let deployments = match self {
-            DeployFirst | AloneFirst | WorkerFirst | AfterFirst => 0,
-            WorkerRollbackAdopt | RollbackNew | RollbackAdopt | Teardown | AloneRollback | AloneFromStandby => 2,
+            DeployFirst | AloneFirst | WorkerFirst | AfterFirst | SiteFirst | StackFirst => 0,
+            WorkerRollbackAdopt | RollbackNew | RollbackAdopt | Teardown | AloneRollback | AloneFromStandby
+            | SiteRollback | StackRollback => 2,
             _ => 1,
         };
         for _ in 0..deployments {
@@ -204,20 +238,27 @@ impl Scenario {
     pub(crate) fn wish(self, sim: &mut Sim, by: By) -> Option<DeploymentId> {
         let wish = match self {
             DeployFirst | DeployAgain | DeployReplicas | AloneFirst | AloneAgain | AloneFromStandby | WorkerFirst
-            | WorkerAgain | WorkerRecreate | LoneAgain | AfterFirst | CommandAgain | CommandAlone => {
-                sim.deploy_of(Program::GOOD)
+            | WorkerAgain | WorkerRecreate | LoneAgain | AfterFirst | CommandAgain | CommandAlone | SiteFirst
+            | SiteAgain | StackFirst | StackAgain => sim.deploy_of(Program::GOOD),
+            BuiltAgain | BuiltAlone => {
+                sim.deploy_of(Program::GOOD);
+                Wish::Deploy(ImageWish::Built { fresh: false, upload: None })
             }
             CommandFails => sim.deploy_of(Program::COMMAND_FAILS),
             WorkerEnds | WorkerRestore => sim.deploy_of(Program::WORKER_EXITS),
-            AloneRestore => sim.deploy_of(Program::EXITS),
+            AloneRestore | StackRestore => sim.deploy_of(Program::EXITS),
             RouteBack => sim.deploy_of(Program::FAILS),
             DeployCurrent => Wish::Deploy(ImageWish::Current),
             Restart | AloneRestart => Wish::Restart,
-            RollbackNew | RollbackAdopt | AloneRollback | WorkerRollbackAdopt => Wish::Rollback(None),
-            Teardown | AloneTeardown => Wish::Teardown,
+            RollbackNew | RollbackAdopt | AloneRollback | WorkerRollbackAdopt | SiteRollback | StackRollback => {
+                Wish::Rollback(None)
+            }
+            Teardown | AloneTeardown | SiteTeardown | StackTeardown => Wish::Teardown,
             Stop | AloneStop => stop(),
             Start | AloneStart => Wish::Start,
-            HealOne | HealAll | AloneHeal | WorkerHeal | WorkerHealAll => return self.break_down(sim),
+            HealOne | HealAll | AloneHeal | WorkerHeal | WorkerHealAll | SiteHeal | StackHeal => {
+                return self.break_down(sim);
+            }
         };
         Some(sim.wish(0, wish, by).expect("the wish of a scenario is accepted"))
     }
@@ -258,7 +299,7 @@ impl Scenario {
         let bad = self.is_bad().then_some(id).flatten();
         let good = ends.all(|(id, end)| end == Some(if Some(id) == bad { End::Failed } else { End::Succeeded }));
         assert!(good || !kind.is_harmless(), "{name}: something did not succeed\n{trace}");
-        let leaves = matches!(self, Teardown | AloneTeardown | Stop | AloneStop);
+        let leaves = matches!(self, Teardown | AloneTeardown | SiteTeardown | StackTeardown | Stop | AloneStop);
         assert!(!good || sim.serves(0) != leaves, "{name}: who serves?\n{trace}");
         sim
     }

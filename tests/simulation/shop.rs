@@ -3,7 +3,7 @@
 use cutover_domain::plan::{Ask, Ids};
 use cutover_domain::strategy::chosen;
 use cutover_domain::workload::Release;
-use cutover_events::plan::{Strategy, Template};
+use cutover_events::plan::{SITE, STACK, Strategy, Template};
 use cutover_events::workload::{
     Check, Health, Limits, OnCrash, OnDrift, Policy, Process, PublishedPort, ReleaseCommand, Route, SourceKind,
     Transport,
@@ -54,21 +54,57 @@ pub(crate) enum Kind {
     Alone,
     /// Beside, and nothing leads to it from outside: its name alone.
     Lone,
+    /// A release folder, which the proxy serves by itself.
+    Folder,
+    /// A stack, which Compose brings up as a whole.
+    Stack,
+}
+
+impl Kind {
+    /// Whether one unit is all that it can have, with nothing beside it.
+    fn is_single(self) -> bool {
+        matches!(self, Self::Alone | Self::Folder | Self::Stack)
+    }
+
+    /// Whether something runs that a release command could run in.
+    fn is_contained(self) -> bool {
+        !matches!(self, Self::Folder | Self::Stack)
+    }
+
+    /// What it is made of, and what its image is called then.
+    fn source(self) -> (SourceKind, &'static str) {
+        match self {
+            Self::Folder => (SourceKind::Static, SITE),
+            Self::Stack => (SourceKind::Compose, STACK),
+            Self::Beside | Self::Asks | Self::Alone | Self::Lone => (SourceKind::Image, ""),
+        }
+    }
 }
 
 impl Spec {
     pub(crate) fn drawn(random: &mut Random) -> Self {
-        let kind =
-            random.pick(&[Kind::Beside, Kind::Beside, Kind::Beside, Kind::Lone, Kind::Asks, Kind::Alone, Kind::Alone]);
+        let kind = random.pick(&[
+            Kind::Beside,
+            Kind::Beside,
+            Kind::Beside,
+            Kind::Lone,
+            Kind::Asks,
+            Kind::Alone,
+            Kind::Alone,
+            Kind::Folder,
+            Kind::Stack,
+        ]);
         let replicas = random.pick(&[1, 1, 1, 2, 2, 3, 4]);
         let workers = random.pick(&[0, 0, 1, 2]);
         Self {
-            workers: if kind == Kind::Alone { 0 } else { workers },
+            workers: if kind.is_single() { 0 } else { workers },
             after: None,
-            replicas: if kind == Kind::Alone { 1 } else { replicas },
+            replicas: if kind.is_single() { 1 } else { replicas },
             health: random.chance(700),
             kind,
-            release: random.pick(&[None, None, None, Some(OnCrash::Ask), Some(OnCrash::Again)]),
+            release: random
+                .pick(&[None, None, None, Some(OnCrash::Ask), Some(OnCrash::Again)])
+                .filter(|_| kind.is_contained()),
             policy: Policy {
                 gate_timeout_ms: random.pick(&[1_500, 4_000]),
                 liveness_ms: random.pick(&[200, 1_000]),
@@ -123,6 +159,7 @@ impl Spec {
 
     /// As the shell asks for a plan of a release with these settings.
     pub(crate) fn ask(&self, release: &Release) -> Ask {
+        let (source, prefix) = self.kind.source();
         let health = Health {
             check: Check::Http { path: "/".into(), host: String::new(), low: 200, high: 299 },
             port: 80,
@@ -133,15 +170,15 @@ impl Spec {
         Ask {
             release: Some(release.id),
             full_name: "s/w".into(),
-            choice: chosen((self.kind == Kind::Asks).then_some(Strategy::Recreate), SourceKind::Image),
+            choice: chosen((self.kind == Kind::Asks).then_some(Strategy::Recreate), source),
             template: Template {
-                image: release.image.to_string(),
+                image: format!("{prefix}{}", release.image),
                 port: (self.kind != Kind::Lone).then_some(80),
                 ports: if self.kind == Kind::Alone { vec![HOST_PORT] } else { Vec::new() },
                 ..Template::default()
             },
             routes: if self.kind == Kind::Lone { Vec::new() } else { vec![route] },
-            health: (self.health && self.kind != Kind::Lone).then_some(health),
+            health: (self.health && self.kind != Kind::Lone && self.kind.is_contained()).then_some(health),
             policy: self.policy,
             replicas: self.replicas,
             processes: self.worker().into_iter().collect(),

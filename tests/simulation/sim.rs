@@ -280,7 +280,8 @@ impl Sim {
         }
         if let Some((_, plan)) = event.plan() {
             self.engine.lanes[lane].planned = position;
-            let program = plan.template.image.parse().unwrap_or(usize::MAX);
+            let image = plan.template.image.rsplit(':').next().unwrap_or_default();
+            let program = image.parse().unwrap_or(usize::MAX);
             self.runs.extend(plan.units.iter().map(|unit| (unit.unit, Runs::of(plan, unit.unit, program))));
             for broken in cutover_domain::plan::lint(plan) {
                 self.fail(format!("lint: {}", broken.0));

@@ -1,5 +1,6 @@
 //! The histories that the real engine is led through; most are scenarios of the simulation, by the same names.
 
+use crate::prove::sources::rows::{ROWS, Row};
 use crate::stand::{Stand, Workload};
 
 /// What is done to the engine. The name of a variant is the name of the simulation's scenario, where there is one.
@@ -27,6 +28,12 @@ pub(super) enum History {
     AfterFirst,
     /// A release command runs before the new version is there.
     CommandAgain,
+    /// An image is made of a changed folder. Not in the simulation, as the next two: it has no builder.
+    BuiltAgain,
+    /// A site is made of a changed folder, and the proxy serves it.
+    SiteAgain,
+    /// Compose brings a changed stack up.
+    StackAgain,
     /// A new revision, under load. Not in the simulation: it has no registry.
     Apply,
     /// A push. Not in the simulation: it has no hooks.
@@ -38,7 +45,7 @@ pub(super) enum History {
 use History::*;
 
 /// In this order: a first deployment leaves what a teardown needs, and the other way round.
-pub(super) const ALL: [History; 14] = [
+pub(super) const ALL: [History; 17] = [
     DeployReplicas,
     DeployFirst,
     Teardown,
@@ -50,6 +57,9 @@ pub(super) const ALL: [History; 14] = [
     WorkerEnds,
     AfterFirst,
     CommandAgain,
+    BuiltAgain,
+    SiteAgain,
+    StackAgain,
     Apply,
     Delivery,
     EngineStart,
@@ -90,8 +100,16 @@ impl History {
             WorkerEnds => "working",
             AfterFirst => "later",
             CommandAgain => "migrated",
+            BuiltAgain => "built-green",
+            SiteAgain => "site-green",
+            StackAgain => "stack-again",
             Delivery => "hooked",
         }
+    }
+
+    /// The row of the matrix of sources that its workload is, if it is one.
+    pub(super) fn row(self) -> Option<&'static Row> {
+        ROWS.iter().find(|row| row.name == self.workload())
     }
 
     /// Whether the wish is to fail, with what was before serving on.
@@ -99,7 +117,7 @@ impl History {
         matches!(self, AloneRestore | RouteBack | WorkerEnds)
     }
 
-    /// Its workload's file; `number` makes it a new revision where one is wanted.
+    /// Its workload's file, where it is no row of the matrix; `number` makes it a new revision where one is wanted.
     pub(super) fn file(self, stand: &Stand, image: &str, number: u32) -> String {
         let short = Workload::new(self.workload(), image).policy("bake", SHORT).policy("drain", SHORT);
         let short = short.policy("liveness", SHORT).policy("stop_timeout", "2s");
@@ -122,6 +140,7 @@ impl History {
                 let later = short.line(&format!("after = [\"{FORMER}\"]")).env("REVISION", &revision);
                 return first.env("REVISION", &revision).file(stand) + &later.table(stand);
             }
+            BuiltAgain | SiteAgain | StackAgain => short,
             // What was torn down comes back with a new revision only.
             DeployFirst | Teardown => short.policy("standby", "1h").env("REVISION", &number.to_string()),
         };

@@ -10,12 +10,15 @@ use super::history::{ALL, COMMITS, FORMER, History, REPO, tag};
 use crate::Result;
 use crate::hook::{Hook, push};
 use crate::judge::Promised;
+use crate::prove::sources::rows::Row;
 use crate::report::Verdict;
 use crate::sample::Version;
 use crate::stand::{Said, Stand, field};
 
 /// The good versions of everything that is not pushed.
 const VERSIONS: [&str; 2] = ["v1", "v2"];
+/// The value of a variable of what is built or brought up.
+const TOKEN: &str = "points-token";
 /// How long what was wished may take to serve once everything rests.
 const SERVED: Duration = Duration::from_secs(20);
 /// Between two tries.
@@ -95,7 +98,13 @@ impl<'a> Stage<'a> {
     async fn apply(&self, history: History, number: u32, how: &str) -> Result<Said> {
         let image =
             if history == History::Delivery { "cutover-lab/sample:{short_sha}" } else { self.images[0].as_str() };
-        let text = history.file(self.stand, image, number);
+        let text = match history.row() {
+            Some(row) => {
+                let version = self.made(row, number).await?;
+                row.file(self.stand, (&version, TOKEN), None).await?
+            }
+            None => history.file(self.stand, image, number),
+        };
         let file = self.stand.write(&format!("{}.toml", history.workload()), &text)?;
         self.stand.must(&["apply", &file, how]).await
     }
@@ -126,14 +135,22 @@ impl<'a> Stage<'a> {
         };
         let now = self.serving(history).await.unwrap_or_default();
         let stays = history.fails() || matches!(history, History::HealOne | History::EngineStart | History::Apply);
-        let target = match history {
-            History::Teardown => String::new(),
-            History::DeployFirst | History::AfterFirst => one.to_owned(),
+        let target = match (history, history.row()) {
+            (_, Some(row)) => self.made(row, number).await?,
+            (History::Teardown, None) => String::new(),
+            (History::DeployFirst | History::AfterFirst, None) => one.to_owned(),
             _ if stays => now,
             _ if now == one => two.to_owned(),
             _ => one.to_owned(),
         };
         Ok(Wish { history, key: format!("points-{number}"), number, target, accepted: RefCell::default() })
+    }
+
+    /// Another version in the folder that a workload is made of: nothing is made twice of the same.
+    async fn made(&self, row: &Row, number: u32) -> Result<String> {
+        let version = row.version(number);
+        row.prepare(self.stand, &version, None).await?;
+        Ok(version)
     }
 
     /// The version that answers.
@@ -168,6 +185,7 @@ impl<'a> Stage<'a> {
                 let image = Version::good(&wish.target).reference();
                 asked(&["deploy", &name, "--image", &image]).await
             }
+            History::BuiltAgain | History::SiteAgain | History::StackAgain => asked(&["deploy", &name]).await,
             History::AloneRestore => asked(&["deploy", &name, "--image", &self.bad[0]]).await,
             History::WorkerEnds => asked(&["deploy", &name, "--image", &self.bad[2]]).await,
             History::RouteBack => asked(&["deploy", &name, "--image", &self.bad[1]]).await,

@@ -3,7 +3,7 @@
 
 mod caller;
 mod matrix;
-mod rows;
+pub(super) mod rows;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

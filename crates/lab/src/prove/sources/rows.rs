@@ -8,9 +8,9 @@ use crate::sample::{PORT, Version};
 use crate::stand::{Stand, Workload};
 
 /// A source with a strategy.
-pub(super) struct Row {
+pub(in crate::prove) struct Row {
     /// Of its workload.
-    pub(super) name: &'static str,
+    pub(in crate::prove) name: &'static str,
     made: Made,
     strategy: &'static str,
 }
@@ -25,7 +25,7 @@ enum Made {
 
 /// Why a version does not come to serve.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Ill {
+pub(in crate::prove) enum Ill {
     /// It ends as soon as it starts.
     Exits,
     /// It runs, and says that it is not ready.
@@ -49,7 +49,7 @@ impl Ill {
 }
 
 /// All of them.
-pub(super) const ROWS: [Row; 7] = [
+pub(in crate::prove) const ROWS: [Row; 7] = [
     Row { name: "image-green", made: Made::Image, strategy: "blue-green" },
     Row { name: "image-again", made: Made::Image, strategy: "recreate" },
     Row { name: "built-green", made: Made::Dockerfile, strategy: "blue-green" },
@@ -80,7 +80,7 @@ impl Row {
     }
 
     /// The name of a version. Images are few, because they stay with Docker.
-    pub(super) fn version(&self, number: u32) -> String {
+    pub(in crate::prove) fn version(&self, number: u32) -> String {
         if self.made == Made::Image { format!("m{}", number % IMAGES) } else { format!("v{number}") }
     }
 
@@ -104,7 +104,7 @@ impl Row {
     }
 
     /// Prepares a version; what `deploy` has to be told of it.
-    pub(super) async fn prepare(&self, stand: &Stand, name: &str, ill: Option<Ill>) -> Result<Vec<String>> {
+    pub(in crate::prove) async fn prepare(&self, stand: &Stand, name: &str, ill: Option<Ill>) -> Result<Vec<String>> {
         let folder = self.folder(stand);
         std::fs::create_dir_all(&folder)?;
         let version = match ill {
@@ -131,7 +131,7 @@ impl Row {
     }
 
     /// Its workload file; with a command before each version, where that is the illness.
-    pub(super) async fn file(
+    pub(in crate::prove) async fn file(
         &self,
         stand: &Stand,
         (current, secret): (&str, &str),
