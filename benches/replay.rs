@@ -32,7 +32,7 @@ use cutover::secrets::{SecretFiles, Secrets, Where};
 use cutover::store::blobs::Blobs;
 use cutover::store::uploads::Uploads;
 use cutover::store::{Log, Store};
-use cutover_events::Sealed;
+use cutover_events::{Event, Sealed, StreamId};
 use history::{PER_DEPLOYMENT, deployment, wish, workload};
 use support::{Bound, Figure, Keys, delivery, median};
 use tokio::task::JoinSet;
@@ -111,17 +111,30 @@ async fn start(dir: &Path, writer: u64) -> f64 {
         Ok(())
     });
     let log: Arc<dyn Log> = Arc::new(opened.await.unwrap().0);
-    let mut head = log.subscribe();
-    let commands = Commands::new(log, live.clone());
+    let waiting = live.cell(workload(writer)).state().version;
+    let commands = Commands::new(log.clone(), live);
     let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
     tasks.spawn(engine(commands, clock, dir).await.run(stop.clone()));
-    while live.cell(workload(writer)).state().open.is_none() {
-        head.changed().await.unwrap();
-    }
+    has_begun(&*log, StreamId::Workload(workload(writer)), waiting).await;
     let time = begun.elapsed().as_secs_f64();
     stop.cancel();
     tasks.join_all().await;
     time
+}
+
+/// Waits until a deployment has begun past a version of a workload's stream. The log says so: the state may have gone on by
+/// the time somebody looks at it.
+async fn has_begun(log: &dyn Log, stream: StreamId, version: u64) {
+    let mut head = log.subscribe();
+    loop {
+        head.borrow_and_update();
+        let page = log.read(stream, version + 1, PAGE).await.unwrap();
+        let mut events = page.iter().flat_map(|sealed| &sealed.commit.events);
+        if events.any(|event| matches!(event, Event::DeploymentBegun(_))) {
+            return;
+        }
+        head.changed().await.unwrap();
+    }
 }
 
 /// The engine over the in-memory world, as it is wired for real.
