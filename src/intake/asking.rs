@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use cutover_domain::rules::{Answers, Changed, Question};
 use cutover_events::HookId;
-use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
-use futures_util::stream::{self, FuturesUnordered};
+use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::decide::Wishes;
@@ -68,14 +67,16 @@ impl Known {
 pub(super) struct Asking {
     wishes: Arc<dyn Wishes>,
     places: Arc<Semaphore>,
-    rounds: FuturesUnordered<BoxFuture<'static, (HookId, Known)>>,
+    rounds: JoinSet<(HookId, Known)>,
     hooks: BTreeSet<HookId>,
+    /// How long a round takes at most.
+    pub(super) patience: Duration,
 }
 
 impl Asking {
     pub(super) fn new(wishes: Arc<dyn Wishes>) -> Self {
         let places = Arc::new(Semaphore::new(AT_ONCE));
-        Self { wishes, places, rounds: FuturesUnordered::new(), hooks: BTreeSet::new() }
+        Self { wishes, places, rounds: JoinSet::new(), hooks: BTreeSet::new(), patience: PATIENCE }
     }
 
     /// Whether a hook's deliveries wait for answers: they come with [`next`](Self::next).
@@ -86,34 +87,42 @@ impl Asking {
     /// Asks for what a hook's deliveries want to know beyond what is known.
     pub(super) fn begin(&mut self, hook: HookId, known: Known, questions: impl Iterator<Item = Question>) {
         let missing = known.missing(questions);
-        let (wishes, places) = (self.wishes.clone(), self.places.clone());
+        let (wishes, places, patience) = (self.wishes.clone(), self.places.clone(), self.patience);
         self.hooks.insert(hook);
-        self.rounds.push(Box::pin(async move {
-            let deadline = Instant::now() + PATIENCE;
+        self.rounds.spawn(async move {
+            let deadline = Instant::now() + patience;
             let asked = missing.into_iter().map(|question| {
                 let (wishes, places) = (wishes.clone(), places.clone());
                 async move {
-                    let answer = timeout_at(deadline, ask(&*wishes, &places, &question)).await;
-                    let late = || Changed::Unknown(format!("it was not said within {} s", PATIENCE.as_secs()));
-                    (question, answer.unwrap_or_else(|_| late()))
+                    let answer = ask(&*wishes, &places, (&question, deadline)).await;
+                    let late = || Changed::Unknown(format!("it was not said within {} s", patience.as_secs_f32()));
+                    (question, answer.unwrap_or_else(late))
                 }
             });
             let new: Vec<_> = stream::iter(asked).buffer_unordered(OF_ONE_HOOK).collect().await;
             let answers = known.answers.into_iter().chain(new).collect();
             (hook, Known { rounds: known.rounds + 1, answers })
-        }));
+        });
     }
 
     /// The next hook whose answers are there, and all that is known; `None` while nothing is asked.
     pub(super) async fn next(&mut self) -> Option<(HookId, Known)> {
-        let (hook, known) = self.rounds.next().await?;
-        self.hooks.remove(&hook);
-        Some((hook, known))
+        match self.rounds.join_next().await? {
+            Ok((hook, known)) => {
+                self.hooks.remove(&hook);
+                Some((hook, known))
+            }
+            // Nobody aborts a round: it has panicked, and this ends as it would have without a task of its own.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 }
 
-async fn ask(wishes: &dyn Wishes, places: &Semaphore, question: &Question) -> Changed {
-    // Never closed: without a place it would be asked all the same.
-    let _place = places.acquire().await.ok();
-    wishes.changed(question).await
+/// The answer, if it is there in time.
+async fn ask(wishes: &dyn Wishes, places: &Semaphore, (question, deadline): (&Question, Instant)) -> Option<Changed> {
+    let _place = timeout_at(deadline, places.acquire()).await.ok()?;
+    if Instant::now() >= deadline {
+        return None;
+    }
+    timeout_at(deadline, wishes.changed(question)).await.ok()
 }

@@ -101,6 +101,13 @@ impl Decider {
         self
     }
 
+    /// Waits for the answers of repositories for so long, instead of 25 s, before what is not known is deployed.
+    #[must_use]
+    pub fn patient(mut self, patience: Duration) -> Self {
+        self.asking.patience = patience;
+        self
+    }
+
     /// Appends the intents that are missing and decides the deliveries that are open, at a start, before the API opens: all
     /// but those, and those behind them, about which a repository has to be asked. [`run`](Self::run) waits for its answers.
     ///
