@@ -13,9 +13,9 @@ pub use crate::image_pushes::Packed;
 use super::views::{
     AcceptedImagesView, AcceptedView, ApplyAsk, ApplyView, BuildLogView, ConfirmAsk, DeliveriesView, DeployAsk,
     DeploymentView, DoctorView, EventsPage, ExplainView, ExportLine, ForetoldView, HeadView, HookAsk, HookSecretView,
-    HooksView, ImagePushAsk, ImagePushView, LayerView, LogsView, OutputLine, PlanView, RekeyedView, ReleasesView, RollbackView, RotateAsk, SecretView,
-    SecretsAsk, SecretsSetView, SecretsView, ShowView, StatusView, TokenAddedView, TokenAsk, TokensView, UploadView,
-    VerifyView,
+    HooksView, ImagePushAsk, ImagePushView, LayerView, LogsView, OutputLine, PlanView, RekeyedView, ReleasesView,
+    RollbackView, RotateAsk, SecretView, SecretsAsk, SecretsSetView, SecretsView, ShowView, StatusView, TokenAddedView,
+    TokenAsk, TokensView, UploadView, VerifyView,
 };
 
 /// Who asks, and what makes the asking happen once.

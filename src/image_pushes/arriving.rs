@@ -82,7 +82,9 @@ impl ImagePushes {
                  engine",
                 show_bytes(most)
             )),
-            NotTaken::Other { is } => Refused::Broken(format!("the layer is not what was announced, but sha256:{is}; push again")),
+            NotTaken::Other { is } => {
+                Refused::Broken(format!("the layer is not what was announced, but sha256:{is}; push again"))
+            }
             NotTaken::Io(error) => unwritten(&error),
         }
     }

@@ -62,7 +62,9 @@ impl ImagePushes {
         let keep_ms = u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX);
         let oldest = now_ms.saturating_sub(keep_ms);
         let mut gone = 0;
-        for image in pushed.iter().filter(|image| !wants.has(image) && image.marks.iter().all(|mark| mark.at_ms < oldest)) {
+        for image in
+            pushed.iter().filter(|image| !wants.has(image) && image.marks.iter().all(|mark| mark.at_ms < oldest))
+        {
             // Docker would keep it, and take its names.
             if self.images.in_use(&image.id).await? {
                 continue;
@@ -78,9 +80,10 @@ impl ImagePushes {
     /// The names that this engine has given to an image; the marks go last: while one is there, the image is found again.
     fn own_names(&self, image: &PushedImage) -> Vec<String> {
         let log = self.commands.log().log_id();
-        let given = image.names.iter().filter(|name| {
-            name.starts_with(RELEASES) || image.marks.iter().any(|mark| mark.gave(name))
-        });
+        let given = image
+            .names
+            .iter()
+            .filter(|name| name.starts_with(RELEASES) || image.marks.iter().any(|mark| mark.gave(name)));
         given.cloned().chain(image.marks.iter().map(|mark| mark.name(log))).collect()
     }
 

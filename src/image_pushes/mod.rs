@@ -123,8 +123,7 @@ impl ImagePushes {
     /// Those of the file system.
     pub fn open(parts: Parts) -> std::io::Result<Self> {
         let Parts { images, layers, most, keep, commands, clock } = parts;
-        let (layers, arrivals, loads) =
-            (Uploads::open(layers, most)?, Semaphore::new(AT_ONCE), Mutex::new(()));
+        let (layers, arrivals, loads) = (Uploads::open(layers, most)?, Semaphore::new(AT_ONCE), Mutex::new(()));
         Ok(Self { images, layers, most, keep, commands, clock, arrivals, loads })
     }
 
@@ -173,9 +172,7 @@ impl ImagePushes {
     /// Which layers Docker has to be given, and which of these are here.
     async fn wanting(&self, image: &Announced, engine: &Engine) -> Result<Wanting, Refused> {
         let spared = match (image.counts, engine.layers) {
-            (Counts::OnDocker, Layers::Spared) => {
-                there(&image.layers, &self.images.chains().await.map_err(refused)?)
-            }
+            (Counts::OnDocker, Layers::Spared) => there(&image.layers, &self.images.chains().await.map_err(refused)?),
             (Counts::OnNothing, _) | (_, Layers::Wanted) => 0,
         };
         let (mut files, mut missing, now_ms) = (BTreeMap::new(), Vec::new(), self.clock.stamp().wall_ms);
@@ -194,7 +191,10 @@ impl ImagePushes {
         let found = self.images.find(&image.reference.to_string()).await.map_err(refused)?;
         // An image store of containerd calls it by another digest; Docker has compared the layers, we the configuration.
         found.filter(|found| found.id == image_id(config.digest) || found.layers == config.layers).ok_or_else(|| {
-            Refused::Broken(format!("{} is not what was loaded: somebody else has taken its name; push again", image.reference))
+            Refused::Broken(format!(
+                "{} is not what was loaded: somebody else has taken its name; push again",
+                image.reference
+            ))
         })
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cutover::api::backend::{
-    About, Asker, Backend, BuildLogAsk, Filter, HookName, LayerAsk, OutputAsk, Pieces, Refusal, RollbackTo, SecretName, Span,
-    Volumes, WorkloadName,
+    About, Asker, Backend, BuildLogAsk, Filter, HookName, LayerAsk, OutputAsk, Pieces, Refusal, RollbackTo, SecretName,
+    Span, Volumes, WorkloadName,
 };
 use cutover::api::views::*;
 use cutover::api::{ApiState, Readiness, router, serve};

@@ -214,7 +214,8 @@ async fn what_cannot_run_or_is_no_image_is_refused_before_anything_is_sent() {
 async fn an_image_stays_while_somebody_wants_it_and_goes_after_that() {
     let server = Server::begin(Layers::Spared).await;
     let [used, young, named, old] = [&b"used"[..], b"young", b"named", b"old"].map(|layer| image(&[b"base", layer]));
-    for (image, reference) in [(&used, "shop:used"), (&named, "shop:named"), (&old, "shop:old"), (&young, "shop:young")] {
+    for (image, reference) in [(&used, "shop:used"), (&named, "shop:named"), (&old, "shop:old"), (&young, "shop:young")]
+    {
         server.push(image, reference).await;
     }
     server.docker.uses(&used.id());

@@ -105,7 +105,11 @@ async fn layers_that_are_there_are_not_sent() {
     // The second as a newer Docker saves it.
     let home = Home::begin(stand.folder(), &[(first, kept_first), (second, &kept_second.as_blobs())]);
     let told = pushed(&stand, &home, first).await;
-    assert_eq!((told["layers"].as_u64(), told["sent_layers"].as_u64()), (Some(2), Some(1)), "our program is there: {told}");
+    assert_eq!(
+        (told["layers"].as_u64(), told["sent_layers"].as_u64()),
+        (Some(2), Some(1)),
+        "our program is there: {told}"
+    );
     assert_eq!(told["image"], kept_first.id.as_str(), "it is the same image");
     assert!((3_000_000..3_100_000).contains(&told["sent_bytes"].as_u64().unwrap()), "{told}");
     // The other one goes over a line.
@@ -264,7 +268,7 @@ async fn an_image_that_nobody_wants_leaves_docker_with_the_names_that_it_was_giv
     let late = clock.stamp().wall_ms + 7_200_000;
     assert_eq!(pushes.tidy(clock.stamp().wall_ms).await.unwrap(), 0, "it is young");
     let client = docker::client().await;
-    let container = docker::created(&client, name, stand.log).await;
+    let container = docker::created(&client, name, cutover_events::LogId([0; 16])).await;
     assert_eq!(pushes.tidy(late).await.unwrap(), 0, "a container is made of it");
     docker::remove_container(&client, &container).await;
     assert_eq!(pushes.tidy(late).await.unwrap(), 1);

@@ -10,7 +10,9 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use bollard::query_parameters::{CommitContainerOptionsBuilder, RemoveImageOptionsBuilder, UploadToContainerOptionsBuilder};
+use bollard::query_parameters::{
+    CommitContainerOptionsBuilder, RemoveImageOptionsBuilder, UploadToContainerOptionsBuilder,
+};
 use cutover_events::{Digest, LogId};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
@@ -169,7 +171,9 @@ async fn answer(State(told): State<Told>, uri: Uri) -> Response {
     match (told.images.get(name), what) {
         (Some(kept), "json") => axum::Json(kept.said.clone()).into_response(),
         (Some(kept), "get") => saved(kept.archive.clone(), told.stops),
-        _ => (StatusCode::NOT_FOUND, axum::Json(json!({ "message": format!("No such image: {name}") }))).into_response(),
+        _ => {
+            (StatusCode::NOT_FOUND, axum::Json(json!({ "message": format!("No such image: {name}") }))).into_response()
+        }
     }
 }
 

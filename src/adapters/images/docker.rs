@@ -112,7 +112,8 @@ impl Images for DockerImages {
 
     async fn load(&self, parcel: Parcel) -> Result<(), ImagesError> {
         let docker = self.docker()?;
-        let gone = |error: std::io::Error| ImagesError::Refused(format!("a layer that was sent cannot be read: {error}"));
+        let gone =
+            |error: std::io::Error| ImagesError::Refused(format!("a layer that was sent cannot be read: {error}"));
         let archive = parcel.stream().map_err(gone)?;
         let options = ImportImageOptionsBuilder::new().quiet(true).build();
         let mut answer = std::pin::pin!(docker.import_image_stream(options, archive, None));
@@ -127,7 +128,8 @@ impl Images for DockerImages {
 
     async fn name(&self, image: &str, name: &str) -> Result<(), ImagesError> {
         let bad = || ImagesError::Refused(format!("{name:?} is not a name with a tag"));
-        let (repository, tag) = checked(name)?.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).ok_or_else(bad)?;
+        let (repository, tag) =
+            checked(name)?.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).ok_or_else(bad)?;
         let options = TagImageOptionsBuilder::new().repo(repository).tag(tag).build();
         let docker = self.docker()?;
         within(PATIENCE, docker.tag_image(checked(image)?, Some(options))).await?.map_err(|error| classified(&error))

@@ -97,9 +97,11 @@ impl HomePlace {
         let folder = Digest::of(context.as_bytes()).to_string();
         let meta = self.folder.as_ref().map(|own| own.join("contexts/meta").join(folder).join("meta.json"));
         let meta = meta.and_then(|path| json_of(&path));
-        let host = meta.as_ref().and_then(|meta| meta["Endpoints"]["docker"]["Host"].as_str()).filter(|h| !h.is_empty());
+        let host =
+            meta.as_ref().and_then(|meta| meta["Endpoints"]["docker"]["Host"].as_str()).filter(|h| !h.is_empty());
         host.map(str::to_owned).ok_or_else(|| {
-            let text = format!("the context {context} of Docker is not there: `docker context ls` lists those that are");
+            let text =
+                format!("the context {context} of Docker is not there: `docker context ls` lists those that are");
             HomeError::Unspoken(text)
         })
     }

@@ -81,7 +81,9 @@ pub enum ImagesError {
     #[error("Docker does not answer: {0}")]
     Unavailable(String),
     /// The disk of Docker is full.
-    #[error("the disk of the server's Docker is full: {0}; make room (`docker system df` says what takes it), then push again")]
+    #[error(
+        "the disk of the server's Docker is full: {0}; make room (`docker system df` says what takes it), then push again"
+    )]
     NoRoom(String),
     /// Docker refuses.
     #[error("Docker refuses: {0}")]

@@ -45,7 +45,7 @@ impl Parcel {
     ///
     /// # Errors
     /// The file of a layer cannot be opened.
-    pub fn stream(&self) -> io::Result<impl Stream<Item = io::Result<Bytes>> + Send + 'static> {
+    pub fn stream(&self) -> io::Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>> {
         Ok(try_unfold(self.parts()?, |mut parts| async move {
             let Some(part) = parts.pop_front() else { return Ok(None) };
             let (bytes, rest) = match part {

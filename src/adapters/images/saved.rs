@@ -183,9 +183,8 @@ impl Reading<'_> {
     /// Keeps a text, or gives a layer that is wanted.
     fn entry(&mut self, name: &str, content: &mut dyn Read) -> Result<Option<SavedLayer>, SavedError> {
         let mut magic = Vec::with_capacity(MAGIC);
-        content.take(MAGIC as u64).read_to_end(&mut magic).map_err(broken)?;
-        let whole = magic.clone();
-        let mut whole = whole.chain(content);
+        Read::take(&mut *content, MAGIC as u64).read_to_end(&mut magic).map_err(broken)?;
+        let mut whole = Read::chain(&magic[..], content);
         if magic.starts_with(b"{") || magic.starts_with(b"[") {
             return self.text(name, &mut whole);
         }
@@ -201,11 +200,11 @@ impl Reading<'_> {
 
     fn text(&mut self, name: &str, content: &mut dyn Read) -> Result<Option<SavedLayer>, SavedError> {
         let mut text = Vec::new();
-        let (mut first, most) = (content.take(MAX_CONFIG_BYTES as u64 + 1), MAX_CONFIG_BYTES);
+        let (mut first, most) = (Read::take(content, MAX_CONFIG_BYTES as u64 + 1), MAX_CONFIG_BYTES);
         first.read_to_end(&mut text).map_err(broken)?;
         // A layer whose first file has such a name.
         if text.len() > most || self.wanted.missing.contains(&Digest::of(&text)) {
-            return self.layer(&mut text.chain(first.into_inner()));
+            return self.layer(&mut Read::chain(&text[..], first.into_inner()));
         }
         self.held += text.len();
         if self.held > MAX_TEXTS {

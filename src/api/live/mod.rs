@@ -35,8 +35,8 @@ use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
 use super::backend::{
-    About, Asker, Backend, BuildLogAsk, Filter, HookName, LayerAsk, OutputAsk, Pieces, Refusal, RollbackTo, SecretName, Span,
-    Volumes, WorkloadName,
+    About, Asker, Backend, BuildLogAsk, Filter, HookName, LayerAsk, OutputAsk, Pieces, Refusal, RollbackTo, SecretName,
+    Span, Volumes, WorkloadName,
 };
 use super::views::*;
 use crate::clock::Clock;

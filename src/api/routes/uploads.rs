@@ -60,7 +60,10 @@ pub(super) async fn send(
 }
 
 /// What comes of taking a body. Of one that is refused the rest is read and dropped, within bounds.
-pub(super) async fn taken<T>(request: Request, take: impl AsyncFnOnce(Pieces) -> Result<T, Refusal>) -> Result<T, Refusal> {
+pub(super) async fn taken<T, F>(request: Request, take: impl FnOnce(Pieces) -> F) -> Result<T, Refusal>
+where
+    F: Future<Output = Result<T, Refusal>>,
+{
     let (body, rest) = shared(request.into_body());
     let taken = take(body).await;
     let rest = rest.lock().take();

@@ -60,7 +60,9 @@ pub(super) async fn push(session: &mut Session, push: Push) -> Result<Exit, Fail
         return Err(Failure::new(Exit::Refused, text));
     }
     if push.name.is_none() && (push.wish.key.is_some() || push.wish.waiting.is_asked_for()) {
-        return Err(Failure::usage("--wait, --timeout, --detach and --key are about the deployment: name a workload, too"));
+        return Err(Failure::usage(
+            "--wait, --timeout, --detach and --key are about the deployment: name a workload, too",
+        ));
     }
     let workload = match &push.name {
         Some(workload) => Some(takes_images(session, workload).await?),
@@ -94,7 +96,10 @@ async fn takes_images(session: &Session, name: &str) -> Result<String, Failure> 
     match show.spec.source {
         SourceView::Image(_) => Ok(name),
         SourceView::Dockerfile(_) | SourceView::Static(_) | SourceView::Compose(_) => {
-            let text = format!("{0} does not come from an image: `cutover deploy {0} --from .` sends its files", show.workload);
+            let text = format!(
+                "{0} does not come from an image: `cutover deploy {0} --from .` sends its files",
+                show.workload
+            );
             Err(Failure::new(Exit::NotAllowed, text))
         }
     }

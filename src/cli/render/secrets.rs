@@ -108,11 +108,7 @@ pub(in crate::cli) fn set(view: &SecretsSetView, screen: &Screen) -> String {
 }
 
 /// The logins that were taken over, and where each is written; `registries` by the names of the secrets.
-pub(in crate::cli) fn logins(
-    view: &SecretsSetView,
-    registries: &BTreeMap<String, String>,
-    screen: &Screen,
-) -> String {
+pub(in crate::cli) fn logins(view: &SecretsSetView, registries: &BTreeMap<String, String>, screen: &Screen) -> String {
     let mut text = String::new();
     for secret in &view.secrets {
         let (name, version) = (format!("{}/{}", view.project, secret.name), secret.version);

@@ -156,7 +156,8 @@ async fn asked(helper: &str, address: &str) -> Result<Option<Zeroizing<Vec<u8>>>
 }
 
 fn failed(helper: &str, why: &str) -> Failure {
-    let text = format!("docker-credential-{helper} failed ({why}): nothing is changed; --only REGISTRY leaves others out");
+    let text =
+        format!("docker-credential-{helper} failed ({why}): nothing is changed; --only REGISTRY leaves others out");
     Failure::new(Exit::Other, text)
 }
 
@@ -165,11 +166,15 @@ fn failed(helper: &str, why: &str) -> Failure {
 async fn run(helper: &str, verb: &str, input: &str) -> Result<Result<Zeroizing<Vec<u8>>, String>, Failure> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if helper.is_empty() || !helper.chars().all(plain) {
-        return Err(Failure::new(Exit::Refused, "the config.json of Docker names a helper by other than letters and digits"));
+        return Err(Failure::new(
+            Exit::Refused,
+            "the config.json of Docker names a helper by other than letters and digits",
+        ));
     }
     let program = format!("docker-credential-{helper}");
     let not_begun = |error| {
-        let text = format!("{program} cannot be started ({error}): it is named in Docker's config.json, and must be in PATH");
+        let text =
+            format!("{program} cannot be started ({error}): it is named in Docker's config.json, and must be in PATH");
         Failure::new(Exit::Other, text)
     };
     let mut command = Command::new(&program);
@@ -213,7 +218,8 @@ mod tests {
         ] {
             assert_eq!(registry(address), named, "{address}");
         }
-        let found = |registry: &str| Found { registry: registry.into(), from: String::new(), value: Zeroizing::default() };
+        let found =
+            |registry: &str| Found { registry: registry.into(), from: String::new(), value: Zeroizing::default() };
         assert_eq!(found("10.0.0.5:5000").name(), "registry-10.0.0.5_5000");
         assert!(crate::api::request::secret_name("shop", &found("registry.example.com:5000").name()).is_ok());
     }
