@@ -76,7 +76,8 @@ impl Server {
     }
 
     async fn take(&self, layer: &[u8]) -> Result<(), Refused> {
-        let pieces: Vec<_> = layer.chunks(3).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        let pieces: Vec<_> =
+            layer.chunks(layer.len().clamp(1, 64 << 10)).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
         let coming = (stream::iter(pieces).boxed(), Packed::No);
         self.pushes.take_layer(Digest::of(layer), layer.len() as u64, coming).await
     }
