@@ -207,10 +207,14 @@ impl ImagePushes {
         gone.map_err(|error| arriving::unwritten(&error))
     }
 
+    /// Marks the image as pushed now; of each reference only the newest push counts.
     async fn marked(&self, image: &Announced, found: FoundImage, by: &str) -> Result<Announcement, Refused> {
-        let mark = Mark::new(&image.reference, self.clock.stamp().wall_ms);
-        let name = mark.name(self.commands.log().log_id());
-        self.images.name(&found.id, &name).await.map_err(refused)?;
+        let (log, mark) = (self.commands.log().log_id(), Mark::new(&image.reference, self.clock.stamp().wall_ms));
+        self.images.name(&found.id, &mark.name(log)).await.map_err(refused)?;
+        let marks = found.names.iter().filter_map(|name| Mark::read(log, name));
+        for older in marks.filter(|older| older.is_of(&mark) && older.at_ms < mark.at_ms) {
+            self.images.forget(&older.name(log)).await.map_err(refused)?;
+        }
         tracing::info!(reference = %image.reference, image = found.id, by, "an image was pushed");
         Ok(Announcement::Here { image: found.id })
     }

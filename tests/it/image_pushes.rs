@@ -122,6 +122,12 @@ async fn what_docker_has_is_not_sent_and_nothing_lies_about_afterwards() {
     assert_eq!(server.push(&image(&[b"base", b"one", b"two"]), "other/shop:3").await, 0, "it is only named");
     assert_eq!(server.push(&image(&[b"one", b"base"]), "shop:4").await, 2, "the same layers upon others are others");
     assert_eq!(server.kept(), 0);
+    let all = server.docker.pushed(server.commands.log().log_id()).await.unwrap();
+    let marks: Vec<_> = all.iter().map(|image| image.marks.len()).collect();
+    assert!(
+        marks.len() == 3 && marks.contains(&2) && marks.iter().sum::<usize>() == 4,
+        "one for a reference: {marks:?}"
+    );
     for name in ["shop:1", "shop:2", "other/shop:3", "shop:4"] {
         assert!(server.has(name).await, "{name}");
     }

@@ -46,6 +46,12 @@ impl Mark {
         Some(Self { at_ms: at_ms.parse().ok()?, of: of.to_owned() })
     }
 
+    /// Whether both are of the same reference.
+    #[must_use]
+    pub fn is_of(&self, other: &Self) -> bool {
+        self.of == other.of
+    }
+
     /// Whether this name of an image is what it was pushed under.
     #[must_use]
     pub fn gave(&self, name: &str) -> bool {

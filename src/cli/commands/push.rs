@@ -32,7 +32,8 @@ const WAITING: usize = 16;
 const FOUND: usize = 1;
 /// How often what is missing is sent, a count: the engine may lose a layer to somebody who prunes, or need all of them.
 const ROUNDS: usize = 3;
-/// Bytes in a megabyte as Docker counts them.
+/// Bytes in a kilobyte and in a megabyte, as Docker counts them.
+const KILOBYTE: f64 = 1_000.0;
 const MEGABYTE: f64 = 1_000_000.0;
 
 /// What was sent.
@@ -153,7 +154,7 @@ impl Sender<'_> {
         let count = missing.len();
         let (all, bytes) = (self.image.layers.len(), self.image.bytes);
         if count > 0 && bytes >= WORTH_TELLING {
-            let size = megabytes(bytes);
+            let size = size(bytes);
             self.tell(&format!("{count} of {all} layers are missing; reading {} ({size}) from Docker", self.name));
         }
         let sending = if self.session.client.is_local() { Sending::Plain } else { Sending::Gzip };
@@ -180,9 +181,9 @@ impl Sender<'_> {
     }
 
     async fn put(&self, layer: &SavedLayer, sending: Sending, (nth, of): (usize, usize)) -> Result<(), Failure> {
-        let (size, counted) = (megabytes(layer.length), Arc::new(AtomicU64::new(0)));
+        let (whole, counted) = (size(layer.length), Arc::new(AtomicU64::new(0)));
         if layer.length >= WORTH_TELLING {
-            self.tell(&format!("sending layer {nth} of {of}, {size}"));
+            self.tell(&format!("sending layer {nth} of {of}, {whole}"));
         }
         let path = format!("/api/v1/images/layers/{}?bytes={}", layer.layer, layer.bytes);
         let mut call = Call::put(path, layer.file.clone(), layer.length).counted(counted.clone());
@@ -194,8 +195,8 @@ impl Sender<'_> {
             tokio::select! {
                 done = &mut asking => return done.map(drop),
                 () = tokio::time::sleep(TELL) => {
-                    let now = megabytes(counted.load(Ordering::Relaxed));
-                    self.tell(&format!("layer {nth} of {of}: {now} of {size}"));
+                    let now = size(counted.load(Ordering::Relaxed));
+                    self.tell(&format!("layer {nth} of {of}: {now} of {whole}"));
                 }
             }
         }
@@ -216,13 +217,12 @@ fn told(name: &str, view: &ImagePushView, (layers, sent): (usize, Sent)) -> Stri
     if sent.layers == 0 {
         return format!("pushed {name} ({id}): nothing was sent, the server had all of it");
     }
-    let was = if there == 1 { "was" } else { "were" };
-    format!(
-        "pushed {name} ({id}): {} {} sent, {}; {there} {was} there",
-        sent.layers,
-        plural(sent.layers),
-        megabytes(sent.bytes)
-    )
+    let kept = match there {
+        0 => String::new(),
+        1 => "; 1 was there".to_owned(),
+        _ => format!("; {there} were there"),
+    };
+    format!("pushed {name} ({id}): {} {} sent, {}{kept}", sent.layers, plural(sent.layers), size(sent.bytes))
 }
 
 fn as_json(view: &ImagePushView, (layers, sent): (usize, Sent)) -> Value {
@@ -235,9 +235,11 @@ fn as_json(view: &ImagePushView, (layers, sent): (usize, Sent)) -> Value {
     })
 }
 
+/// Bytes as Docker shows them.
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / MEGABYTE)
+fn size(bytes: u64) -> String {
+    let bytes = bytes as f64;
+    if bytes < MEGABYTE { format!("{:.1} kB", bytes / KILOBYTE) } else { format!("{:.1} MB", bytes / MEGABYTE) }
 }
 
 fn at_home(why: HomeError) -> Failure {
@@ -269,7 +271,8 @@ mod tests {
         };
         let said = |layers, sent, bytes| told("shop:1.2", &view, (layers, Sent { layers: sent, bytes }));
         assert_eq!(said(6, 1, 4_200_000), "pushed shop:1.2 (sha256:abababababab): 1 layer sent, 4.2 MB; 5 were there");
-        assert_eq!(said(3, 2, 10), "pushed shop:1.2 (sha256:abababababab): 2 layers sent, 0.0 MB; 1 was there");
+        assert_eq!(said(3, 2, 10_240), "pushed shop:1.2 (sha256:abababababab): 2 layers sent, 10.2 kB; 1 was there");
+        assert_eq!(said(2, 2, 10_240), "pushed shop:1.2 (sha256:abababababab): 2 layers sent, 10.2 kB");
         assert_eq!(said(3, 0, 0), "pushed shop:1.2 (sha256:abababababab): nothing was sent, the server had all of it");
     }
 }
