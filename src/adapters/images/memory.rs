@@ -77,13 +77,10 @@ impl Images for MemoryImages {
     async fn load(&self, parcel: Parcel) -> Result<(), ImagesError> {
         let mut state = self.state.lock();
         let here = if self.layers == Layers::Spared { state.chains() } else { BTreeSet::new() };
-        for (layer, chain) in parcel.config.layers.iter().zip(chains(&parcel.config.layers)) {
-            let Some(path) = parcel.layers.get(layer).filter(|_| !here.contains(&chain)) else {
-                if here.contains(&chain) {
-                    continue;
-                }
-                return Err(ImagesError::Refused(format!("open {layer}/layer.tar: no such file or directory")));
-            };
+        let all = parcel.config.layers.iter().zip(chains(&parcel.config.layers));
+        for (layer, _) in all.filter(|(_, chain)| !here.contains(chain)) {
+            let missing = || ImagesError::Refused(format!("open {layer}/layer.tar: no such file or directory"));
+            let path = parcel.layers.get(layer).ok_or_else(missing)?;
             let bytes = std::fs::read(path).map_err(|error| ImagesError::Refused(error.to_string()))?;
             if Digest::of(&bytes) != *layer {
                 return Err(ImagesError::Refused(format!("invalid diffID for layer sha256:{layer}")));

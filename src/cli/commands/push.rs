@@ -118,7 +118,7 @@ impl Sender<'_> {
     /// Announces the image and sends what is missing, until it is there.
     async fn pushed(&self) -> Result<(ImagePushView, Sent), Failure> {
         let (mut config, mut sent) = (None, Sent::default());
-        let mut view = self.announced(None, false).await?;
+        let mut view = self.announced(None, None).await?;
         for _ in 0..ROUNDS {
             if view.image.is_some() {
                 return Ok((view, sent));
@@ -126,7 +126,7 @@ impl Sender<'_> {
             if config.is_none() || !view.missing.is_empty() {
                 config = Some(self.send(&view, &mut sent).await?);
             }
-            view = self.announced(config.as_ref(), view.whole).await?;
+            view = self.announced(config.as_ref(), Some(&view)).await?;
         }
         if view.image.is_some() {
             return Ok((view, sent));
@@ -135,14 +135,19 @@ impl Sender<'_> {
         Err(Failure::new(Exit::Other, text))
     }
 
-    async fn announced(&self, config: Option<&ImageConfig>, whole: bool) -> Result<ImagePushView, Failure> {
+    /// Says what there is; `before` is the answer to what was said before.
+    async fn announced(
+        &self,
+        config: Option<&ImageConfig>,
+        before: Option<&ImagePushView>,
+    ) -> Result<ImagePushView, Failure> {
         let ask = ImagePushAsk {
             reference: self.name.to_owned(),
             platform: self.image.platform.to_string(),
             layers: self.image.layers.iter().map(|layer| image_id(*layer)).collect(),
             image: Some(self.image.id.clone()),
             config: config.map(|config| BASE64_STANDARD.encode(&config.bytes)),
-            whole,
+            whole: before.is_some_and(|before| before.whole),
         };
         let call = Call::post("/api/v1/images", &ask)?.once(self.session.key(None)).patient();
         self.session.client.ask(call).await
