@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod crash;
 pub mod execution;
+pub mod image_pushes;
 pub mod intake;
 pub mod logs;
 pub mod projections;

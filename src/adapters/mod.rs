@@ -3,6 +3,7 @@
 pub mod builder;
 pub mod compose;
 pub mod host;
+pub mod images;
 pub mod probe;
 pub mod router;
 pub mod runtime;

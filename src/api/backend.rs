@@ -8,13 +8,14 @@ use tokio::sync::watch;
 
 use crate::execution::errands::{Asked, Wire};
 use crate::execution::following::Goes;
+pub use crate::image_pushes::Packed;
 
 use super::views::{
     AcceptedImagesView, AcceptedView, ApplyAsk, ApplyView, BuildLogView, ConfirmAsk, DeliveriesView, DeployAsk,
     DeploymentView, DoctorView, EventsPage, ExplainView, ExportLine, ForetoldView, HeadView, HookAsk, HookSecretView,
-    HooksView, LogsView, OutputLine, PlanView, RekeyedView, ReleasesView, RollbackView, RotateAsk, SecretView,
-    SecretsAsk, SecretsSetView, SecretsView, ShowView, StatusView, TokenAddedView, TokenAsk, TokensView, UploadView,
-    VerifyView,
+    HooksView, ImagePushAsk, ImagePushView, LayerView, LogsView, OutputLine, PlanView, RekeyedView, ReleasesView,
+    RollbackView, RotateAsk, SecretView, SecretsAsk, SecretsSetView, SecretsView, ShowView, StatusView, TokenAddedView,
+    TokenAsk, TokensView, UploadView, VerifyView,
 };
 
 /// Who asks, and what makes the asking happen once.
@@ -151,6 +152,17 @@ pub struct OutputAsk {
     pub on: Goes,
 }
 
+/// A layer of an image, on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LayerAsk {
+    /// Of its bytes, unpacked.
+    pub layer: Digest,
+    /// How many these are.
+    pub bytes: u64,
+    /// How it comes.
+    pub packed: Packed,
+}
+
 /// Which part of the log of a build is asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct BuildLogAsk {
@@ -196,6 +208,10 @@ pub trait Backend: Send + Sync + 'static {
     async fn upload(&self, upload: Digest, bytes: u64) -> Result<UploadView, Refusal>;
     /// Takes an upload; it is on the disk afterwards.
     async fn upload_send(&self, upload: Digest, pieces: Pieces) -> Result<UploadView, Refusal>;
+    /// Has an image that is pushed under its name, or says which of its layers are missing.
+    async fn image_push(&self, asker: Asker, ask: ImagePushAsk) -> Result<ImagePushView, Refusal>;
+    /// Takes a layer of such an image; it is on the disk afterwards.
+    async fn image_layer(&self, layer: LayerAsk, pieces: Pieces) -> Result<LayerView, Refusal>;
     /// Queues a deployment of an earlier release.
     async fn rollback(&self, asker: Asker, name: WorkloadName, to: RollbackTo) -> Result<AcceptedView, Refusal>;
     /// What a rollback would change; queues nothing.

@@ -54,6 +54,8 @@ pub(super) enum Command {
     Show(Show),
     /// Deploy a workload and wait
     Deploy(Deploy),
+    /// Send an image of this machine's Docker to the engine, without a registry; layers that it has are not sent
+    Push(Push),
     /// Go back to an earlier release and wait
     Rollback(Rollback),
     /// Replace the containers of the current release and wait
@@ -142,6 +144,11 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    /// Whether anything was said about it.
+    pub(super) fn is_asked_for(self) -> bool {
+        self.detach || self.wait.is_some() || self.timeout.is_some()
+    }
+
     /// What is waited for; `None` with `--detach`.
     pub(super) fn goal(self) -> Option<Goal> {
         if self.detach { None } else { Some(self.wait.unwrap_or(Goal::End)) }
@@ -273,6 +280,18 @@ pub(super) struct Deploy {
     /// Only as `cutover plan NAME` has shown it: refused once anything has happened to the workload since
     #[arg(long, allow_hyphen_values = true, value_name = "HASH", value_parser = values::plan)]
     pub(super) plan: Option<String>,
+    #[command(flatten)]
+    pub(super) wish: Wish,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Push {
+    /// Image of this machine's Docker, by a name with a tag; DOCKER_HOST and the context of Docker are respected
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: String,
+    /// Workload that it is deployed to at once: project/name, or its name where that is unambiguous
+    #[arg(value_name = "PROJECT/WORKLOAD")]
+    pub(super) name: Option<String>,
     #[command(flatten)]
     pub(super) wish: Wish,
 }

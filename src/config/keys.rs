@@ -241,7 +241,8 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         path: "limits.upload",
         doc: "Largest archive (1MiB to 64GiB) that `cutover deploy NAME --from` may send: it is on the disk twice while it\n\
-              is looked at. What is larger is a folder that was meant to be in .dockerignore.",
+              is looked at. What is larger is a folder that was meant to be in .dockerignore. Largest layer that\n\
+              `cutover push` may send; all layers that wait to be loaded together may have four times as much.",
         value: Value::Text {
             set: |c, text| {
                 c.limits.upload_bytes = upload(text)?;
@@ -253,7 +254,8 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         path: "limits.keep_uploads",
         doc: "How long (1h to 365d) what was sent is kept after it was last asked for, so that the same is not sent again;\n\
-              what a deployment still needs stays in any case. Releases do not need it: a rollback works without.",
+              what a deployment still needs stays in any case. Releases do not need it: a rollback works without. Images of\n\
+              `cutover push` that no workload, wish or release names are kept as long.",
         value: Value::Text {
             set: |c, text| {
                 c.limits.keep_uploads_ms = quantity::duration_within(text, HOUR_MS, YEAR_MS)?;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::adapters::builder::{Builder, Builders, DockerBuilder};
 use crate::adapters::host::{Bounds, RealHost};
+use crate::adapters::images::DockerImages;
 use crate::adapters::probe::NetProber;
 use crate::adapters::router::{HttpRouter, Router};
 use crate::adapters::runtime::{DockerConfig, DockerRuntime, Runtime};
@@ -31,6 +32,7 @@ use crate::clock::Clock;
 use crate::commands::Commands;
 use crate::config::Config;
 use crate::execution::{Execution, Parts};
+use crate::image_pushes::{self, ImagePushes};
 use crate::intake::bodies::BodyFolder;
 use crate::intake::decide::Decider;
 use crate::intake::hints::Hints;
@@ -245,7 +247,10 @@ async fn assemble(
     });
     let (head, head_seen) = watch::channel(commands.log().head().position);
     tasks.spawn(follow(commands.log().subscribe(), head, stop.clone()));
+    let image_pushes = pushes(config, commands.clone(), clock)?;
+    tasks.spawn(tending(image_pushes.clone(), stop.clone()));
     let backend = Arc::new(LiveBackend {
+        image_pushes,
         commands: commands.clone(),
         clock,
         secrets: secrets.clone(),
@@ -260,6 +265,23 @@ async fn assemble(
     let late = recovery::compare_late(commands.clone(), (runtime, router), seen);
     let lanes = Box::pin(drive(late, execution.clone(), stop.clone()));
     Ok(Assembled { commands, secrets, outputs, build_logs, execution, lanes, backend, readiness })
+}
+
+/// What takes images that are pushed.
+fn pushes(config: &Config, commands: Commands, clock: Clock) -> Result<Arc<ImagePushes>, ServeError> {
+    let parts = image_pushes::Parts {
+        images: Arc::new(DockerImages::new(config.docker.socket.clone())),
+        layers: config.data_dir.join("layers"),
+        most: config.limits.upload_bytes,
+        keep: Duration::from_millis(config.limits.keep_uploads_ms),
+        commands,
+        clock,
+    };
+    Ok(Arc::new(ImagePushes::open(parts).map_err(|error| io("the folder of layers", error))?))
+}
+
+async fn tending(pushes: Arc<ImagePushes>, stop: CancellationToken) {
+    pushes.tend(stop).await;
 }
 
 /// Passes the position of the log's head on.

@@ -110,6 +110,59 @@ impl Uploads {
         sync_folder(&self.folder)
     }
 
+    /// Bytes of everything that is here whole.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn bytes(&self) -> io::Result<u64> {
+        Ok(self.by_age()?.iter().map(|(_, _, bytes)| bytes).sum())
+    }
+
+    /// Removes one; not being there is success.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn remove(&self, upload: Digest) -> io::Result<()> {
+        match fs::remove_file(self.path(upload)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what was asked for longest ago, until the rest has at most so many bytes; says how many.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or a file not removed.
+    pub fn remove_beyond(&self, bytes: u64) -> io::Result<usize> {
+        let all = self.by_age()?;
+        let mut too_many = all.iter().map(|(_, _, bytes)| bytes).sum::<u64>().saturating_sub(bytes);
+        let mut gone = 0;
+        for (_, upload, bytes) in all {
+            if too_many == 0 {
+                break;
+            }
+            self.remove(upload)?;
+            too_many = too_many.saturating_sub(bytes);
+            gone += 1;
+        }
+        Ok(gone)
+    }
+
+    /// What is here whole, by when it was asked for last, and its bytes.
+    fn by_age(&self) -> io::Result<Vec<(SystemTime, Digest, u64)>> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let upload = entry.file_name().to_str().and_then(|name| name.parse::<Digest>().ok());
+            // What goes meanwhile is not here.
+            if let (Some(upload), Ok(meta)) = (upload, entry.metadata()) {
+                all.push((meta.modified()?, upload, meta.len()));
+            }
+        }
+        all.sort();
+        Ok(all)
+    }
+
     /// Removes archives that nobody has asked for within `age`, but for those that are needed; says how many.
     ///
     /// # Errors
@@ -258,5 +311,21 @@ mod tests {
         assert_eq!(uploads.remove_older(Duration::from_millis(hour), 3 * hour, &keep).unwrap(), 1);
         let there = |upload| uploads.find(upload, hour).unwrap().is_some();
         assert!(there(needed) && there(asked) && !there(old));
+    }
+
+    #[test]
+    fn beyond_a_size_what_was_asked_for_longest_ago_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let uploads = Uploads::open(folder.path().to_owned(), 100).unwrap();
+        let all = [&b"1234"[..], b"12345", b"123456"].map(|content| taken(&uploads, content));
+        for (at, upload) in [3_000, 1_000, 2_000].into_iter().zip(all) {
+            uploads.find(upload, at).unwrap();
+        }
+        assert_eq!((uploads.bytes().unwrap(), uploads.remove_beyond(15).unwrap()), (15, 0));
+        assert_eq!((uploads.remove_beyond(9).unwrap(), uploads.bytes().unwrap()), (2, 4));
+        assert!(uploads.find(all[0], 0).unwrap().is_some());
+        uploads.remove(all[0]).unwrap();
+        uploads.remove(all[0]).unwrap();
+        assert_eq!(uploads.bytes().unwrap(), 0);
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cutover::api::backend::{
-    About, Asker, Backend, BuildLogAsk, Filter, HookName, OutputAsk, Pieces, Refusal, RollbackTo, SecretName, Span,
-    Volumes, WorkloadName,
+    About, Asker, Backend, BuildLogAsk, Filter, HookName, LayerAsk, OutputAsk, Pieces, Refusal, RollbackTo, SecretName,
+    Span, Volumes, WorkloadName,
 };
 use cutover::api::views::*;
 use cutover::api::{ApiState, Readiness, router, serve};
@@ -153,6 +153,12 @@ impl Backend for Fake {
         no()
     }
     async fn upload_send(&self, _: Digest, _: Pieces) -> Result<UploadView, Refusal> {
+        no()
+    }
+    async fn image_push(&self, _: Asker, _: ImagePushAsk) -> Result<ImagePushView, Refusal> {
+        no()
+    }
+    async fn image_layer(&self, _: LayerAsk, _: Pieces) -> Result<LayerView, Refusal> {
         no()
     }
     async fn rollback(&self, asker: Asker, name: WorkloadName, _: RollbackTo) -> Result<AcceptedView, Refusal> {

@@ -78,7 +78,9 @@ impl Engine {
         let execution = wiring::execution(&commands, clock, (&twin, folder.path())).await;
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         tasks.spawn(execution.clone().run(stop.clone()));
+        let image_pushes = wiring::image_pushes(&commands, clock, folder.path());
         let backend = LiveBackend {
+            image_pushes,
             commands,
             clock,
             secrets: execution.secrets.clone(),

@@ -19,6 +19,7 @@ mod crash_points;
 #[path = "../support/docker.rs"]
 #[expect(dead_code, reason = "shared with the contracts, which need more of it")]
 mod docker;
+mod docker_logins;
 mod engine;
 mod engine_people;
 mod errands;
@@ -28,6 +29,9 @@ mod following;
 mod from_git;
 mod git_fetch;
 mod git_support;
+#[path = "../support/home.rs"]
+mod home;
+mod image_pushes;
 mod inputs;
 mod intake_asking;
 mod intake_decide;
@@ -40,6 +44,7 @@ mod log_limits;
 mod log_opening;
 mod log_support;
 mod pushes;
+mod pushing;
 mod registries;
 mod secrets;
 mod secrets_docker;

@@ -120,6 +120,7 @@ impl Whole {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tasks.spawn(async move { axum::serve(listener, router(intake)).await.unwrap() });
+        let image_pushes = wiring::image_pushes(&commands, clock, folder.path());
         let backend = LiveBackend {
             commands,
             clock,
@@ -127,6 +128,7 @@ impl Whole {
             outputs: execution.outputs.clone(),
             world: execution.world.clone(),
             execution,
+            image_pushes,
             hooks_url: String::new(),
             head: tokio::sync::watch::channel(0).1,
             data_dir: folder.path().to_owned(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use cutover::adapters::builder::MemoryBuilder;
 use cutover::adapters::host::{Bounds, MemoryHost};
+use cutover::adapters::images::{Layers, MemoryImages};
 use cutover::adapters::probe::MemoryProber;
 use cutover::adapters::router::MemoryRouter;
 use cutover::adapters::runtime::MemoryRuntime;
@@ -13,6 +14,7 @@ use cutover::adapters::world::{Program, Shared};
 use cutover::clock::Clock;
 use cutover::commands::Commands;
 use cutover::execution::{Execution, Parts};
+use cutover::image_pushes::{self, ImagePushes};
 use cutover::logs::{BuildLogs, LogBounds, Outputs};
 use cutover::projections::{Live, World, Written};
 use cutover::recovery;
@@ -62,6 +64,19 @@ pub(crate) async fn execution(commands: &Commands, clock: Clock, (twin, folder):
         effects_at_once: 4,
         builds_at_once: 2,
     })
+}
+
+/// What takes pushed images, over a Docker in memory.
+pub(crate) fn image_pushes(commands: &Commands, clock: Clock, folder: &Path) -> Arc<ImagePushes> {
+    let parts = image_pushes::Parts {
+        images: Arc::new(MemoryImages::new(Layers::Spared)),
+        layers: folder.join("layers"),
+        most: 1 << 20,
+        keep: std::time::Duration::from_secs(3600),
+        commands: commands.clone(),
+        clock,
+    };
+    Arc::new(ImagePushes::open(parts).unwrap())
 }
 
 /// A host that lets sources be read from `src/app` of a folder, which really is there.

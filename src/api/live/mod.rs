@@ -11,6 +11,7 @@ mod freezing;
 mod hooks;
 mod naming;
 mod printing;
+mod pushing;
 mod sealing;
 mod secrets;
 mod showing;
@@ -34,14 +35,15 @@ use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
 use super::backend::{
-    About, Asker, Backend, BuildLogAsk, Filter, HookName, OutputAsk, Pieces, Refusal, RollbackTo, SecretName, Span,
-    Volumes, WorkloadName,
+    About, Asker, Backend, BuildLogAsk, Filter, HookName, LayerAsk, OutputAsk, Pieces, Refusal, RollbackTo, SecretName,
+    Span, Volumes, WorkloadName,
 };
 use super::views::*;
 use crate::clock::Clock;
 use crate::commands::{By, Commands, Error};
 use crate::execution::Execution;
 use crate::execution::errands::{Asked, NotBegun, Wire};
+use crate::image_pushes::ImagePushes;
 use crate::logs::Outputs;
 use crate::projections::World;
 use crate::secrets::{Owner, Secrets};
@@ -60,6 +62,8 @@ pub struct LiveBackend {
     pub world: Arc<World>,
     /// Asked for present output and for the doctor's look.
     pub execution: Arc<Execution>,
+    /// Takes images that are pushed.
+    pub image_pushes: Arc<ImagePushes>,
     /// Where hooks can be reached from outside, `http://HOST`; empty when no host is configured.
     pub hooks_url: String,
     /// Follows the head of the log.
@@ -200,6 +204,14 @@ impl Backend for LiveBackend {
 
     async fn upload_send(&self, upload: Digest, pieces: Pieces) -> Result<UploadView, Refusal> {
         self.upload_taken(upload, pieces).await
+    }
+
+    async fn image_push(&self, asker: Asker, ask: ImagePushAsk) -> Result<ImagePushView, Refusal> {
+        self.pushed(&asker, ask).await
+    }
+
+    async fn image_layer(&self, layer: LayerAsk, pieces: Pieces) -> Result<LayerView, Refusal> {
+        self.layer_taken(layer, pieces).await
     }
 
     async fn rollback(&self, asker: Asker, name: WorkloadName, to: RollbackTo) -> Result<AcceptedView, Refusal> {

@@ -8,6 +8,7 @@ mod events;
 mod foretold;
 mod health;
 mod hooks;
+mod images;
 mod log;
 mod outputs;
 mod secrets;
@@ -49,6 +50,8 @@ pub(super) fn guarded() -> OpenApiRouter<ApiState> {
         .routes(routes!(deployments::start))
         .routes(routes!(deployments::accept))
         .routes(routes!(uploads::upload, uploads::send))
+        .routes(routes!(images::announce))
+        .routes(routes!(images::layer))
         .routes(routes!(foretold::foretell))
         .routes(routes!(foretold::rollback))
         .routes(routes!(deployments::deployment))

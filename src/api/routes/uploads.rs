@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::api::backend::{Pieces, Refusal};
 use crate::api::problem::Problem;
 use crate::api::request::{Params, Segments, drop_rest, refused};
 use crate::api::state::ApiState;
@@ -55,20 +56,28 @@ pub(super) async fn send(
     request: Request,
 ) -> Result<Json<UploadView>, Problem> {
     let (backend, upload) = (state.backend()?, digest(&upload)?);
+    Ok(Json(taken(request, |body| backend.upload_send(upload, body)).await?))
+}
+
+/// What comes of taking a body. Of one that is refused the rest is read and dropped, within bounds.
+pub(super) async fn taken<T, F>(request: Request, take: impl FnOnce(Pieces) -> F) -> Result<T, Refusal>
+where
+    F: Future<Output = Result<T, Refusal>>,
+{
     let (body, rest) = shared(request.into_body());
-    let taken = backend.upload_send(upload, body).await;
+    let taken = take(body).await;
     let rest = rest.lock().take();
     if let (true, Some(rest)) = (taken.is_err(), rest) {
         drop(tokio::time::timeout(DROPPING, drop_rest(axum::body::Body::from_stream(rest))).await);
     }
-    Ok(Json(taken?))
+    taken
 }
 
 type Bodies = futures_util::stream::BoxStream<'static, Result<bytes::Bytes, axum::Error>>;
 type Rest = std::sync::Arc<parking_lot::Mutex<Option<Bodies>>>;
 
 /// The body as pieces, and what is left of it for whoever asks afterwards.
-fn shared(body: axum::body::Body) -> (crate::api::backend::Pieces, Rest) {
+fn shared(body: axum::body::Body) -> (Pieces, Rest) {
     let rest: Rest = std::sync::Arc::new(parking_lot::Mutex::new(Some(body.into_data_stream().boxed())));
     let held = rest.clone();
     let pieces = futures_util::stream::unfold(held, |held| async move {

@@ -6,6 +6,7 @@ mod transport;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -53,6 +54,12 @@ pub(super) struct Call {
     pub(super) accept: &'static str,
     /// What the connection is to become.
     pub(super) upgrade: Option<&'static str>,
+    /// How the file is packed.
+    pub(super) packed: Option<&'static str>,
+    /// How many bytes of the file have been read to be sent.
+    pub(super) counted: Option<Arc<AtomicU64>>,
+    /// How long the beginning of the answer is waited for.
+    pub(super) patience: Duration,
 }
 
 impl Call {
@@ -65,6 +72,9 @@ impl Call {
             key: None,
             accept: "application/json",
             upgrade: None,
+            packed: None,
+            counted: None,
+            patience: transport::ANSWER,
         }
     }
 
@@ -79,12 +89,27 @@ impl Call {
 
     /// Sends a file.
     pub(super) fn put(path: impl Into<String>, file: Arc<File>, length: u64) -> Self {
-        Self { method: Method::PUT, file: Some((file, length)), ..Self::get(path) }
+        Self { method: Method::PUT, file: Some((file, length)), ..Self::get(path) }.patient()
     }
 
     /// The same call, whose connection becomes one of this protocol.
     pub(super) fn becoming(self, protocol: &'static str) -> Self {
         Self { upgrade: Some(protocol), ..self }
+    }
+
+    /// The same call, whose file is packed in this way.
+    pub(super) fn packed(self, coding: &'static str) -> Self {
+        Self { packed: Some(coding), ..self }
+    }
+
+    /// The same call, which counts the bytes of its file as they are sent.
+    pub(super) fn counted(self, counted: Arc<AtomicU64>) -> Self {
+        Self { counted: Some(counted), ..self }
+    }
+
+    /// The same call, whose answer may take hours.
+    pub(super) fn patient(self) -> Self {
+        Self { patience: transport::SENT, ..self }
     }
 
     /// The same call, which happens once however often it is sent.
@@ -109,6 +134,11 @@ impl Client {
     /// Over TCP.
     pub(super) fn remote(authority: String, token: String) -> Self {
         Self { target: Target::Tcp(authority), token: Some(token) }
+    }
+
+    /// Whether the engine is on this machine.
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self.target, Target::Unix(_))
     }
 
     /// The answer as a view. An engine that starts is asked again for a while; a connection that breaks is tried again

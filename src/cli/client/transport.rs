@@ -3,6 +3,7 @@
 use std::fmt;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,10 +24,9 @@ use crate::api::request::IDEMPOTENCY_KEY;
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long an engine may take to begin its answer: longer than one request waits, and than a whole log is verified.
-const ANSWER: Duration = Duration::from_secs(180);
-
+pub(super) const ANSWER: Duration = Duration::from_secs(180);
 /// How long a file may be on its way, until it is judged: 1 GiB over 1 Mbit/s takes two and a half hours.
-const SENT: Duration = Duration::from_secs(6 * 60 * 60);
+pub(super) const SENT: Duration = Duration::from_secs(6 * 60 * 60);
 /// How much of a file is read at once, bytes.
 const PIECE: usize = 256 << 10;
 
@@ -94,11 +94,11 @@ pub(super) async fn open(target: &Target, token: Option<&str>, call: &Call) -> R
     match target {
         Target::Unix(path) => {
             let stream = in_time(UnixStream::connect(path)).await?;
-            exchange(stream, request("localhost", token, call)?, patience(call)).await
+            exchange(stream, request("localhost", token, call)?, call.patience).await
         }
         Target::Tcp(authority) => {
             let stream = in_time(TcpStream::connect(authority.as_str())).await?;
-            exchange(stream, request(authority, token, call)?, patience(call)).await
+            exchange(stream, request(authority, token, call)?, call.patience).await
         }
     }
 }
@@ -128,7 +128,11 @@ fn body(call: &Call) -> Body {
         let whole = Full::new(call.body.clone().unwrap_or_default());
         return whole.map_err(|never| match never {}).boxed_unsync();
     };
-    let pieces = stream::try_unfold((file.clone(), 0_u64), |(file, at)| async move {
+    let begin = (file.clone(), 0_u64, call.counted.clone());
+    let pieces = stream::try_unfold(begin, |(file, at, counted)| async move {
+        if let Some(counted) = &counted {
+            counted.store(at, Ordering::Relaxed);
+        }
         let reader = file.clone();
         let read = tokio::task::spawn_blocking(move || {
             let mut piece = vec![0; PIECE];
@@ -138,7 +142,7 @@ fn body(call: &Call) -> Body {
         });
         let piece = read.await.map_err(std::io::Error::other)??;
         let next = at + piece.len() as u64;
-        Ok((!piece.is_empty()).then(|| (Frame::data(Bytes::from(piece)), (file, next))))
+        Ok((!piece.is_empty()).then(|| (Frame::data(Bytes::from(piece)), (file, next, counted))))
     });
     StreamBody::new(pieces).boxed_unsync()
 }
@@ -162,15 +166,13 @@ fn request(host: &str, token: Option<&str>, call: &Call) -> Result<Request<Body>
         request =
             request.header(header::CONTENT_TYPE, "application/octet-stream").header(header::CONTENT_LENGTH, length);
     }
+    if let Some(coding) = call.packed {
+        request = request.header(header::CONTENT_ENCODING, coding);
+    }
     request.body(body(call)).map_err(|e| CallError::Unreachable(format!("the request cannot be built: {e}")))
 }
 
 const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"));
-
-/// How long the beginning of an answer is waited for.
-fn patience(call: &Call) -> Duration {
-    if call.file.is_some() { SENT } else { ANSWER }
-}
 
 async fn exchange<S>(stream: S, request: Request<Body>, patience: Duration) -> Result<Exchange, CallError>
 where

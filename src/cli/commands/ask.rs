@@ -1,6 +1,6 @@
 //! Which command is which.
 
-use super::{Session, files, history, hooks, log, logs, secrets, state, wishes};
+use super::{Session, files, history, hooks, log, logs, push, secrets, state, wishes};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::grammar::Command;
 
@@ -11,6 +11,7 @@ pub(super) async fn run(session: &mut Session, command: Command) -> Result<Exit,
         Command::Plan(plan) => files::plan(session, &plan).await,
         Command::Show(show) => state::show(session, &show).await,
         Command::Deploy(deploy) => wishes::deploy(session, deploy).await,
+        Command::Push(push) => push::push(session, push).await,
         Command::Rollback(rollback) => wishes::rollback(session, rollback).await,
         Command::Restart(wished) => wishes::restart(session, wished).await,
         Command::Teardown(removal) => wishes::teardown(session, removal).await,

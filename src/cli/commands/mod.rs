@@ -9,6 +9,7 @@ mod hooks;
 mod log;
 mod logs;
 mod processes;
+mod push;
 mod schema;
 mod secrets;
 pub(crate) use processes::CHILD;

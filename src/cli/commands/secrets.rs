@@ -13,6 +13,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::render;
 use crate::cli::render::screen::Screen;
 use crate::cli::secret::{self, Import, Named, Rekey, Secret, Set, Told};
+use crate::cli::values;
 
 /// Bytes of a file with values: hundreds of them.
 const MAX_FILE_BYTES: usize = 1024 * 1024;
@@ -54,10 +55,43 @@ async fn set(session: &mut Session, set: Set) -> Result<Exit, Failure> {
     record(session, &project, BTreeMap::from([(name, sent(&value))]), &set.told).await
 }
 
+/// `import --docker`: a secret for each registry that Docker has a login for.
+async fn import_logins(session: &mut Session, import: Import) -> Result<Exit, Failure> {
+    let named = import.file.map(|project| values::project(&project.to_string_lossy())).transpose();
+    let named = named.map_err(|why| Failure::usage(format!("--docker takes the name of a project: {why}")))?;
+    let project = project_of(session, import.project.or(named)).await?;
+    let path = secret::docker::file()?;
+    let aside = |text: &str| session.output.aside(text);
+    let wanted = |registry: &str| import.only.is_empty() || import.only.iter().any(|only| only == registry);
+    let found = secret::docker::logins(&path, (&wanted, &aside)).await?;
+    let missing = import.only.iter().find(|only| !found.iter().any(|login| login.registry == **only));
+    if let Some(missing) = missing {
+        return Err(Failure::new(Exit::Refused, format!("{}: no login for {missing}", path.display())));
+    }
+    if found.is_empty() {
+        let text = format!("{}: no login: `docker login REGISTRY` makes one", path.display());
+        return Err(Failure::new(Exit::Refused, text));
+    }
+    if !import.told.json.json {
+        found.iter().for_each(|login| aside(&format!("{}: by {}", login.registry, login.from)));
+    }
+    let values = found.iter().map(|login| (login.name(), sent(&login.value))).collect();
+    let ask = SecretsAsk { values, deploy: import.told.deploy };
+    let call = Call::post(format!("/api/v1/projects/{project}/secrets"), &ask)?;
+    let registries = found.iter().map(|login| (login.name(), login.registry.clone())).collect();
+    let told = |view: &SecretsSetView, screen: &Screen| render::secrets::logins(view, &registries, screen);
+    self::tell::<SecretsSetView>(session, call, import.told.json, told).await?;
+    Ok(Exit::Ok)
+}
+
 async fn import(session: &mut Session, import: Import) -> Result<Exit, Failure> {
+    if import.docker {
+        return import_logins(session, import).await;
+    }
+    let file = import.file.clone().unwrap_or_default();
     let project = project_of(session, import.project).await?;
-    let bytes = secret::read_file(&import.file, MAX_FILE_BYTES)?;
-    let bad = |why: String| Failure::new(Exit::Refused, format!("{}: {why}", import.file.display()));
+    let bytes = secret::read_file(&file, MAX_FILE_BYTES)?;
+    let bad = |why: String| Failure::new(Exit::Refused, format!("{}: {why}", file.display()));
     let text = std::str::from_utf8(&bytes).map_err(|_| bad("this is no text".into()))?;
     // What is stored would be the ciphertext, under the name of the value.
     if text.contains(SOPS) {

@@ -87,6 +87,22 @@ pub(super) async fn deploy(session: &mut Session, deploy: Deploy) -> Result<Exit
     wish(session, &format!("/api/v1/workloads/{name}/deployments"), &ask, &deploy.wish).await
 }
 
+/// Deploys an image that has just been pushed; `told` is what a program is told of the push.
+pub(super) async fn deploy_image(
+    session: &mut Session,
+    (name, image): (&str, &str),
+    wish: &Wish,
+    mut told: Value,
+) -> Result<Exit, Failure> {
+    let ask = DeployAsk { image: Some(image.to_owned()), ..DeployAsk::default() };
+    let call = Call::post(format!("/api/v1/workloads/{name}/deployments"), &ask)?.once(session.key(wish.key.clone()));
+    let accepted: AcceptedView = session.client.ask(call).await?;
+    told["deployment_id"] = Value::from(accepted.deployment_id.as_str());
+    told["workload"] = Value::from(accepted.workload.as_str());
+    told["position"] = Value::from(accepted.position);
+    attend(session, &accepted, wish, told).await
+}
+
 /// `rollback`: what would change first, then the wish. A key that was used before answers by itself: what it asked for
 /// then is not what a difference would show now.
 pub(super) async fn rollback(session: &mut Session, rollback: Rollback) -> Result<Exit, Failure> {

@@ -1,5 +1,7 @@
 //! Secrets: names, versions and who needs them. There is no value to show.
 
+use std::collections::BTreeMap;
+
 use super::Tone;
 use super::screen::Screen;
 use super::table::{Column, Table, cell};
@@ -97,6 +99,27 @@ pub(in crate::cli) fn set(view: &SecretsSetView, screen: &Screen) -> String {
             );
             text.push_str(&screen.hanging("  ", (Tone::Quiet, &hint)));
         }
+    }
+    for deployment in &view.deployments {
+        let line = format!("{} is deployed with it: `cutover wait {}`", deployment.workload, deployment.deployment_id);
+        text.push_str(&screen.hanging("  ", (Tone::Moving, &line)));
+    }
+    text
+}
+
+/// The logins that were taken over, and where each is written; `registries` by the names of the secrets.
+pub(in crate::cli) fn logins(view: &SecretsSetView, registries: &BTreeMap<String, String>, screen: &Screen) -> String {
+    let mut text = String::new();
+    for secret in &view.secrets {
+        let (name, version) = (format!("{}/{}", view.project, secret.name), secret.version);
+        let (tone, line) = match secret.changed {
+            true => (Tone::Good, format!("{name} has version {version}")),
+            false => (Tone::Normal, format!("{name} has this value already, as version {version}")),
+        };
+        text.push_str(&screen.hanging("", (tone, &line)));
+        let registry = registries.get(&secret.name).map_or("", String::as_str);
+        let hint = format!("image = {{ ref = \"{registry}/…\", credentials = \"{}\" }}", secret.name);
+        text.push_str(&screen.hanging("  ", (Tone::Quiet, &hint)));
     }
     for deployment in &view.deployments {
         let line = format!("{} is deployed with it: `cutover wait {}`", deployment.workload, deployment.deployment_id);

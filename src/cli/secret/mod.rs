@@ -1,5 +1,6 @@
 //! What is written after `cutover secret`, and where values come from: never from the command line itself.
 
+pub(super) mod docker;
 mod dotenv;
 mod program;
 mod prompt;
@@ -30,7 +31,7 @@ pub(super) enum Secret {
     Remove(Named),
     /// Seal every value with a new identity, and destroy the old one
     Rekey(Rekey),
-    /// Take values over from a .env file
+    /// Take values over from a .env file, or the logins of `docker login`
     Import(Import),
 }
 
@@ -96,14 +97,17 @@ pub(super) struct Rekey {
 
 #[derive(Args, Debug)]
 pub(super) struct Import {
-    /// .env file, or - for stdin
-    #[arg(allow_hyphen_values = true)]
-    pub(super) file: PathBuf,
+    /// .env file, or - for stdin; with --docker the project
+    #[arg(allow_hyphen_values = true, value_name = "FILE|-|PROJECT", required_unless_present = "docker")]
+    pub(super) file: Option<PathBuf>,
+    /// Take the logins of Docker's config.json and of the helpers that it names, a secret for each registry
+    #[arg(long)]
+    pub(super) docker: bool,
     /// Whose secrets they become; may be left out where there is one project
     #[arg(long, value_name = "PROJECT", value_parser = values::project)]
     pub(super) project: Option<String>,
-    /// Only this name; may be repeated
-    #[arg(long, value_name = "NAME")]
+    /// Only this name, or with --docker this registry; may be repeated
+    #[arg(long, value_name = "NAME|REGISTRY")]
     pub(super) only: Vec<String>,
     #[command(flatten)]
     pub(super) told: Told,

@@ -28,6 +28,7 @@ use std::path::PathBuf;
 pub use digest::{Kind, Listing};
 pub use ignore::{BadPattern, Ignore};
 pub use name::{Name, NameRefused, link_stays};
+pub(in crate::adapters) use pack::nameless;
 pub use pack::{Context, Dockerfile, Packing, has_dockerfile, pack};
 pub use send::{Sends, Sent};
 pub use unpack::unpack;

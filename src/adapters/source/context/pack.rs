@@ -211,7 +211,7 @@ pub fn has_dockerfile(folder: &Path, file: &str) -> Result<(), ContextError> {
 }
 
 /// A file that nobody else finds, and that is gone when it is closed.
-pub(super) fn nameless(folder: &Path) -> io::Result<File> {
+pub(in crate::adapters) fn nameless(folder: &Path) -> io::Result<File> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let name = format!(".context-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let path = folder.join(name);
