@@ -23,6 +23,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("logs", 3),
     ("execution", 4),
     ("schedule", 4),
+    ("services", 4),
     ("outbox", 4),
     ("api", 5),
     ("recovery", 5),
