@@ -49,28 +49,34 @@ impl LiveBackend {
         spec.is_some_and(|spec| matches!(spec.source, Source::Compose(_)))
     }
 
-    /// The newest lines of each service of a stack, of at most so many; nothing for any other workload.
-    pub(super) async fn output_of_services(&self, id: WorkloadId, lines: usize) -> Result<Vec<OutputView>, Refusal> {
+    /// The newest lines of each service of a stack, at most so many; nothing for any other workload.
+    pub(super) async fn output_of_services(&self, id: WorkloadId, lines: usize) -> Vec<OutputView> {
         if !self.is_stack(id) {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let tail = Some(u32::try_from(lines).unwrap_or(u32::MAX));
         let ask = Follow { tail, on: Goes::NoFurther, ..Follow::default() };
-        let mut following = output::follow(&self.execution, id, ask).await?;
+        let mut following = match output::follow(&self.execution, id, ask).await {
+            Ok(following) => following,
+            Err(error) => {
+                let told = format!("(cannot be read: {error})");
+                return vec![of_service((&self.full_name(id), "services"), vec![told])];
+            }
+        };
         let mut all: BTreeMap<(String, usize), OutputView> = BTreeMap::new();
         while let Some(said) = following.next().await {
             let Said::Line { from, text, .. } = said else { continue };
-            let of = || OutputView {
-                container: from.container.clone(),
-                role: format!("service {}", from.process),
-                deployment_id: String::new(),
-                time: String::new(),
-                lines: Vec::new(),
-            };
+            let role = format!("service {}", from.process);
+            let of = || of_service((&from.container, &role), Vec::new());
             all.entry((from.process.clone(), from.replica)).or_insert_with(of).lines.push(text);
         }
-        Ok(all.into_values().collect())
+        all.into_values().collect()
     }
+}
+
+fn of_service((container, role): (&str, &str), lines: Vec<String>) -> OutputView {
+    let (container, role) = (container.to_owned(), role.to_owned());
+    OutputView { container, role, deployment_id: String::new(), time: String::new(), lines }
 }
 
 /// A time: one of the past, or how long ago.

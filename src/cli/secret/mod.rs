@@ -3,13 +3,15 @@
 mod dotenv;
 mod program;
 mod prompt;
+mod sops;
 mod source;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use zeroize::Zeroizing;
 
-pub(super) use dotenv::parse as dotenv;
+use dotenv::parse as dotenv;
 pub(super) use source::{read, read_file};
 
 use super::exit::{Exit, Failure};
@@ -30,7 +32,7 @@ pub(super) enum Secret {
     Remove(Named),
     /// Seal every value with a new identity, and destroy the old one
     Rekey(Rekey),
-    /// Take values over from a .env file
+    /// Take values over from a .env file, or from a file that SOPS has encrypted for age
     Import(Import),
 }
 
@@ -96,7 +98,7 @@ pub(super) struct Rekey {
 
 #[derive(Args, Debug)]
 pub(super) struct Import {
-    /// .env file, or - for stdin
+    /// .env file, file of SOPS (YAML, JSON or dotenv), or - for stdin
     #[arg(allow_hyphen_values = true)]
     pub(super) file: PathBuf,
     /// Whose secrets they become; may be left out where there is one project
@@ -107,6 +109,19 @@ pub(super) struct Import {
     pub(super) only: Vec<String>,
     #[command(flatten)]
     pub(super) told: Told,
+}
+
+/// The values of a file that is imported, by name. One that SOPS has encrypted is opened with the identities of this person:
+/// what would be stored otherwise is the ciphertext, under the name of the value.
+///
+/// # Errors
+/// One line, which repeats no value.
+pub(super) fn values(text: &str) -> Result<sops::Values, String> {
+    if text.contains(sops::BEGINS) {
+        return sops::read(text, &sops::Places::here());
+    }
+    let bytes = |value: Zeroizing<String>| Zeroizing::new(value.as_bytes().to_vec());
+    Ok(dotenv(text)?.into_iter().map(|(name, value)| (name, bytes(value))).collect())
 }
 
 /// The parts of a secret's name: the project, where one is written, and the name in it.
