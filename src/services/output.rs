@@ -239,7 +239,8 @@ impl Following {
             let text = format!("{name} has no service {missing}: it has {}", names(services));
             return Err(NotBegun::Unknown(text));
         }
-        let asked = services.iter().filter(|service| self.ask.process.as_ref().is_none_or(|asked| *asked == service.name));
+        let asked =
+            services.iter().filter(|service| self.ask.process.as_ref().is_none_or(|asked| *asked == service.name));
         let of = |service: &Service| {
             let there = service.containers.iter().cloned().map(Some);
             let missing = service.containers.is_empty().then_some(None);

@@ -232,7 +232,9 @@ async fn followed(program: &str) {
     stand.must(&["teardown", &name(&stand), "--yes"]).await;
     assert!(timeout(PATIENCE, reader.child.wait()).await.unwrap().unwrap().success());
     // Each of the two has begun twice: at first, and after the stop.
-    for (text, count) in [("/one", 1), ("/two", 1), ("/while-away", 1), ("err: blue", 1), ("err: green", 2), ("err: the data", 2)] {
+    for (text, count) in
+        [("/one", 1), ("/two", 1), ("/while-away", 1), ("err: blue", 1), ("err: green", 2), ("err: the data", 2)]
+    {
         assert_eq!(reader.count(text), count, "{text}: {:#?}", reader.all);
     }
     assert_eq!(of_web.count("err: the data"), 0, "{:#?}", of_web.all);
@@ -259,7 +261,9 @@ async fn what_services_have_printed_is_told_by_service_and_without_secrets() {
     stand.apply("web", &lines(&stand, &format!("{TWO}{once}"), "blue")).await;
     let web = name(&stand);
     let all = stand.must(&["logs", &web]).await;
-    for shown in ["(service db)", "err: the data", "(service web)", "err: blue", "(service once)", "done, with [secret]"] {
+    for shown in
+        ["(service db)", "err: the data", "(service web)", "err: blue", "(service once)", "done, with [secret]"]
+    {
         assert!(all.contains(shown), "{shown}: {all}");
     }
     assert!(!all.contains(TOKEN), "{all}");

@@ -10,7 +10,8 @@ use cutover::adapters::compose::{
 };
 use cutover::adapters::host::{Bounds, MemoryHost};
 use cutover::adapters::runtime::{
-    Alone, Attaches, Container, CreateContainer, MemoryRuntime, Program, Renewal, Running, Runtime, RuntimeError, Witness,
+    Alone, Attaches, Container, CreateContainer, MemoryRuntime, Program, Renewal, Running, Runtime, RuntimeError,
+    Witness,
 };
 use cutover::adapters::source::Files;
 use cutover::adapters::units::{Kind, Programs, StackUnits};

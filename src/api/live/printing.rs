@@ -31,7 +31,8 @@ impl LiveBackend {
         };
         if self.is_stack(id) {
             let following = output::follow(&self.execution, id, follow).await?;
-            let next = |mut following: output::Following| async move { Some((told(following.next().await?), following)) };
+            let next =
+                |mut following: output::Following| async move { Some((told(following.next().await?), following)) };
             return Ok(stream::unfold(following, next).boxed());
         }
         let following = self.execution.follow(id, follow).await?;

@@ -158,7 +158,10 @@ mod tests {
             port_bindings: Some(bound),
             auto_remove: Some(true),
             memory: Some(7),
-            restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::ALWAYS), maximum_retry_count: None }),
+            restart_policy: Some(RestartPolicy {
+                name: Some(RestartPolicyNameEnum::ALWAYS),
+                maximum_retry_count: None,
+            }),
             ..HostConfig::default()
         };
         let config = ContainerConfig {

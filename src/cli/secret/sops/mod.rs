@@ -32,10 +32,12 @@ use tree::Node;
 
 /// What opens every file of SOPS, of any kind of key.
 pub(super) const BY_SOPS: &str = "`sops decrypt --output-type dotenv FILE | cutover secret import -`";
+/// What heads the part of SOPS in an INI file.
+const INI: &str = "[sops]";
 /// With what the MAC over sealed values alone begins, so that it is never one over all: SHA-256 of `sops`.
 const ONLY_SEALED: [u8; 32] = [
-    0x8a, 0x3f, 0xd2, 0xad, 0x54, 0xce, 0x66, 0x52, 0x7b, 0x10, 0x34, 0xf3, 0xd1, 0x47, 0xbe, 0x0b, 0x0b, 0x97, 0x5b, 0x3b,
-    0xf4, 0x4f, 0x72, 0xc6, 0xfd, 0xad, 0xec, 0x81, 0x76, 0xf2, 0x7d, 0x69,
+    0x8a, 0x3f, 0xd2, 0xad, 0x54, 0xce, 0x66, 0x52, 0x7b, 0x10, 0x34, 0xf3, 0xd1, 0x47, 0xbe, 0x0b, 0x0b, 0x97, 0x5b,
+    0x3b, 0xf4, 0x4f, 0x72, 0xc6, 0xfd, 0xad, 0xec, 0x81, 0x76, 0xf2, 0x7d, 0x69,
 ];
 
 /// The values of a file by name.
@@ -53,7 +55,8 @@ impl Form {
     /// By what is in it: what comes by a pipe has no name.
     fn of(text: &str) -> Self {
         let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let flat = |line: &str| line.starts_with(meta::FLAT) && line.split_once('=').is_some_and(|(name, _)| plain(name));
+        let flat =
+            |line: &str| line.starts_with(meta::FLAT) && line.split_once('=').is_some_and(|(name, _)| plain(name));
         match text.trim_start().starts_with('{') {
             true => Self::Json,
             false if text.lines().any(flat) => Self::Dotenv,
@@ -70,6 +73,9 @@ impl Form {
 /// identities, or was changed since.
 pub(in crate::cli) fn read(text: &str, places: &Places) -> Result<Values, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.lines().any(|line| line.trim() == INI) {
+        return Err(format!("it is an INI file of SOPS, and YAML, JSON and dotenv are read here: {BY_SOPS}"));
+    }
     let form = Form::of(text);
     let root = match form {
         Form::Json => tree::json(text)?,
@@ -129,7 +135,9 @@ impl Reading<'_> {
                 Plain::Doubtful if self.metadata.only_sealed => self.clear("", text, name),
                 Plain::Doubtful => {
                     let place = path.join(":");
-                    Err(format!("{place}: what stands there in the clear means another value to each reader: {BY_SOPS}"))
+                    Err(format!(
+                        "{place}: what stands there in the clear means another value to each reader: {BY_SOPS}"
+                    ))
                 }
             },
         }
@@ -138,7 +146,9 @@ impl Reading<'_> {
     fn sealed(&mut self, text: &str, (path, name): (&[String], &str)) -> Result<(), String> {
         let place = path.join(":");
         let opened = self.opener.open(text, &format!("{place}:")).ok_or_else(|| {
-            format!("{place}: its value is not what SOPS has written there: the file was changed after it was encrypted")
+            format!(
+                "{place}: its value is not what SOPS has written there: the file was changed after it was encrypted"
+            )
         })?;
         self.hash.update(&*opened.bytes);
         let value = match opened.kind.as_str() {
@@ -170,7 +180,9 @@ impl Reading<'_> {
         let written = self.opener.open(mac, modified).filter(|opened| !opened.bytes.is_empty());
         let written = written.ok_or("its MAC cannot be read: the file was changed after it was encrypted")?;
         if hex::encode_upper(self.hash.finalize()).as_bytes() != written.bytes.as_slice() {
-            return Err("its MAC is another one: the file was changed after it was encrypted, and nothing is imported".into());
+            return Err(
+                "its MAC is another one: the file was changed after it was encrypted, and nothing is imported".into()
+            );
         }
         Ok(self.found)
     }

@@ -47,7 +47,9 @@ fn is_float(digits: &str) -> bool {
     let all = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let exponent = exponent.map(|text| text.trim_start_matches(['+', '-']));
     let is = exponent.is_some() || mantissa.contains('.');
-    is && all(whole) && all(fraction) && !(whole.is_empty() && fraction.is_empty())
+    is && all(whole)
+        && all(fraction)
+        && !(whole.is_empty() && fraction.is_empty())
         && exponent.is_none_or(|text| !text.is_empty() && all(text))
 }
 
@@ -91,10 +93,23 @@ mod tests {
         ] {
             assert_eq!(plain(text), Plain::Value(counts.to_owned(), written.to_owned()), "{text}");
         }
-        for text in ["hello", "10.0.0.1", "12abc", "1.2.3", "yes", "-", "--a", "4 5", "2026-01", "1-2-3", "ENC[x]", "e5"] {
+        for text in
+            ["hello", "10.0.0.1", "12abc", "1.2.3", "yes", "-", "--a", "4 5", "2026-01", "1-2-3", "ENC[x]", "e5"]
+        {
             assert_eq!(plain(text), Plain::Text, "{text}");
         }
-        for text in ["0x10", "010", "1_000", "0b1", "0o7", ".inf", "-.NaN", "2026-01-31", "2026-1-3 10:00:00", "99999999999999999999"] {
+        for text in [
+            "0x10",
+            "010",
+            "1_000",
+            "0b1",
+            "0o7",
+            ".inf",
+            "-.NaN",
+            "2026-01-31",
+            "2026-1-3 10:00:00",
+            "99999999999999999999",
+        ] {
             assert_eq!(plain(text), Plain::Doubtful, "{text}");
         }
     }

@@ -127,7 +127,8 @@ pub(super) fn yaml(text: &str) -> Result<Node, String> {
     };
     let (mut open, mut root) = (Vec::new(), None);
     for event in Parser::new_from_str_with_options(text, options) {
-        let (event, span) = event.map_err(|error| format!("line {}: not YAML: {}", error.marker().line(), error.info()))?;
+        let (event, span) =
+            event.map_err(|error| format!("line {}: not YAML: {}", error.marker().line(), error.info()))?;
         let line = span.start.line();
         let bad = |why: &str| format!("line {line}: {why}");
         match event {
@@ -186,7 +187,8 @@ fn put(open: &mut [Open], root: &mut Option<Node>, node: Node) -> Result<(), Str
 pub(super) fn dotenv(text: &str) -> Result<Node, String> {
     let mut entries = Vec::new();
     for (line, number) in text.split('\n').zip(1..).filter(|(line, _)| !line.is_empty() && !line.starts_with('#')) {
-        let (key, value) = line.split_once('=').ok_or_else(|| format!("line {number}: no \"=\"; expected NAME=value"))?;
+        let (key, value) =
+            line.split_once('=').ok_or_else(|| format!("line {number}: no \"=\"; expected NAME=value"))?;
         let node = Node::Text(value.replace("\\n", "\n"));
         Node::add(&mut entries, key.to_owned(), node).map_err(|why| format!("line {number}: {why}"))?;
     }
