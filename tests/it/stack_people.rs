@@ -16,6 +16,7 @@ use crate::terminal::Terminal;
 /// What the service is given as a secret; nothing else on this machine looks like it.
 const TOKEN: &str = "stack-Zq8!t0ken";
 const ONE: &str = "services:\n  web: { image: IMAGE, stop_grace_period: 1s, volumes: [\"data:/data\"], networks: [back, front], environment: { WHO: \"${WHO}\", TOKEN: \"${TOKEN}\" } }\nvolumes: { data: {} }\nnetworks: { back: {}, front: {} }\n";
+const PLAIN: &str = "services:\n  web: { image: IMAGE, stop_grace_period: 1s, environment: { WHO: \"${WHO}\" } }\n";
 const TWO: &str = "services:\n  web: { image: IMAGE, stop_grace_period: 1s, environment: { WHO: \"${WHO}\" } }\n  db: { image: IMAGE, stop_grace_period: 1s, environment: { WHO: \"the data\" } }\n";
 
 /// An engine over this Compose; `None` where there is none, which is said.
@@ -99,7 +100,7 @@ async fn in_one_service(program: &str) {
     assert_eq!(labelled(stand.log).await, own);
     assert!(stand.get("/").await.ends_with("green"));
     client.kill().await.unwrap();
-    assert_eq!(text(&last_end(&stand, 6).await, "end").as_deref(), Some("left"));
+    assert_eq!(text(&last_end(&stand, 7).await, "end").as_deref(), Some("left"));
     assert_eq!(labelled(stand.log).await, [] as [String; 0]);
 
     let client = hanging(&stand, "run", &["hang"]).await;
@@ -168,7 +169,7 @@ async fn a_terminal_is_a_terminal_in_a_stack_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_not_there_is_answered_with_those_that_are() {
     let Some(stand) = begin(SECOND).await else { return };
-    live(&stand).await;
+    stand.apply("web", &lines(&stand, PLAIN, "blue")).await;
     let web = name(&stand);
     let named = stand.ask(&["exec", &web, "--service", "web", "--", "/app", "env", "WHO"]).await;
     assert_eq!((named.status.code(), lossy(&named.stdout)), (Some(0), "blue\n".into()), "{named:?}");
