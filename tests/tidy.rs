@@ -294,8 +294,7 @@ fn says(line: &str, word: &str) -> bool {
 
 /// Fails with one line per finding.
 fn none(rule: &str, found: &[String]) {
-    let list = found.join("\n  ");
-    assert!(found.is_empty(), "{rule}:\n  {list}");
+    assert!(found.is_empty(), "{rule}:\n  {}", found.join("\n  "));
 }
 
 fn collect<'a>(sources: &'a [Source], judge: impl Fn(&'a Source) -> Vec<String>) -> Vec<String> {

@@ -23,7 +23,7 @@ fn pass_on(read: &mut File, to: &mpsc::Sender<Vec<u8>>) {
 /// A terminal with somebody at it.
 pub(crate) struct Terminal {
     master: File,
-    slave: OwnedFd,
+    pub(crate) slave: OwnedFd,
     shown: String,
     pieces: mpsc::Receiver<Vec<u8>>,
 }

@@ -26,7 +26,7 @@ pub(super) fn plain(text: &str) -> Plain {
     }
     let digits = text.trim_start_matches(['+', '-']);
     let decimal = digits == "0" || !digits.starts_with('0');
-    if decimal && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if decimal && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         // What is larger is of another kind to each reader.
         return text.parse::<i64>().map_or(Plain::Doubtful, |number| same(number.to_string()));
     }
