@@ -19,6 +19,11 @@ const SERVICE: &str = "com.docker.compose.service";
 const ONE_OFF: &str = "com.docker.compose.oneoff";
 /// What it says of one that was.
 const IS_ONE_OFF: &str = "True";
+/// By having it, a container is known to Compose as one that it has made: others it leaves alone, and with them the networks
+/// that they are on.
+const MADE: &str = "com.docker.compose.config-hash";
+/// The hash of no configuration.
+const NO_HASH: &str = "0";
 /// Which container of its service one is.
 const NUMBER: &str = "com.docker.compose.container-number";
 /// The folder that a container was made from.
@@ -70,7 +75,7 @@ fn sorted(mut row: Row) -> Row {
 /// `run` makes: such a one is no part of the service, and goes with the project.
 #[must_use]
 pub fn beside(project: &str, service: &str) -> Labels {
-    [(PROJECT, project), (SERVICE, service), (ONE_OFF, IS_ONE_OFF)]
+    [(PROJECT, project), (SERVICE, service), (ONE_OFF, IS_ONE_OFF), (MADE, NO_HASH)]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into()
 }
