@@ -230,6 +230,9 @@ async fn followed(program: &str) {
     reader.until("nothing serves from here on").await;
     stand.must(&["start", &name(&stand)]).await;
     reader.until("serves from here on ---").await;
+    while reader.count("err: green") < 2 || reader.count("err: the data") < 2 {
+        reader.until("err: ").await;
+    }
     stand.must(&["teardown", &name(&stand), "--yes"]).await;
     assert!(timeout(PATIENCE, reader.child.wait()).await.unwrap().unwrap().success());
     // Each of the two has begun twice: at first, and after the stop.
