@@ -106,7 +106,8 @@ async fn in_one_service(program: &str) {
     let client = hanging(&stand, "run", &["hang"]).await;
     stand.must(&["teardown", &name(&stand), "--yes"]).await;
     let output = timeout(PATIENCE, client.wait_with_output()).await.unwrap().unwrap();
-    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    // Ended by the engine, or by Compose, whose `down` kills what does not end.
+    assert!(matches!(output.status.code(), Some(7 | 137)), "{output:?}");
     let log = stand.must(&["events", "--json"]).await;
     assert!(!log.contains("a note") && !log.contains(TOKEN), "an argument or a value is recorded");
     gone(stand).await;
