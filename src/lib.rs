@@ -16,5 +16,6 @@ pub mod recovery;
 pub mod schedule;
 pub mod secrets;
 pub mod server;
+pub mod services;
 pub mod store;
 pub mod telemetry;

@@ -138,7 +138,7 @@ pub enum Volumes {
 /// Which output of containers is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OutputAsk {
-    /// Of this process; the workload's name for the workload itself.
+    /// Of this process or service; the workload's name for the workload itself.
     pub process: Option<String>,
     /// Of this replica, from 1 on.
     pub replica: Option<u16>,
@@ -257,8 +257,14 @@ pub trait Backend: Send + Sync + 'static {
     async fn build_log(&self, name: WorkloadName, ask: BuildLogAsk) -> Result<BuildLogView, Refusal>;
     /// What its containers print, from what they have printed on.
     async fn output(&self, name: WorkloadName, ask: OutputAsk) -> Result<BoxStream<'static, OutputLine>, Refusal>;
-    /// Begins a person's program, recorded, and serves it on the connection that comes once this was answered.
-    async fn errand(&self, asker: Asker, name: WorkloadName, what: (Asked, Wire)) -> Result<(), Refusal>;
+    /// Begins a person's program, recorded, and serves it on the connection that comes once this was answered. `service` is
+    /// the one of a stack that a container of its own is made like.
+    async fn errand(
+        &self,
+        asker: Asker,
+        (name, service): (WorkloadName, Option<String>),
+        what: (Asked, Wire),
+    ) -> Result<(), Refusal>;
     /// Why something is as it is.
     async fn explain(&self, about: About) -> Result<ExplainView, Refusal>;
     /// Events, oldest first; `next_after` is past everything that was looked at, so that a filter never stalls, and is

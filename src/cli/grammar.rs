@@ -508,8 +508,8 @@ pub(super) struct OfOutput {
     /// Only lines since then: how long ago, as in 10m, or a time in UTC, as in 14:02
     #[arg(long, allow_hyphen_values = true, value_name = "TIME", conflicts_with_all = ["build", "deployment"])]
     pub(super) since: Option<String>,
-    /// Only of this process; the workload's name is the workload itself
-    #[arg(long, allow_hyphen_values = true, value_name = "NAME", value_parser = values::project, conflicts_with_all = ["build", "deployment"])]
+    /// Only of this process, or this service of a stack; the workload's name is the workload itself
+    #[arg(long, visible_alias = "service", allow_hyphen_values = true, value_name = "NAME", value_parser = values::part, conflicts_with_all = ["build", "deployment"])]
     pub(super) process: Option<String>,
     /// Only of this replica, counted from 1
     #[arg(long, allow_hyphen_values = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), conflicts_with_all = ["build", "deployment"])]
@@ -537,8 +537,8 @@ pub(super) struct OfBuild {
 pub(super) struct Exec {
     /// Workload: project/name, or its name where that is unambiguous
     pub(super) name: String,
-    /// Process of the workload; the workload itself without it
-    #[arg(long, allow_hyphen_values = true, value_name = "NAME", value_parser = values::project)]
+    /// Process of the workload, or service of a stack; the workload itself without it
+    #[arg(long, visible_alias = "service", allow_hyphen_values = true, value_name = "NAME", value_parser = values::part)]
     pub(super) process: Option<String>,
     /// Replica, counted from 1; the first that runs without it
     #[arg(long, allow_hyphen_values = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -552,6 +552,9 @@ pub(super) struct Exec {
 pub(super) struct Run {
     /// Workload: project/name, or its name where that is unambiguous
     pub(super) name: String,
+    /// Service of a stack; the only one without it
+    #[arg(long, allow_hyphen_values = true, value_name = "NAME", value_parser = values::part)]
+    pub(super) service: Option<String>,
     /// What stands in place of the image's command, after --; of these only the program's name is recorded
     #[arg(last = true, required = true, num_args = 1.., value_name = "CMD")]
     pub(super) command: Vec<String>,

@@ -17,12 +17,23 @@ const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
 const MAX_SECRET_BYTES: u64 = 4 * 1024;
 /// Digits of the hash of a plan: those of a SHA-256.
 const MAX_HASH_DIGITS: usize = 64;
+/// Characters of the name of a process or service: what a label of the domain name system takes, and Compose with it.
+const MAX_PART_CHARS: usize = 63;
 /// Characters of the name of a header.
 const MAX_HEADER_CHARS: usize = 64;
 
 /// The name of a project.
 pub(super) fn project(text: &str) -> Result<String, String> {
     cutover_domain::file::check::name(text)
+}
+
+/// The name of a process, or of a service as compose files have them.
+pub(super) fn part(text: &str) -> Result<String, String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    if (1..=MAX_PART_CHARS).contains(&text.len()) && text.bytes().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("not the name of a process or service: 1 to {MAX_PART_CHARS} letters, digits, \"_\", \".\" and \"-\""))
 }
 
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {

@@ -25,7 +25,7 @@ use crate::adapters::images::DockerImages;
 use crate::adapters::probe::NetProber;
 use crate::adapters::router::{HttpRouter, Router};
 use crate::adapters::runtime::{DockerConfig, DockerRuntime, Runtime};
-use crate::adapters::units::{ReleaseFolders, Units};
+use crate::adapters::units::{Programs, ReleaseFolders, Units};
 use crate::api::live::LiveBackend;
 use crate::api::{ApiState, Readiness, serve};
 use crate::clock::Clock;
@@ -213,6 +213,7 @@ async fn assemble(
     let host = Arc::new(RealHost::new(bounds));
     let stacks = stacks::open(config, (secrets.clone(), host.clone()), clock).await;
     let stacks = Arc::new(stacks.map_err(|error| io("the folder of stacks", error))?);
+    let attaches = Arc::new(Programs::over(docker, stacks.clone()));
     let runtime: Arc<dyn Runtime> = Arc::new(Units::over(containers, vec![folders.clone(), stacks.clone()]));
     let builder: Arc<dyn Builder> = Arc::new(DockerBuilder::new(config.docker.socket.clone()));
     let builder = Arc::new(Builders::over(builder, dir, (folders, stacks)));
@@ -231,7 +232,7 @@ async fn assemble(
         commands: commands.clone(),
         host,
         runtime: runtime.clone(),
-        attaches: docker,
+        attaches,
         router: router.clone(),
         prober: Arc::new(NetProber),
         source: Arc::new(sources),

@@ -125,7 +125,12 @@ impl Backend for Fake {
         Err(Refusal::NotAllowed(format!("{} prints nothing", name.0)))
     }
 
-    async fn errand(&self, _: Asker, name: WorkloadName, _: (Asked, Wire)) -> Result<(), Refusal> {
+    async fn errand(
+        &self,
+        _: Asker,
+        (name, _): (WorkloadName, Option<String>),
+        _: (Asked, Wire),
+    ) -> Result<(), Refusal> {
         Err(Refusal::NotAllowed(format!("{}: nothing of it runs: deploy it first", name.0)))
     }
 

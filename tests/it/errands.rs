@@ -12,22 +12,22 @@ use tokio::time::timeout;
 use crate::docker;
 use crate::stand::{PATIENCE, Stand, ended, labelled, lossy, processes, signal, text};
 
-fn name(stand: &Stand) -> String {
+pub(crate) fn name(stand: &Stand) -> String {
     format!("{}/web", stand.project)
 }
 
-async fn exec(stand: &Stand, command: &[&str]) -> Output {
+pub(crate) async fn exec(stand: &Stand, command: &[&str]) -> Output {
     let name = name(stand);
     stand.ask(&[&["exec", &name, "--"], command].concat()).await
 }
 
-async fn run(stand: &Stand, command: &[&str]) -> Output {
+pub(crate) async fn run(stand: &Stand, command: &[&str]) -> Output {
     let name = name(stand);
     stand.ask(&[&["run", &name, "--"], command].concat()).await
 }
 
 /// A client at a program that goes on, once that has begun.
-async fn hanging(stand: &Stand, verb: &str, command: &[&str]) -> Child {
+pub(crate) async fn hanging(stand: &Stand, verb: &str, command: &[&str]) -> Child {
     let name = name(stand);
     let mut client = stand.command(&[&[verb, &name, "--"], command].concat());
     let mut client = client.stdin(Stdio::piped()).spawn().unwrap();
@@ -45,7 +45,7 @@ async fn left_in_web(stand: &Stand) -> usize {
 }
 
 /// How the newest program of a person ended, once it has.
-async fn last_end(stand: &Stand, count: usize) -> Value {
+pub(crate) async fn last_end(stand: &Stand, count: usize) -> Value {
     stand.until("the end is recorded", async |stand| stand.of_kind("ErrandEnded").await.len() >= count).await;
     stand.of_kind("ErrandEnded").await.pop().unwrap()
 }
@@ -225,80 +225,8 @@ async fn what_is_stopped_or_has_no_container_runs_nothing_and_stays_so() {
 }
 
 mod terminal {
-    use std::fs::File;
-    use std::io::{Read, Write};
-    use std::os::fd::OwnedFd;
-    use std::sync::mpsc;
-
-    use rustix::fs::{Mode, OFlags};
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
-
     use super::*;
-
-    fn pass_on(read: &mut File, to: &mpsc::Sender<Vec<u8>>) {
-        let mut piece = [0; 4096];
-        while let Ok(count @ 1..) = read.read(&mut piece) {
-            drop(to.send(piece[..count].to_vec()));
-        }
-    }
-
-    /// A terminal with somebody at it.
-    struct Terminal {
-        master: File,
-        slave: OwnedFd,
-        shown: String,
-        pieces: mpsc::Receiver<Vec<u8>>,
-    }
-
-    impl Terminal {
-        fn open(columns: u16, rows: u16) -> Self {
-            let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-            grantpt(&master).unwrap();
-            unlockpt(&master).unwrap();
-            let path = ptsname(&master, Vec::new()).unwrap();
-            let slave =
-                rustix::fs::open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
-            let master = File::from(master);
-            let (sender, pieces) = mpsc::channel();
-            let mut read = master.try_clone().unwrap();
-            std::thread::spawn(move || pass_on(&mut read, &sender));
-            let terminal = Self { master, slave, shown: String::new(), pieces };
-            terminal.size(columns, rows);
-            terminal
-        }
-
-        fn size(&self, columns: u16, rows: u16) {
-            let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-            tcsetwinsize(&self.slave, size).unwrap();
-        }
-
-        /// Whether keys are passed on as they are.
-        fn is_raw(&self) -> bool {
-            !tcgetattr(&self.slave).unwrap().local_modes.contains(LocalModes::ICANON)
-        }
-
-        fn types(&mut self, keys: &str) {
-            self.master.write_all(keys.as_bytes()).unwrap();
-        }
-
-        /// What is shown, until it holds this text; with `again` typed between two looks.
-        fn shows(&mut self, text: &str, again: &str) {
-            let begun = tokio::time::Instant::now();
-            while !self.shown.contains(text) {
-                assert!(begun.elapsed() < PATIENCE, "{text} is not shown: {:?}", self.shown);
-                match self.pieces.recv_timeout(std::time::Duration::from_millis(500)) {
-                    Ok(piece) => self.shown.push_str(&String::from_utf8_lossy(&piece)),
-                    Err(_) => self.types(again),
-                }
-            }
-        }
-
-        fn command(&self, stand: &Stand, args: &[&str]) -> Child {
-            let end = || Stdio::from(self.slave.try_clone().unwrap());
-            stand.command(args).stdin(end()).stdout(end()).stderr(end()).spawn().unwrap()
-        }
-    }
+    use crate::terminal::Terminal;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_program_at_a_terminal_has_its_size_and_every_key_and_leaves_it_as_it_was() {

@@ -10,14 +10,14 @@ use tokio::time::timeout;
 use crate::stand::{PATIENCE, Stand, lossy};
 
 /// A client that follows.
-struct Reader {
-    child: Child,
+pub(crate) struct Reader {
+    pub(crate) child: Child,
     lines: Lines<BufReader<ChildStdout>>,
-    all: Vec<String>,
+    pub(crate) all: Vec<String>,
 }
 
 impl Reader {
-    fn begin(stand: &Stand, args: &[&str]) -> Self {
+    pub(crate) fn begin(stand: &Stand, args: &[&str]) -> Self {
         let name = format!("{}/web", stand.project);
         let mut command = stand.command(&[&["logs", &name], args].concat());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
@@ -26,7 +26,7 @@ impl Reader {
     }
 
     /// Reads until a line holds this text, which must come.
-    async fn until(&mut self, text: &str) -> String {
+    pub(crate) async fn until(&mut self, text: &str) -> String {
         loop {
             let line = timeout(PATIENCE, self.lines.next_line()).await;
             let line = line.unwrap_or_else(|_| panic!("{text} does not come: {:#?}", self.all)).unwrap();
@@ -38,7 +38,7 @@ impl Reader {
         }
     }
 
-    fn count(&self, text: &str) -> usize {
+    pub(crate) fn count(&self, text: &str) -> usize {
         self.all.iter().filter(|line| line.contains(text)).count()
     }
 }
@@ -85,7 +85,7 @@ async fn an_output_is_followed_from_blue_to_green_and_over_a_restart_to_its_end(
 
 impl Reader {
     /// Once its first line has come.
-    async fn await_ready(mut self) -> Self {
+    pub(crate) async fn await_ready(mut self) -> Self {
         self.until("serves from here on").await;
         self
     }

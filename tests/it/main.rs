@@ -50,12 +50,14 @@ mod secrets;
 mod secrets_docker;
 mod sites;
 mod sources;
+mod stack_people;
 mod stack_units;
 mod stacks;
 #[path = "../support/stand.rs"]
 mod stand;
 #[path = "../support/stand_in.rs"]
 mod stand_in;
+mod terminal;
 mod uploads;
 mod whole;
 mod wiring;

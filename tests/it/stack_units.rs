@@ -9,13 +9,17 @@ use cutover::adapters::compose::{
     Around, Compose, ComposeError, Draft, DraftError, Holder, MemoryCompose, Stacks, State, Vault, Wished,
 };
 use cutover::adapters::host::{Bounds, MemoryHost};
-use cutover::adapters::runtime::{Container, CreateContainer, Renewal, RuntimeError, Witness};
+use cutover::adapters::runtime::{
+    Alone, Attaches, Container, CreateContainer, MemoryRuntime, Program, Renewal, Running, Runtime, RuntimeError,
+    Witness,
+};
 use cutover::adapters::source::Files;
-use cutover::adapters::units::{Kind, StackUnits};
+use cutover::adapters::units::{Kind, Programs, StackUnits};
+use cutover::adapters::world::{self, Twin};
 use cutover::clock::Clock;
 use cutover_domain::observed::{DockerId, Phase};
 use cutover_events::workload::{Hardening, Limits};
-use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId};
+use cutover_events::{DeploymentId, Digest, ErrandId, LogId, ReleaseId, UnitId, WorkloadId};
 use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
@@ -65,6 +69,31 @@ fn wished(text: &str, beside: Around) -> Wished {
     Wished { workload: WORKLOAD, full_name: "default/shop".to_owned(), draft, variables, routed: Vec::new() }
 }
 
+fn unit(n: u8, image: &str) -> CreateContainer {
+    CreateContainer {
+        name: format!("cutover-default-shop-{n}"),
+        unit: UnitId([n; 16]),
+        workload: WORKLOAD,
+        full_name: "default/shop".to_owned(),
+        release: ReleaseId([n; 16]),
+        deployment: DeploymentId([n; 16]),
+        witness: Witness { position: 1, chain: Digest([0; 32]) },
+        image: image.to_owned(),
+        network: String::new(),
+        address: [0, 0, 0, 0].into(),
+        alias: None,
+        mounts: Vec::new(),
+        ports: Vec::new(),
+        dns: Vec::new(),
+        env: vec![("WHO".to_owned(), "me".to_owned()), ("OTHER".to_owned(), "x".to_owned())],
+        command: None,
+        limits: Limits::default(),
+        hardening: Hardening::default(),
+        stop_signal: 0,
+        renewal: Renewal::default(),
+    }
+}
+
 impl Stand {
     fn over(compose: MemoryCompose, bounds: Bounds) -> Self {
         let data = tempfile::tempdir().unwrap();
@@ -88,28 +117,7 @@ impl Stand {
     }
 
     async fn create(&self, n: u8, image: &str) -> DockerId {
-        let unit = CreateContainer {
-            name: format!("cutover-default-shop-{n}"),
-            unit: UnitId([n; 16]),
-            workload: WORKLOAD,
-            full_name: "default/shop".to_owned(),
-            release: ReleaseId([n; 16]),
-            deployment: DeploymentId([n; 16]),
-            witness: Witness { position: 1, chain: Digest([0; 32]) },
-            image: image.to_owned(),
-            network: String::new(),
-            address: [0, 0, 0, 0].into(),
-            alias: None,
-            mounts: Vec::new(),
-            ports: Vec::new(),
-            dns: Vec::new(),
-            env: vec![("WHO".to_owned(), "me".to_owned()), ("OTHER".to_owned(), "x".to_owned())],
-            command: None,
-            limits: Limits::default(),
-            hardening: Hardening::default(),
-            stop_signal: 0,
-            renewal: Renewal::default(),
-        };
+        let unit = unit(n, image);
         let id = self.units.create(LOG, &unit).await.unwrap();
         assert_eq!(self.units.create(LOG, &unit).await.unwrap(), id, "a create may be repeated");
         id
@@ -172,6 +180,42 @@ async fn what_a_stack_does_is_what_its_services_do() {
     let seen = stand.seen(id).await;
     let states: Vec<_> = seen.services.iter().map(|service| (service.name.as_str(), service.state)).collect();
     assert_eq!((seen.phase, states), (Phase::Exited, vec![("once", "exited"), ("web", "missing")]));
+}
+
+#[tokio::test]
+async fn a_program_runs_in_the_only_service_of_a_stack_or_in_a_container_like_it() {
+    let (stand, twin) = (Stand::new(), Twin::shared());
+    let docker = Arc::new(MemoryRuntime::new(twin.clone()));
+    let image = twin.lock().image_here("a:1", world::Program::default()).id;
+    let container = docker.create(LOG, &unit(9, &image)).await.unwrap();
+    docker.start(container).await.unwrap();
+    let programs = Programs::over(docker, Arc::new(stand.units.clone()));
+    let program = Program { command: ["say", "one", "", "0"].map(str::to_owned).to_vec(), terminal: None };
+    let exec = async |id| programs.exec(id, &program).await.map(|attached| attached.running);
+    let told = |why: Result<Running, RuntimeError>| why.unwrap_err().to_string();
+    let errand = ErrandId([7; 16]);
+    let alone = |image: &str| Alone { errand, container: unit(7, image), terminal: false };
+
+    let (one, two) = (stand.keep(1, TWO).await, stand.keep(2, ONE).await);
+    let id = stand.create(1, &one).await;
+    assert!(told(exec(id).await).contains("no container of the stack is there"));
+    assert!(programs.create_alone(LOG, &alone(&one)).await.is_err(), "it is not brought up");
+    stand.units.start(id).await.unwrap();
+    stand.compose.set(PROJECT, "web", |row| row.containers[0].id = container);
+    assert!(matches!(exec(id).await, Ok(Running::Inside { container: inside, .. }) if inside == container));
+    programs.create_alone(LOG, &alone(&one)).await.unwrap();
+    assert_eq!(twin.lock().created_alone(errand).unwrap().image, image, "it is made like the container of the service");
+    stand.compose.set(PROJECT, "web", |row| row.containers[0].runs = false);
+    assert!(told(exec(id).await).contains("no container of the service web runs"));
+    // What is no stack goes by its own id and its own image.
+    assert!(matches!(exec(container).await, Ok(Running::Inside { container: inside, .. }) if inside == container));
+    programs.create_alone(LOG, &alone(&image)).await.unwrap();
+
+    stand.go(id).await.unwrap();
+    let id = stand.create(2, &two).await;
+    stand.units.start(id).await.unwrap();
+    assert!(told(exec(id).await).contains("several services: once, web"));
+    assert!(programs.create_alone(LOG, &alone(&two)).await.unwrap_err().to_string().contains("once, web"));
 }
 
 #[tokio::test]

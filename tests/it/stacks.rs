@@ -11,7 +11,7 @@ use crate::docker;
 /// Where `scripts/docker` puts the program of the second generation.
 pub(crate) const SECOND: &str = "/usr/local/lib/cutover/docker-compose-2";
 /// What the package of the distribution brings.
-const PACKAGED: &str = "/usr/bin/docker-compose";
+pub(crate) const PACKAGED: &str = "/usr/bin/docker-compose";
 /// How long a test waits for what must come, with everybody else's tests at once.
 const DEADLINE: Duration = Duration::from_secs(90);
 /// What Docker calls the image of our sample program here.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
+use cutover_domain::observed::DockerId;
 use serde_json::Value;
 
 use super::engine::Engine;
 use super::{ComposeError, Healthy, Holder, ProjectVolume, Row, State};
+use crate::adapters::runtime::{Labels, ServiceContainer};
 
 /// The project of a container, network or volume.
 const PROJECT: &str = "com.docker.compose.project";
@@ -15,6 +17,15 @@ const PROJECT: &str = "com.docker.compose.project";
 const SERVICE: &str = "com.docker.compose.service";
 /// Whether a container was made by `run`, beside the services.
 const ONE_OFF: &str = "com.docker.compose.oneoff";
+/// What it says of one that was.
+const IS_ONE_OFF: &str = "True";
+/// By having it, a container is known to Compose as one that it has made: others it leaves alone, and with them the networks
+/// that they are on.
+const MADE: &str = "com.docker.compose.config-hash";
+/// The hash of no configuration.
+const NO_HASH: &str = "0";
+/// Which container of its service one is.
+const NUMBER: &str = "com.docker.compose.container-number";
 /// The folder that a container was made from.
 const FOLDER: &str = "com.docker.compose.project.working_dir";
 /// The files that a container was made from, with commas between.
@@ -56,8 +67,26 @@ fn holder(container: &Value) -> Holder {
 }
 
 fn sorted(mut row: Row) -> Row {
-    row.containers.sort();
+    row.containers.sort_by_key(|container| (container.number, container.id));
     row
+}
+
+/// The labels of a container that is made like one of a service and stands beside it, as Compose gives them to what its own
+/// `run` makes: such a one is no part of the service, and goes with the project.
+#[must_use]
+pub fn beside(project: &str, service: &str) -> Labels {
+    [(PROJECT, project), (SERVICE, service), (ONE_OFF, IS_ONE_OFF), (MADE, NO_HASH)]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
+fn container(found: &Value) -> Option<ServiceContainer> {
+    let mut id = [0; 32];
+    hex::decode_to_slice(found["Id"].as_str()?, &mut id).ok()?;
+    let name = found["Names"][0].as_str().unwrap_or_default().trim_start_matches('/').to_owned();
+    let number = found["Labels"][NUMBER].as_str().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let runs = matches!(state(found["State"].as_str().unwrap_or_default()), State::Running | State::Paused);
+    Some(ServiceContainer { id: DockerId(id), name, number, runs })
 }
 
 /// The worst of two containers of a service.
@@ -73,25 +102,25 @@ fn join(known: &mut Row, other: Row) {
     known.ours &= other.ours;
 }
 
-fn row(container: &Value, folder: &Path) -> Option<Row> {
-    let label = |key: &str| container["Labels"][key].as_str();
-    if label(ONE_OFF) == Some("True") {
+fn row(found: &Value, folder: &Path) -> Option<Row> {
+    let label = |key: &str| found["Labels"][key].as_str();
+    if label(ONE_OFF) == Some(IS_ONE_OFF) {
         return None;
     }
-    let status = container["Status"].as_str().unwrap_or_default();
+    let status = found["Status"].as_str().unwrap_or_default();
     let below = |path: &str| Path::new(path).starts_with(folder);
     let files = label(FILES).unwrap_or_default();
     Some(Row {
         service: label(SERVICE)?.to_owned(),
-        containers: vec![container["Id"].as_str()?.to_owned()],
-        state: state(container["State"].as_str().unwrap_or_default()),
+        containers: vec![container(found)?],
+        state: state(found["State"].as_str().unwrap_or_default()),
         health: health(status),
         exit_code: exit_code(status),
         // The folder may be that of a source elsewhere; the files are always ours.
         ours: label(FOLDER).is_some_and(below) || (!files.is_empty() && files.split(',').all(below)),
-        address: match container["HostConfig"]["NetworkMode"].as_str() {
+        address: match found["HostConfig"]["NetworkMode"].as_str() {
             Some("host") => Some(Ipv4Addr::LOCALHOST),
-            _ => address(&container["NetworkSettings"]["Networks"]),
+            _ => address(&found["NetworkSettings"]["Networks"]),
         },
     })
 }
@@ -167,17 +196,20 @@ mod tests {
     #[test]
     fn what_docker_says_becomes_a_row() {
         let container = |state: &str, status: &str, files: &str| {
-            let labels = json!({ SERVICE: "web", FOLDER: "/elsewhere", FILES: files });
+            let labels = json!({ SERVICE: "web", FOLDER: "/elsewhere", FILES: files, NUMBER: "2" });
             let networks = json!({ "a_none": { "IPAddress": "" }, "a_web": { "IPAddress": "172.20.0.2" } });
             let settings = json!({ "Networks": networks });
             let container = json!({
-                "Id": "abc", "State": state, "Status": status, "Labels": labels, "NetworkSettings": settings
+                "Id": "ab".repeat(32), "Names": ["/a-web-2"], "State": state, "Status": status, "Labels": labels,
+                "NetworkSettings": settings
             });
             row(&container, Path::new("/d/compose/a"))
         };
         let good = container("running", "Up 5 minutes (healthy)", "/d/compose/a/compose.yml").unwrap();
         assert_eq!((good.state, good.health, good.ours), (State::Running, Healthy::Yes, true));
         assert_eq!(good.address, Some([172, 20, 0, 2].into()));
+        let one = ServiceContainer { id: DockerId([0xab; 32]), name: "a-web-2".into(), number: 2, runs: true };
+        assert_eq!(good.containers, [one]);
         let bad = container("exited", "Exited (3) 5 minutes ago", "/d/compose/ab/compose.yml").unwrap();
         assert_eq!(
             (bad.state, bad.health, bad.exit_code, bad.ours),
@@ -186,7 +218,8 @@ mod tests {
         let mut both = good.clone();
         join(&mut both, bad);
         assert_eq!((both.state, both.health, both.exit_code, both.ours), (State::Exited, Healthy::Yes, Some(3), false));
-        assert_eq!(row(&json!({ "Id": "abc", "Labels": { SERVICE: "web", ONE_OFF: "True" } }), Path::new("/")), None);
+        let labels = beside("a", "web");
+        assert_eq!(row(&json!({ "Id": "ab".repeat(32), "Labels": labels }), Path::new("/")), None);
         assert_eq!(row(&json!({ "Id": "abc", "Labels": {} }), Path::new("/")), None);
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cutover_compose::{Stack, Variables, Verdict};
+use cutover_domain::observed::DockerId;
+use cutover_events::Digest;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +15,7 @@ use super::{
     Anew, Compose, ComposeError, Generation, Healthy, Holder, Program, Project, ProjectVolume, Row, State, Volumes,
     folder,
 };
+use crate::adapters::runtime::ServiceContainer;
 
 /// What is there of one project.
 #[derive(Debug, Default)]
@@ -81,13 +84,15 @@ impl MemoryCompose {
 
     fn row(&self, service: &str, containers: u32) -> Row {
         let mut made = self.made.lock();
-        let ids = (0..containers).map(|_| {
+        let containers = (1..=containers).map(|number| {
             *made += 1;
-            format!("{:064x}", *made)
+            let name = format!("{service}-{number}");
+            let id = DockerId(Digest::of(format!("{service} {made}").as_bytes()).0);
+            ServiceContainer { id, name, number: usize::try_from(number).unwrap_or(usize::MAX), runs: true }
         });
         Row {
             service: service.to_owned(),
-            containers: ids.collect(),
+            containers: containers.collect(),
             state: State::Running,
             health: Healthy::Unchecked,
             exit_code: None,

@@ -33,8 +33,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use crate::adapters::runtime::ServiceContainer;
+
 pub use command::is_reserved;
 pub use draft::{Around, Draft, DraftError};
+pub use look::beside;
 pub use memory::MemoryCompose;
 pub use program::{Generation, Program, find};
 pub use real::{ComposeConfig, RealCompose};
@@ -129,8 +132,8 @@ pub enum Healthy {
 pub struct Row {
     /// The service.
     pub service: String,
-    /// Docker's ids of its containers, in order.
-    pub containers: Vec<String>,
+    /// Its containers, in the order in which they are counted.
+    pub containers: Vec<ServiceContainer>,
     /// What they do.
     pub state: State,
     /// What their checks say.

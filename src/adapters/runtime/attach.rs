@@ -9,7 +9,7 @@ use cutover_events::{ErrandId, LogId};
 use futures_util::stream::BoxStream;
 use tokio::io::AsyncWrite;
 
-use super::{CreateContainer, RuntimeError};
+use super::{CreateContainer, Labels, RuntimeError};
 
 /// What is run.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +38,16 @@ pub struct Alone {
     pub container: CreateContainer,
     /// Whether its program has a terminal.
     pub terminal: bool,
+}
+
+/// What a container of its own is made like, where it is not made of an image alone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Like {
+    /// A container that is there, whether it runs or not. Its image, environment, networks and all that is mounted in it are
+    /// taken over; its ports, its names on its networks and its restart policy stay with it.
+    pub container: DockerId,
+    /// What it carries beside the labels of every such container.
+    pub labels: Labels,
 }
 
 /// What a program has printed.
@@ -130,6 +140,10 @@ pub trait Attaches: Send + Sync + 'static {
 
     /// Creates a container for one program. It is in no listing but [`Attaches::alone`].
     async fn create_alone(&self, log: LogId, alone: &Alone) -> Result<DockerId, RuntimeError>;
+
+    /// Creates a container for one program, made like another one: of `alone` it has its name, its labels and its command.
+    /// It is in no listing but [`Attaches::alone`].
+    async fn create_alone_like(&self, log: LogId, alone: &Alone, like: &Like) -> Result<DockerId, RuntimeError>;
 
     /// Starts such a container with somebody at its program from its first byte on.
     async fn start_alone(&self, container: DockerId, terminal: Option<Size>) -> Result<Attached, RuntimeError>;

@@ -13,7 +13,9 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 use tokio::sync::watch;
 
-use super::attach::{Alone, Attached, Attaches, Line, Pipe, Printed, Program, Push, Reading, Running, Size, Until};
+use super::attach::{
+    Alone, Attached, Attaches, Like, Line, Pipe, Printed, Program, Push, Reading, Running, Size, Until,
+};
 use super::memory::MemoryRuntime;
 use super::{CreateContainer, Runtime, RuntimeError};
 
@@ -148,6 +150,19 @@ impl Attaches for MemoryRuntime {
         let id = DockerId(Digest::of(alone.errand.to_string().as_bytes()).0);
         twin.errands.alone.insert(id, (log, alone.clone()));
         Ok(id)
+    }
+
+    async fn create_alone_like(&self, log: LogId, alone: &Alone, like: &Like) -> Result<DockerId, RuntimeError> {
+        let known = {
+            let twin = self.shared().lock();
+            super::memory::check(&twin)?;
+            let unit = twin.world.container(like.container).map(|body| body.unit);
+            unit.and_then(|unit| twin.details.get(&unit).cloned())
+        };
+        let known = known.ok_or_else(|| RuntimeError::NotFound("the container that it is made like".to_owned()))?;
+        let CreateContainer { image, env, mounts, network, .. } = known.create;
+        let container = CreateContainer { image, env, mounts, network, ..alone.container.clone() };
+        self.create_alone(log, &Alone { container, ..alone.clone() }).await
     }
 
     async fn start_alone(&self, container: DockerId, terminal: Option<Size>) -> Result<Attached, RuntimeError> {

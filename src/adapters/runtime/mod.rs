@@ -17,7 +17,7 @@ use cutover_domain::observed::{DockerId, ImageHealth, Phase, Restart};
 use cutover_events::workload::{Hardening, Limits, Mount, MountFrom, PublishedPort, Pull};
 use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId};
 
-pub use attach::{Alone, Attached, Attaches, Line, Pipe, Printed, Program, Push, Reading, Running, Size, Until};
+pub use attach::{Alone, Attached, Attaches, Like, Line, Pipe, Printed, Program, Push, Reading, Running, Size, Until};
 pub(crate) use attach_memory::Errands;
 pub use docker::{DockerConfig, DockerRuntime, assignable, gateway, host_resolvers};
 pub use login::{BadLogin, Login};
@@ -99,10 +99,23 @@ pub struct Service {
     pub health: &'static str,
     /// How the worst of them ended, where it has.
     pub exit_code: Option<i64>,
-    /// Docker's ids of its containers.
-    pub containers: Vec<String>,
+    /// Its containers, in the order in which Compose counts them.
+    pub containers: Vec<ServiceContainer>,
     /// Where it is reached from the host.
     pub address: Option<Ipv4Addr>,
+}
+
+/// A container of a service.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServiceContainer {
+    /// As Docker knows it.
+    pub id: DockerId,
+    /// Its name on Docker.
+    pub name: String,
+    /// Which one of its service it is, from 1 on, as Compose counts.
+    pub number: usize,
+    /// Whether a process of it runs.
+    pub runs: bool,
 }
 
 /// Something of the host in a container, as inspected.

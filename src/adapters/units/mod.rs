@@ -3,6 +3,7 @@
 
 mod folders;
 mod notes;
+mod programs;
 mod stacks;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use tokio::sync::mpsc;
 use super::runtime::{Container, CreateContainer, Hint, Image, Login, Network, Runtime, RuntimeError, Volume};
 
 pub use folders::ReleaseFolders;
+pub use programs::Programs;
 pub use stacks::StackUnits;
 
 /// A kind of unit beside Docker's containers. A unit of it lives as a container does: it is created, started, stopped and

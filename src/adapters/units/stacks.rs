@@ -19,8 +19,10 @@ use zeroize::Zeroizing;
 
 use super::Kind;
 use super::notes::{Note, Notes, StackNote};
-use crate::adapters::compose::{Anew, ComposeError, DraftError, Healthy, Project, Row, Stack, Stacks, State, Volumes};
-use crate::adapters::runtime::{Container, CreateContainer, Renewal, RuntimeError, Service};
+use crate::adapters::compose::{
+    Anew, ComposeError, DraftError, Healthy, Project, Row, Stack, Stacks, State, Volumes, beside,
+};
+use crate::adapters::runtime::{Container, CreateContainer, Like, Renewal, RuntimeError, Service};
 use crate::clock::Clock;
 
 /// Where the notes lie, below `compose/`; no project begins with a point.
@@ -116,6 +118,37 @@ impl StackUnits {
         let lives = |other: &Note| matches!(other.phase, Phase::Created | Phase::Running);
         let same = |other: &Note| other.log == note.log && other.unit != note.unit && project(other) == project(note);
         !self.notes.find(|other| same(other) && lives(other)).is_empty()
+    }
+
+    /// The container that people's programs run in, of a unit with a single service: the first of it that runs.
+    pub(super) async fn only_container(&self, id: DockerId) -> Result<DockerId, RuntimeError> {
+        let row = self.only(&self.notes.get(id).ok_or_else(gone)?).await?;
+        let runs = row.containers.iter().find(|container| container.runs).map(|container| container.id);
+        runs.ok_or_else(|| RuntimeError::Refused(format!("no container of the service {} runs", row.service)))
+    }
+
+    /// What a container of its own is made like, of a stack with a single service that is brought up.
+    pub(super) async fn only_like(&self, log: LogId, of: &CreateContainer) -> Result<Like, RuntimeError> {
+        let (workload, image) = (of.workload, of.image.clone());
+        let is_up = |note: &Note| note.phase == Phase::Running && note.log == log && note.workload == workload;
+        let note = self.notes.find(|note| is_up(note) && note.image == image).pop().ok_or_else(gone)?;
+        let row = self.only(&note).await?;
+        let container = row.containers.iter().find(|one| one.runs).or(row.containers.first());
+        let container = container.map(|one| one.id).ok_or_else(gone)?;
+        Ok(Like { container, labels: beside(project(&note), &row.service) })
+    }
+
+    /// The service of a stack that has one.
+    async fn only(&self, note: &Note) -> Result<Row, RuntimeError> {
+        let mut rows = self.rows(project(note)).await?;
+        match (rows.pop(), rows.as_slice()) {
+            (Some(only), []) => Ok(only),
+            (None, _) => Err(RuntimeError::Refused("no container of the stack is there".to_owned())),
+            (Some(last), others) => {
+                let names: Vec<_> = others.iter().chain([&last]).map(|row| row.service.as_str()).collect();
+                Err(RuntimeError::Refused(format!("the stack has several services: {}", names.join(", "))))
+            }
+        }
     }
 
     async fn rows(&self, project: &str) -> Result<Vec<Row>, RuntimeError> {

@@ -47,6 +47,7 @@ use crate::image_pushes::ImagePushes;
 use crate::logs::Outputs;
 use crate::projections::World;
 use crate::secrets::{Owner, Secrets};
+use crate::services;
 
 /// What the answers are made from.
 pub struct LiveBackend {
@@ -296,9 +297,15 @@ impl Backend for LiveBackend {
         self.follow_output(&name, ask).await
     }
 
-    async fn errand(&self, asker: Asker, name: WorkloadName, what: (Asked, Wire)) -> Result<(), Refusal> {
+    async fn errand(
+        &self,
+        asker: Asker,
+        (name, service): (WorkloadName, Option<String>),
+        (asked, wire): (Asked, Wire),
+    ) -> Result<(), Refusal> {
         let id = self.find(&name)?;
-        Ok(self.execution.errand(asker.actor, id, what).await?)
+        let asked = services::placed(&self.execution, id, (asked, service)).await?;
+        Ok(self.execution.errand(asker.actor, id, (asked, wire)).await?)
     }
 
     async fn explain(&self, about: About) -> Result<ExplainView, Refusal> {

@@ -182,6 +182,7 @@ impl LiveBackend {
                 lines,
             ));
         }
+        outputs.extend(self.output_of_services(id, lines).await);
         if let Some(last) = self.commands.live().with_deployments(|all| all.last_ended(id))
             && let Some(kept) = self.told(last).await?.output
         {

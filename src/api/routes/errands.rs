@@ -56,7 +56,7 @@ pub(super) async fn exec(
     Body(ask): Body<ExecAsk>,
 ) -> Result<Response, Problem> {
     let place = Where::Inside(ask.process, ask.replica);
-    begun(&state, (&name, asker), (asked(ask.command, ask.terminal, place)?, wire)).await
+    begun(&state, (&name, None, asker), (asked(ask.command, ask.terminal, place)?, wire)).await
 }
 
 /// Runs a program in a container of its own, made of what serves and removed afterwards. Answered as `exec` is.
@@ -70,7 +70,7 @@ pub(super) async fn run(
     Upgrade(wire): Upgrade,
     Body(ask): Body<RunAsk>,
 ) -> Result<Response, Problem> {
-    begun(&state, (&name, asker), (asked(ask.command, ask.terminal, Where::Alone)?, wire)).await
+    begun(&state, (&name, ask.service, asker), (asked(ask.command, ask.terminal, Where::Alone)?, wire)).await
 }
 
 fn asked(command: Vec<String>, terminal: Option<TerminalAsk>, place: Where) -> Result<Asked, Problem> {
@@ -95,9 +95,13 @@ fn check_command(command: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-async fn begun(state: &ApiState, (name, asker): (&str, Asker), what: (Asked, Wire)) -> Result<Response, Problem> {
+async fn begun(
+    state: &ApiState,
+    (name, service, asker): (&str, Option<String>, Asker),
+    what: (Asked, Wire),
+) -> Result<Response, Problem> {
     let name = workload_name(name).map_err(refused)?;
-    state.backend()?.errand(asker, name, what).await?;
+    state.backend()?.errand(asker, (name, service), what).await?;
     let mut response = Response::new(HttpBody::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));

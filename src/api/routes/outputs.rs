@@ -28,7 +28,7 @@ const MAX_TAIL: u32 = 100_000;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
-    /// Of this process; the workload's name for the workload itself. Of all when missing.
+    /// Of this process, or this service of a stack; the workload's name for the workload itself. Of all when missing.
     process: Option<String>,
     /// Of this replica, from 1 on; of all when missing.
     replica: Option<u16>,

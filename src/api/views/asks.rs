@@ -95,7 +95,7 @@ pub struct ExecAsk {
     /// Its terminal; null: pipes, with errors apart.
     #[serde(default)]
     pub terminal: Option<TerminalAsk>,
-    /// Process of the workload; null: the workload itself.
+    /// Process of the workload, or service of a stack; null: the workload itself, or the only service.
     #[serde(default)]
     pub process: Option<String>,
     /// Replica, from 1 on; null: the first that runs.
@@ -112,6 +112,9 @@ pub struct RunAsk {
     /// Its terminal; null: pipes, with errors apart.
     #[serde(default)]
     pub terminal: Option<TerminalAsk>,
+    /// Service of a stack; null: the only one.
+    #[serde(default)]
+    pub service: Option<String>,
 }
 
 /// What is told on a stream of output.
@@ -125,7 +128,7 @@ pub struct OutputLine {
     pub at_ns: u64,
     /// The container that has printed it; empty for what is no line.
     pub container: String,
-    /// Its process, the workload's name for the workload itself; empty for what is no line.
+    /// Its process, the workload's name for the workload itself, or its service; empty for what is no line.
     pub process: String,
     /// Its replica, from 1 on; with `serves`, how many containers are followed.
     pub replica: usize,

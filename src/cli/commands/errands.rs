@@ -41,7 +41,7 @@ pub(super) async fn exec(session: &Session, exec: Exec) -> Result<ExitCode, Fail
 pub(super) async fn run(session: &Session, run: Run) -> Result<ExitCode, Failure> {
     let name = values::workload(&run.name)?;
     let terminal = terminal();
-    let ask = RunAsk { command: run.command, terminal };
+    let ask = RunAsk { command: run.command, terminal, service: run.service };
     at(session, Call::post(format!("/api/v1/workloads/{name}/run"), &ask)?, terminal).await
 }
 

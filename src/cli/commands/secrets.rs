@@ -17,8 +17,6 @@ use crate::cli::values;
 
 /// Bytes of a file with values: hundreds of them.
 const MAX_FILE_BYTES: usize = 1024 * 1024;
-/// How a value begins that SOPS has encrypted, in each of its formats.
-const SOPS: &str = "ENC[AES256_GCM,";
 
 pub(super) async fn secret(session: &mut Session, command: Secret) -> Result<Exit, Failure> {
     match command {
@@ -93,21 +91,15 @@ async fn import(session: &mut Session, import: Import) -> Result<Exit, Failure> 
     let bytes = secret::read_file(&file, MAX_FILE_BYTES)?;
     let bad = |why: String| Failure::new(Exit::Refused, format!("{}: {why}", file.display()));
     let text = std::str::from_utf8(&bytes).map_err(|_| bad("this is no text".into()))?;
-    // What is stored would be the ciphertext, under the name of the value.
-    if text.contains(SOPS) {
-        return Err(bad(
-            "this file is encrypted by SOPS: `sops decrypt --output-type dotenv FILE | cutover secret import -`".into(),
-        ));
-    }
-    let mut found = secret::dotenv(text).map_err(bad)?;
+    let mut found = secret::values(text).map_err(bad)?;
     if let Some(missing) = import.only.iter().find(|name| !found.contains_key(*name)) {
-        return Err(bad(format!("no line gives {missing} a value")));
+        return Err(bad(format!("nothing gives {missing} a value")));
     }
     found.retain(|name, value| !value.is_empty() && (import.only.is_empty() || import.only.contains(name)));
     if found.is_empty() {
-        return Err(bad("no line gives a name a value".into()));
+        return Err(bad("nothing gives a name a value".into()));
     }
-    let values = found.into_iter().map(|(name, value)| (name, sent(value.as_bytes()))).collect();
+    let values = found.into_iter().map(|(name, value)| (name, sent(&value))).collect();
     record(session, &project, values, &import.told).await
 }
 

@@ -4,13 +4,15 @@ pub(super) mod docker;
 mod dotenv;
 mod program;
 mod prompt;
+mod sops;
 mod source;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use zeroize::Zeroizing;
 
-pub(super) use dotenv::parse as dotenv;
+use dotenv::parse as dotenv;
 pub(super) use source::{read, read_file};
 
 use super::exit::{Exit, Failure};
@@ -31,7 +33,7 @@ pub(super) enum Secret {
     Remove(Named),
     /// Seal every value with a new identity, and destroy the old one
     Rekey(Rekey),
-    /// Take values over from a .env file, or the logins of `docker login`
+    /// Take values over from a .env file, a file that SOPS has encrypted for age, or the logins of `docker login`
     Import(Import),
 }
 
@@ -97,7 +99,7 @@ pub(super) struct Rekey {
 
 #[derive(Args, Debug)]
 pub(super) struct Import {
-    /// .env file, or - for stdin; with --docker the project
+    /// .env file, file of SOPS (YAML, JSON or dotenv), or - for stdin; with --docker the project
     #[arg(allow_hyphen_values = true, value_name = "FILE|-|PROJECT", required_unless_present = "docker")]
     pub(super) file: Option<PathBuf>,
     /// Take the logins of Docker's config.json and of the helpers that it names, a secret for each registry
@@ -111,6 +113,19 @@ pub(super) struct Import {
     pub(super) only: Vec<String>,
     #[command(flatten)]
     pub(super) told: Told,
+}
+
+/// The values of a file that is imported, by name. One that SOPS has encrypted is opened with the identities of this person:
+/// what would be stored otherwise is the ciphertext, under the name of the value.
+///
+/// # Errors
+/// One line, which repeats no value.
+pub(super) fn values(text: &str) -> Result<sops::Values, String> {
+    if text.contains(sops::BEGINS) {
+        return sops::read(text, &sops::Places::here());
+    }
+    let bytes = |value: Zeroizing<String>| Zeroizing::new(value.as_bytes().to_vec());
+    Ok(dotenv(text)?.into_iter().map(|(name, value)| (name, bytes(value))).collect())
 }
 
 /// The parts of a secret's name: the project, where one is written, and the name in it.

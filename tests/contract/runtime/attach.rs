@@ -1,7 +1,7 @@
 //! Programs that people run in containers.
 
 use cutover::adapters::runtime::{
-    Alone, Attached, Printed, Program, Push, Reading, Running, RuntimeError, Size, Until,
+    Alone, Attached, Like, Printed, Program, Push, Reading, Running, RuntimeError, Size, Until,
 };
 use cutover::clock::Clock;
 use cutover_domain::observed::DockerId;
@@ -101,6 +101,29 @@ pub(crate) async fn a_container_of_its_own_is_in_no_listing_of_units(harness: &H
     assert_eq!(harness.attaches.exit_code(&Running::Alone(id)).await, Ok(3));
     harness.attaches.remove_alone(id).await.expect("a removal");
     harness.attaches.remove_alone(id).await.expect("the same removal again");
+    assert_eq!(harness.attaches.alone(harness.log).await, Ok(Vec::new()));
+}
+
+pub(crate) async fn a_container_of_its_own_may_be_made_like_another(harness: &Harness) {
+    let (like, id) = harness.created().await;
+    let errand = ErrandId::from_ulid(Clock::system().ulid());
+    let mut container = harness.container(Behaviour::Serves);
+    // Of these none counts.
+    (container.image, container.network, container.env) = ("stack:a/b".to_owned(), String::new(), Vec::new());
+    container.command = Some(["say", "alike", "", "3"].map(str::to_owned).to_vec());
+    let alone = Alone { errand, container, terminal: false };
+    let beside = Like { container: id, labels: [("io.cutover-test.a".to_owned(), "b".to_owned())].into() };
+    let made = harness.attaches.create_alone_like(harness.log, &alone, &beside).await.expect("a container");
+    assert_eq!(harness.made_of(errand, made).await, (like.image, "contract".to_owned()));
+    assert_eq!(harness.attaches.alone(harness.log).await, Ok(vec![(made, errand)]));
+    assert_eq!(harness.runtime.list(harness.log, None).await.map(|all| all.len()), Ok(1), "it is no unit");
+    let mut said = harness.attaches.start_alone(made, None).await.expect("a start");
+    assert_eq!(printed(&mut said).await.0, "alike");
+    assert_eq!(harness.attaches.exit_code(&Running::Alone(made)).await, Ok(3));
+    harness.attaches.remove_alone(made).await.expect("a removal");
+    let nobody = Like { container: DockerId([7; 32]), labels: [].into() };
+    let unknown = harness.attaches.create_alone_like(harness.log, &alone, &nobody).await;
+    assert!(matches!(unknown, Err(RuntimeError::NotFound(_))), "{unknown:?}");
     assert_eq!(harness.attaches.alone(harness.log).await, Ok(Vec::new()));
 }
 

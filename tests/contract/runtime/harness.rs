@@ -18,7 +18,7 @@ use cutover::adapters::world::{Fault, OnStart, Program, Shared, Twin};
 use cutover::clock::Clock;
 use cutover_domain::observed::DockerId;
 use cutover_events::workload::{Hardening, Limits};
-use cutover_events::{DeploymentId, Digest, LogId, ReleaseId, UnitId, WorkloadId};
+use cutover_events::{DeploymentId, Digest, ErrandId, LogId, ReleaseId, UnitId, WorkloadId};
 use cutover_world::Hand;
 use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, timeout};
@@ -275,6 +275,18 @@ impl Harness {
                 docker.create_container(Some(options), body).await.expect("a foreign container");
             }
         }
+    }
+
+    /// Image of a container of its own, and its variable `WHO`.
+    pub(crate) async fn made_of(&self, errand: ErrandId, id: DockerId) -> (String, String) {
+        if let Some(twin) = &self.twin {
+            let made = twin.lock().created_alone(errand).expect("the container");
+            return (made.image, made.env.into_iter().find(|(name, _)| name == "WHO").expect("a variable").1);
+        }
+        let found = docker::client().await.inspect_container(&hex::encode(id.0), None).await.expect("an inspection");
+        let env = found.config.and_then(|config| config.env).unwrap_or_default();
+        let who = env.iter().find_map(|line| line.strip_prefix("WHO=")).expect("a variable");
+        (found.image.expect("an image"), who.to_owned())
     }
 
     /// A name for a volume that no other test has.

@@ -41,6 +41,7 @@ contract! {
     attach::a_program_has_a_terminal_of_the_size_that_was_said,
     attach::a_program_needs_a_container_that_runs,
     attach::a_container_of_its_own_is_in_no_listing_of_units,
+    attach::a_container_of_its_own_may_be_made_like_another,
     attach::what_a_container_has_printed_is_read_line_by_line,
     create::a_container_carries_what_it_was_created_with,
     create::the_same_create_again_finds_the_first,

@@ -23,7 +23,7 @@ use super::client::{classify, within};
 use super::create::{CREATE, body, made};
 use super::{DockerRuntime, RuntimeError, labels, names};
 use crate::adapters::runtime::attach::{
-    Alone, Attached, Attaches, Line, Printed, Program, Push, Reading, Running, Size,
+    Alone, Attached, Attaches, Like, Line, Printed, Program, Push, Reading, Running, Size,
 };
 
 /// A program begins within 0.1 to 0.5 s; a host under load takes many.
@@ -87,6 +87,10 @@ impl Attaches for DockerRuntime {
         let unlogged = HostConfigLogConfig { typ: Some("none".to_owned()), config: None };
         body.host_config = body.host_config.map(|host| HostConfig { log_config: Some(unlogged), ..host });
         made(within("create", CREATE, docker.create_container(Some(options), body)).await?, &container.image)
+    }
+
+    async fn create_alone_like(&self, log: LogId, alone: &Alone, like: &Like) -> Result<DockerId, RuntimeError> {
+        self.create_like(log, alone, like).await
     }
 
     async fn start_alone(&self, container: DockerId, terminal: Option<Size>) -> Result<Attached, RuntimeError> {

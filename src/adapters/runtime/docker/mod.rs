@@ -20,6 +20,7 @@
 //! | `hints` | the stream of events |
 
 mod age;
+mod alike;
 mod attach;
 mod client;
 mod create;

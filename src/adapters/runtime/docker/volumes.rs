@@ -134,7 +134,7 @@ pub(super) fn mounted(found: &ContainerInspectResponse) -> Vec<Mounted> {
 }
 
 /// Whether a person, or we, chose the name of a volume.
-fn named(name: &str) -> bool {
+pub(super) fn named(name: &str) -> bool {
     name.len() != ANONYMOUS || !name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

@@ -8,7 +8,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::follow::Away;
 use crate::cli::grammar::Logs;
 use crate::cli::output::Output;
-use crate::cli::render;
+use crate::cli::render::{self, Paint};
 
 /// How an answer came to its end.
 enum End {
@@ -28,11 +28,13 @@ struct Told<'a> {
     serves: Option<(String, usize)>,
     /// Whether nothing was told yet by the connection that is read.
     anew: bool,
+    /// Who has printed so far, in the order in which they began.
+    printers: Vec<String>,
 }
 
 /// `logs` of what serves.
 pub(super) async fn tell(session: &mut Session, name: &str, logs: &Logs) -> Result<Exit, Failure> {
-    let mut told = Told { name, logs, after: 0, serves: None, anew: true };
+    let mut told = Told { name, logs, after: 0, serves: None, anew: true, printers: Vec::new() };
     let Session { client, output, .. } = session;
     let follow = async {
         let (mut away, mut over) = (Away::new(None), End::Broken);
@@ -109,21 +111,34 @@ impl Told<'_> {
         if self.logs.json.json {
             output.json(line)?;
         } else {
-            output.line(&self.shown(line))?;
+            let shown = self.shown(line, output.paint());
+            output.line(&shown)?;
         }
         output.flush()
     }
 
     /// A line as a person reads it; which container it is from where there is more than one.
-    fn shown(&self, line: &OutputLine) -> String {
+    fn shown(&mut self, line: &OutputLine, paint: Paint) -> String {
         match line.kind {
             OutputKind::Serves => format!("--- {} serves from here on ---", line.release),
             OutputKind::Nothing => format!("--- nothing serves from here on: {} ---", render::printed(&line.text)),
             OutputKind::Out | OutputKind::Err => {
                 let one = self.serves.as_ref().is_none_or(|(_, containers)| *containers == 1);
-                let from = if one { String::new() } else { format!("{}.{} | ", line.process, line.replica) };
-                format!("{from}{}", render::printed(&line.text))
+                let text = render::printed(&line.text);
+                if one {
+                    return text;
+                }
+                let from = format!("{}.{} | ", line.process, line.replica);
+                format!("{}{text}", paint.beside(self.which(&line.process), &from))
             }
         }
+    }
+
+    /// Which one of those who print this is.
+    fn which(&mut self, process: &str) -> usize {
+        self.printers.iter().position(|known| known == process).unwrap_or_else(|| {
+            self.printers.push(process.to_owned());
+            self.printers.len() - 1
+        })
     }
 }
