@@ -16,6 +16,7 @@
 //! | `networks`, `subnet` | a network per project, with addresses that nobody else uses |
 //! | `volumes` | what is mounted and published, and the volumes that we made |
 //! | `pulling` | how far pulls are |
+//! | `unpulled` | why a pull gave no image |
 //! | `resolvers` | whom containers ask when the proxy does not answer |
 //! | `hints` | the stream of events |
 
@@ -35,6 +36,7 @@ mod reading;
 mod resolvers;
 mod steps;
 mod subnet;
+mod unpulled;
 mod volumes;
 
 use std::path::PathBuf;
@@ -118,7 +120,7 @@ impl Runtime for DockerRuntime {
     }
 
     fn pulling(&self, reference: &str) -> Option<String> {
-        self.pulls.told(reference)
+        self.pulls.told(reference, self.clock.stamp().mono_ms)
     }
 
     async fn has_image(&self, image: &str) -> Result<bool, RuntimeError> {
