@@ -79,11 +79,12 @@ async fn a_platform_that_an_index_has_not_is_refused_and_nothing_is_touched() {
     let own = platform().await;
     let parts = [(own.as_str(), "ours"), ("linux/s390x", "theirs")].map(|image| registry.put_image("part", image, &[]));
     registry.put_index("1", &parts, "");
-    let reference = format!("{}/shop/web:1", registry.host);
-    stand.apply("web", &lines(&stand, "web", &format!("ref = \"{reference}\""))).await;
+    registry.put_index("2", &parts, "");
+    let image = format!("{}/shop/web", registry.host);
+    stand.apply("web", &lines(&stand, "web", &format!("ref = \"{image}:1\""))).await;
     let before = labelled(stand.log).await;
 
-    let asked = lines(&stand, "web", &format!("ref = \"{reference}\", platform = \"linux/ppc64le\""));
+    let asked = lines(&stand, "web", &format!("ref = \"{image}:2\", platform = \"linux/ppc64le\""));
     let file: &Path = &stand.folder().join("other.toml");
     std::fs::write(file, format!("project = \"{}\"\n[workloads.web]\n{asked}\n", stand.project)).unwrap();
     let refused = stand.ask(&["apply", &file.to_string_lossy()]).await;

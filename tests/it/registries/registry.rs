@@ -8,10 +8,12 @@ use std::process::{Child, Command, Stdio};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bollard::auth::DockerCredentials;
+use bollard::models::IpamConfig;
 use bollard::query_parameters::{
     InspectNetworkOptions, ListImagesOptions, PushImageOptionsBuilder, RemoveImageOptionsBuilder,
     TagImageOptionsBuilder,
 };
+use cutover::adapters::runtime::gateway;
 use cutover_events::Digest;
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
@@ -97,7 +99,9 @@ impl Registry {
         let diff_ids: Vec<String> = layers.iter().map(|layer| digest(layer)).collect();
         let mut config = of_platform(platform);
         config["config"] = json!({
-            "Entrypoint": ["/app"], "ExposedPorts": {"8080/tcp": {}}, "Env": [format!("WHO={who}")]
+            "Entrypoint": ["/app"], "ExposedPorts": {"8080/tcp": {}}, "Env": [format!("WHO={who}")],
+            // No two tests have an image in common: Docker would list the digests of both for it.
+            "Labels": {"registry": self.host}
         });
         config["rootfs"] = json!({"type": "layers", "diff_ids": diff_ids});
         let config = self.put_blob("application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
@@ -182,8 +186,12 @@ pub(super) async fn bridge() -> Ipv4Addr {
     let options = None::<InspectNetworkOptions>;
     let network = docker::client().await.inspect_network("bridge", options).await.unwrap();
     let ranges = network.ipam.and_then(|ipam| ipam.config).into_iter().flatten();
-    let gateway = ranges.filter_map(|range| range.gateway?.parse().ok()).next();
-    gateway.unwrap()
+    // After a restart of the daemon it names the range alone.
+    let address = |range: IpamConfig| match range.gateway {
+        Some(address) => address.parse().ok(),
+        None => gateway(&range.subnet?).map(|(address, _)| address),
+    };
+    ranges.filter_map(address).next().unwrap()
 }
 
 /// The platform of the daemon, `os/arch`.

@@ -1,14 +1,16 @@
 //! What a reference means, and having the image here.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
 use bollard::models::{ImageInspect, OciPlatform};
-use bollard::query_parameters::{CreateImageOptionsBuilder, TagImageOptionsBuilder};
+use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder, TagImageOptionsBuilder};
 use cutover_domain::reference::Reference;
 use cutover_events::ReleaseId;
 use cutover_events::workload::Pull;
 use futures_util::StreamExt;
+use parking_lot::Mutex;
 
 use super::client::{classify, status, within};
 use super::names::{self, split_reference};
@@ -37,8 +39,8 @@ const DIGEST: &str = "Digest: ";
 const HUB_ADDRESS: &str = "https://index.docker.io/v1/";
 
 impl DockerRuntime {
-    /// The image of a reference. An image that was made here, without a digest of a repository, is never asked for; one
-    /// that is here and that the registry does not give is used as it is; so is one that is meant by its digest, which no
+    /// The image of a reference. An image that was made here, of whose repository nothing was pulled, is never asked for;
+    /// one that is here and that the registry does not give is used as it is; so is one that is meant by its digest, which no
     /// registry could answer otherwise. Without a platform the server's is meant: what is here for another one, because
     /// somebody named that, counts only where the registry gives nothing.
     pub(super) async fn image_of(
@@ -52,26 +54,35 @@ impl DockerRuntime {
         let here = self.local_image(reference).await?.filter(|image| fits(image, platform));
         let ask = match (&here, pull) {
             (_, Pull::Never) => false,
-            (Some(image), Pull::Missing) => self.is_foreign(image, platform).await?,
-            (Some(image), Pull::Always) if reference.contains('@') => self.is_foreign(image, platform).await?,
-            (Some(image), Pull::Always) => is_pulled(image),
+            (Some(image), Pull::Missing) => self.is_foreign(reference, image, platform).await?,
+            (Some(image), Pull::Always) if reference.contains('@') => {
+                self.is_foreign(reference, image, platform).await?
+            }
+            (Some(image), Pull::Always) => self.is_pulled(reference, image).await?,
             (None, Pull::Missing | Pull::Always) => true,
         };
         if !ask {
             return match here {
-                Some(image) => described(reference, image, None),
+                Some(image) => {
+                    let digest = self.unlisted.digest(reference, &image);
+                    described(reference, image, digest.as_deref())
+                }
                 None => Err(RuntimeError::ImageMissing(absent(reference, platform, pull))),
             };
         }
         let asked = Asked { reference, platform, login };
         match (self.pull(asked).await, here) {
             (Ok(digest), _) => match self.local_image(reference).await?.filter(|image| fits(image, platform)) {
-                Some(image) => described(reference, image, digest.as_deref()),
+                Some(image) => {
+                    self.unlisted.keep(reference, &image, digest.as_deref());
+                    described(reference, image, digest.as_deref())
+                }
                 None => Err(RuntimeError::ImageMissing(absent(reference, platform, pull))),
             },
             (Err(why), Some(image)) if why.is_an_answer() || pull == Pull::Missing => {
                 tracing::info!(reference, ?why, "the registry does not give this image: the one that is here is used");
-                described(reference, image, None)
+                let digest = self.unlisted.digest(reference, &image);
+                described(reference, image, digest.as_deref())
             }
             (Err(why @ Unpulled::OtherPlatforms(_)), None) => Err(asked.refused(why, &self.platforms(asked).await)),
             (Err(why), _) => Err(asked.refused(why, &[])),
@@ -117,14 +128,28 @@ impl DockerRuntime {
     }
 
     /// Whether an image was pulled for another platform than the server's, while that is meant.
-    async fn is_foreign(&self, image: &ImageInspect, platform: &str) -> Result<bool, RuntimeError> {
-        if !platform.is_empty() || !is_pulled(image) {
+    async fn is_foreign(&self, reference: &str, image: &ImageInspect, platform: &str) -> Result<bool, RuntimeError> {
+        if !platform.is_empty() {
             return Ok(false);
         }
         let docker = self.client.docker()?;
         let version = within("version", LOOK, docker.version()).await?.map_err(classify("say its version"))?;
         let own = format!("{}/{}", version.os.unwrap_or_default(), version.arch.unwrap_or_default());
-        Ok(!fits(image, &own))
+        Ok(!fits(image, &own) && self.is_pulled(reference, image).await?)
+    }
+
+    /// Whether an image has come from a registry, or has been pushed to one; or may have come from there, because something
+    /// of its repository has: Docker lists the digest of an index for one image only.
+    async fn is_pulled(&self, reference: &str, image: &ImageInspect) -> Result<bool, RuntimeError> {
+        if image.repo_digests.as_ref().is_some_and(|digests| !digests.is_empty()) {
+            return Ok(true);
+        }
+        let docker = self.client.docker()?;
+        let filters = HashMap::from([("reference", vec![split_reference(reference).0.to_owned()])]);
+        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+        let found =
+            within("images", LOOK, docker.list_images(Some(options))).await?.map_err(classify("list images"))?;
+        Ok(found.iter().flat_map(|image| &image.repo_digests).any(|digest| same_repository(digest, reference)))
     }
 
     /// The platforms that a registry has an image for; none where that cannot be had.
@@ -173,11 +198,6 @@ fn named(platform: &OciPlatform) -> Option<String> {
     (!parts.contains(&NO_PLATFORM) && !parts.is_empty()).then(|| parts.join("/"))
 }
 
-/// Whether an image has come from a registry, or has been pushed to one.
-fn is_pulled(image: &ImageInspect) -> bool {
-    !image.repo_digests.as_deref().unwrap_or_default().is_empty()
-}
-
 fn absent(reference: &str, platform: &str, pull: Pull) -> String {
     let place = if platform.is_empty() { String::new() } else { format!(" for {platform}") };
     let help = match pull {
@@ -206,16 +226,39 @@ fn usual(word: &str) -> &str {
     }
 }
 
-/// What an image is; `pulled` is the digest that was pulled just now. An image may have several: the one that was asked for
-/// is pinned, since the others may be gone from the registry.
+/// Digests of images that Docker does not list for them: it keeps a digest for the image that it pulled first by it, and
+/// does not move it to that of another platform.
+#[derive(Debug, Default)]
+pub(super) struct Unlisted(Mutex<BTreeMap<(String, String), String>>);
+
+impl Unlisted {
+    /// An image was pulled just now, by a reference and of this digest.
+    fn keep(&self, reference: &str, image: &ImageInspect, digest: Option<&str>) {
+        let (Some(id), Some(digest)) = (&image.id, digest) else { return };
+        let listed = image.repo_digests.iter().flatten();
+        if !listed.into_iter().any(|own| same_repository(own, reference) && own.ends_with(digest)) {
+            self.0.lock().insert((repository(reference), id.clone()), digest.to_owned());
+        }
+    }
+
+    fn digest(&self, reference: &str, image: &ImageInspect) -> Option<String> {
+        self.0.lock().get(&(repository(reference), image.id.clone()?)).cloned()
+    }
+}
+
+/// What an image is; `pulled` is the digest that it was pulled by. Docker may list several for it, or none: the one that was
+/// asked for is pinned, since the others may be gone from the registry.
 fn described(reference: &str, image: ImageInspect, pulled: Option<&str>) -> Result<Image, RuntimeError> {
     let id = image.id.filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| RuntimeError::Unavailable(format!("the image {reference} came without an id")))?;
     let digests = image.repo_digests.unwrap_or_default();
     let meant = pulled.or_else(|| reference.split_once('@').map(|(_, digest)| digest));
-    let own = || digests.iter().filter(|digest| same_repository(digest, reference));
-    let exact = own().find(|digest| digest.split('@').nth(1) == meant);
-    let repo_digest = exact.or(own().next()).or(digests.first()).cloned().unwrap_or_default();
+    let own = || digests.iter().filter(|digest| same_repository(digest, reference)).cloned();
+    let exact = meant.map(|digest| {
+        let listed = own().find(|own| own.ends_with(digest));
+        listed.unwrap_or_else(|| format!("{}@{digest}", split_reference(reference).0))
+    });
+    let repo_digest = exact.or_else(|| own().next()).or(digests.first().cloned()).unwrap_or_default();
     let ports = image.config.and_then(|config| config.exposed_ports).unwrap_or_default();
     let mut exposed: Vec<u16> = ports.iter().filter_map(|port| tcp_port(port)).collect();
     exposed.sort_unstable();
@@ -224,11 +267,13 @@ fn described(reference: &str, image: ImageInspect, pulled: Option<&str>) -> Resu
 
 /// Whether two references are of one repository, however its name is written.
 fn same_repository(one: &str, other: &str) -> bool {
-    let repository = |text: &str| {
-        let (name, _) = split_reference(text);
-        Reference::parse(name).map_or_else(|_| name.to_owned(), |full| full.repository())
-    };
     repository(one) == repository(other)
+}
+
+/// Registry and path of a reference, in full.
+fn repository(reference: &str) -> String {
+    let (name, _) = split_reference(reference);
+    Reference::parse(name).map_or_else(|_| name.to_owned(), |full| full.repository())
 }
 
 fn tcp_port(text: &str) -> Option<u16> {
@@ -263,5 +308,36 @@ mod tests {
         let own = ImageInspect { repo_digests: Some(digests), config: Some(config), ..image("linux", "amd64") };
         let found = described("h:5000/a:1", own, None).unwrap();
         assert_eq!((found.repo_digest.as_str(), found.exposed), ("h:5000/a@sha256:02", vec![80, 8080]));
+    }
+    #[test]
+    fn the_digest_that_was_pulled_is_pinned_whatever_docker_lists() {
+        let listed = |digests: &[&str]| ImageInspect {
+            repo_digests: Some(digests.iter().map(|digest| (*digest).to_owned()).collect()),
+            ..image("linux", "amd64")
+        };
+        let pinned = |reference: &str, own: ImageInspect, pulled: Option<&str>| {
+            described(reference, own, pulled).unwrap().repo_digest
+        };
+        let two = || listed(&["h:5000/a@sha256:01", "h:5000/a@sha256:02"]);
+        assert_eq!(pinned("h:5000/a:1", two(), Some("sha256:02")), "h:5000/a@sha256:02");
+        assert_eq!(pinned("h:5000/a:1@sha256:02", two(), None), "h:5000/a@sha256:02");
+        assert_eq!(
+            pinned("docker.io/library/nginx:1", listed(&["b@sha256:01", "nginx@sha256:02"]), None),
+            "nginx@sha256:02"
+        );
+        // It was pulled for another platform first, and Docker lists the digest there.
+        let unlisted = Unlisted::default();
+        unlisted.keep("h:5000/a:1", &listed(&["h:6000/b@sha256:01"]), Some("sha256:02"));
+        let kept = unlisted.digest("h:5000/a:2", &listed(&[]));
+        assert_eq!(pinned("h:5000/a:1", listed(&["h:6000/b@sha256:01"]), kept.as_deref()), "h:5000/a@sha256:02");
+        unlisted.keep("h:5000/c:1", &two(), None);
+        assert_eq!(unlisted.digest("h:5000/c:1", &two()), None);
+    }
+
+    #[test]
+    fn a_platform_may_be_called_as_docker_lets_it() {
+        assert!(fits(&image("linux", "arm64"), "linux/aarch64") && fits(&image("linux", "386"), "linux/i386"));
+        let bare = ImageInspect { variant: Some(String::new()), ..image("linux", "arm64") };
+        assert!(fits(&bare, "linux/arm64/v8") && !fits(&bare, "linux/amd64"));
     }
 }

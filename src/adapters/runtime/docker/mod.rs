@@ -79,6 +79,7 @@ pub struct DockerRuntime {
     /// One network is made at a time: old daemons give the same name to two.
     networks: tokio::sync::Mutex<()>,
     pulls: pulling::Pulls,
+    unlisted: images::Unlisted,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -91,6 +92,7 @@ impl DockerRuntime {
             clock,
             networks: tokio::sync::Mutex::new(()),
             pulls: pulling::Pulls::default(),
+            unlisted: images::Unlisted::default(),
             tasks: Mutex::new(JoinSet::new()),
         }
     }
