@@ -121,13 +121,13 @@ pub(crate) async fn image() -> String {
     let text = std::fs::read(&source).expect("the source of the program");
     let version = &Digest::of(&text).to_string()[..12];
     let reference = format!("cutover-test/app:{version}");
-    // Tests are processes: one of them builds, the others wait.
-    let lock = File::create(tmp("app.lock")).expect("a lock file");
+    // Tests are processes: one of them makes it, the others wait.
+    let lock = File::create(tmp("image.lock")).expect("a lock file");
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("the lock");
     if let Ok(found) = docker.inspect_image(&reference).await {
         return found.id.expect("an id");
     }
-    let tar = tar_of("app", &build(&source));
+    let tar = tar_of("app", &program());
     import(&docker, &reference, tar).await;
     docker.inspect_image(&reference).await.expect("the image").id.expect("an id")
 }
@@ -142,12 +142,22 @@ pub(crate) async fn import(docker: &bollard::Docker, reference: &str, tar: Vec<u
     made.expect("the image is imported");
 }
 
-/// The program that build steps of tests run, compiled once per version of its source.
+/// Our own program.
+pub(crate) fn program() -> Vec<u8> {
+    compiled("app")
+}
+
+/// The program that build steps of tests run.
 pub(crate) fn shell() -> Vec<u8> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/shell.rs");
+    compiled("shell")
+}
+
+/// A program of ours, compiled once per version of its source.
+fn compiled(name: &str) -> Vec<u8> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/support/{name}.rs"));
     let text = std::fs::read(&source).expect("the source of the program");
-    let made = tmp(&format!("shell-{}", &Digest::of(&text).to_string()[..12]));
-    let lock = File::create(tmp("shell.lock")).expect("a lock file");
+    let made = tmp(&format!("{name}-{}", &Digest::of(&text).to_string()[..12]));
+    let lock = File::create(tmp(&format!("{name}.lock"))).expect("a lock file");
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("the lock");
     if !made.exists() {
         std::fs::write(&made, build(&source)).expect("the program is kept");

@@ -235,7 +235,8 @@ pub enum RuntimeError {
     /// The container, network or image is not there.
     #[error("not found: {0}")]
     NotFound(String),
-    /// Something else is done to it first, and is waited for.
+    /// Docker answers, and cannot do it now: something else is done to it first, or the registry that it asked is away. Try
+    /// again.
     #[error("{0}")]
     Busy(String),
     /// The name is taken by a container that is not ours.
@@ -282,7 +283,7 @@ pub trait Runtime: Send + Sync + 'static {
         login: Option<&Login>,
     ) -> Result<Image, RuntimeError>;
 
-    /// How far the pull of a reference is, one line; `None` when none goes on.
+    /// How far the pull of a reference is, and which try it is, one line; `None` when none goes on.
     fn pulling(&self, _reference: &str) -> Option<String> {
         None
     }

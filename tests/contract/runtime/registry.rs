@@ -177,7 +177,7 @@ async fn a_registry_that_is_away_is_no_missing_image() {
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
     let runtime = docker::runtime();
     let away = runtime.resolve(&format!("127.0.0.1:{port}/shop/web:1"), (Pull::Missing, ""), None).await;
-    assert!(matches!(&away, Err(RuntimeError::Unavailable(text)) if text.contains("registry")), "{away:?}");
+    assert!(matches!(&away, Err(RuntimeError::Busy(text)) if text.contains("registry")), "{away:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -94,12 +94,21 @@ pub(super) fn status(error: &Error) -> Option<u16> {
 
 /// What Docker says, in one line of bounded length.
 pub(super) fn text(error: &Error) -> String {
-    let full = match error {
+    bounded(&whole_text(error))
+}
+
+/// What Docker says, all of it.
+pub(super) fn whole_text(error: &Error) -> String {
+    match error {
         Error::DockerResponseServerError { message, .. } => message.clone(),
         Error::DockerStreamError { error } => error.clone(),
         other => other.to_string(),
-    };
-    full.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(TEXT).collect()
+    }
+}
+
+/// A text in one line of bounded length.
+pub(super) fn bounded(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(TEXT).collect()
 }
 
 /// For calls that cannot be refused for good.

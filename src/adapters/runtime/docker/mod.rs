@@ -16,6 +16,7 @@
 //! | `networks`, `subnet` | a network per project, with addresses that nobody else uses |
 //! | `volumes` | what is mounted and published, and the volumes that we made |
 //! | `pulling` | how far pulls are |
+//! | `unpulled` | why a pull gave no image |
 //! | `resolvers` | whom containers ask when the proxy does not answer |
 //! | `hints` | the stream of events |
 
@@ -36,6 +37,7 @@ mod reading;
 mod resolvers;
 mod steps;
 mod subnet;
+mod unpulled;
 mod volumes;
 
 use std::path::PathBuf;
@@ -78,6 +80,7 @@ pub struct DockerRuntime {
     /// One network is made at a time: old daemons give the same name to two.
     networks: tokio::sync::Mutex<()>,
     pulls: pulling::Pulls,
+    unlisted: images::Unlisted,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -90,6 +93,7 @@ impl DockerRuntime {
             clock,
             networks: tokio::sync::Mutex::new(()),
             pulls: pulling::Pulls::default(),
+            unlisted: images::Unlisted::default(),
             tasks: Mutex::new(JoinSet::new()),
         }
     }
@@ -119,7 +123,7 @@ impl Runtime for DockerRuntime {
     }
 
     fn pulling(&self, reference: &str) -> Option<String> {
-        self.pulls.told(reference)
+        self.pulls.told(reference, self.clock.stamp().mono_ms)
     }
 
     async fn has_image(&self, image: &str) -> Result<bool, RuntimeError> {

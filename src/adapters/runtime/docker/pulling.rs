@@ -1,4 +1,4 @@
-//! How far the pulls are that go on: for whoever waits for one.
+//! How far the pulls are that go on, and which try it is: for whoever waits for one.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,38 @@ use parking_lot::Mutex;
 
 /// Bytes in a megabyte as Docker counts them.
 const MEGABYTE: f64 = 1_000_000.0;
+/// How long a pull that was lost is remembered, ms: the next try of the same deployment begins within 5 s.
+const REMEMBERED_MS: u64 = 30_000;
 
-/// The pulls that go on, by reference.
+/// The pulls that go on, and those that were lost a moment ago, by reference.
 #[derive(Debug, Default)]
-pub(super) struct Pulls(Mutex<BTreeMap<String, Layers>>);
+pub(super) struct Pulls(Mutex<BTreeMap<String, Tries>>);
+
+/// The tries to pull one image.
+#[derive(Debug, Default)]
+struct Tries {
+    /// How many of them go on now: two workloads may want the same image.
+    going: usize,
+    /// How many have begun.
+    begun: u32,
+    /// Why the one before was lost, and when, `CLOCK_MONOTONIC`, ms.
+    lost: Option<(&'static str, u64)>,
+    layers: Layers,
+}
 
 /// The layers of one image, by id.
 #[derive(Debug, Default)]
-struct Layers(BTreeMap<String, Layer>);
+struct Layers {
+    by_id: BTreeMap<String, Layer>,
+    /// How often the connection broke off under one of them, and Docker went on with it.
+    broken: u32,
+}
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Layer {
     here: bool,
+    /// Docker waits before it goes on with it.
+    waits: bool,
     got: u64,
     whole: u64,
 }
@@ -27,31 +47,68 @@ struct Layer {
 pub(super) struct Shown<'a> {
     pulls: &'a Pulls,
     reference: &'a str,
+    /// Why it was lost, and when.
+    lost: Option<(&'static str, u64)>,
 }
 
 impl Pulls {
-    pub(super) fn begin<'a>(&'a self, reference: &'a str) -> Shown<'a> {
-        self.0.lock().insert(reference.to_owned(), Layers::default());
-        Shown { pulls: self, reference }
+    /// A pull begins at this time on the monotonic clock, ms.
+    pub(super) fn begin<'a>(&'a self, reference: &'a str, now_ms: u64) -> Shown<'a> {
+        let mut all = self.0.lock();
+        all.retain(|_, tries| !tries.forgotten(now_ms));
+        let tries = all.entry(reference.to_owned()).or_default();
+        if tries.going == 0 {
+            tries.layers = Layers::default();
+            tries.begun += 1;
+        }
+        tries.going += 1;
+        Shown { pulls: self, reference, lost: None }
     }
 
-    /// What the pull of a reference does now, one line; `None` when none goes on.
-    pub(super) fn told(&self, reference: &str) -> Option<String> {
-        self.0.lock().get(reference).map(|layers| format!("pulls {reference}{}", layers.told()))
+    /// What the pull of a reference does now, one line; `None` when none goes on, and none was lost a moment ago.
+    pub(super) fn told(&self, reference: &str, now_ms: u64) -> Option<String> {
+        let all = self.0.lock();
+        let tries = all.get(reference).filter(|tries| !tries.forgotten(now_ms))?;
+        Some(match tries.lost {
+            _ if tries.begun <= 1 && tries.going > 0 => format!("pulls {reference}{}", tries.layers.told()),
+            Some((why, _)) if tries.going > 0 => {
+                format!("pulls {reference}, try {} (before: {why}){}", tries.begun, tries.layers.told())
+            }
+            Some((why, _)) => format!("pulls {reference}: {why}, try {} follows", tries.begun + 1),
+            None => format!("pulls {reference}, try {}{}", tries.begun, tries.layers.told()),
+        })
+    }
+}
+
+impl Tries {
+    fn forgotten(&self, now_ms: u64) -> bool {
+        let old = |(_, at_ms): (_, u64)| now_ms.saturating_sub(at_ms) > REMEMBERED_MS;
+        self.going == 0 && self.lost.is_none_or(old)
     }
 }
 
 impl Shown<'_> {
     pub(super) fn hear(&self, step: &CreateImageInfo) {
-        if let Some(layers) = self.pulls.0.lock().get_mut(self.reference) {
-            layers.hear(step);
+        if let Some(tries) = self.pulls.0.lock().get_mut(self.reference) {
+            tries.layers.hear(step);
         }
+    }
+
+    /// It has ended at this time on the monotonic clock, ms: with an answer, or lost, and why.
+    pub(super) fn ended(mut self, lost: Option<&'static str>, now_ms: u64) {
+        self.lost = lost.map(|why| (why, now_ms));
     }
 }
 
 impl Drop for Shown<'_> {
     fn drop(&mut self) {
-        self.pulls.0.lock().remove(self.reference);
+        let mut all = self.pulls.0.lock();
+        let Some(tries) = all.get_mut(self.reference) else { return };
+        tries.going -= 1;
+        tries.lost = self.lost;
+        if tries.going == 0 && self.lost.is_none() {
+            all.remove(self.reference);
+        }
     }
 }
 
@@ -62,12 +119,19 @@ impl Layers {
         if status.starts_with("Pulling from") {
             return;
         }
-        let layer = self.0.entry(id.clone()).or_default();
+        let layer = self.by_id.entry(id.clone()).or_default();
+        // Docker counts down, a line each second.
+        let waits = status.starts_with("Retrying in");
+        self.broken += u32::from(waits && !layer.waits);
+        layer.waits = waits;
         layer.here |= matches!(status.as_str(), "Pull complete" | "Already exists");
         let detail = step.progress_detail.as_ref().filter(|_| status == "Downloading");
         if let Some(detail) = detail {
-            layer.got = detail.current.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(layer.got);
-            layer.whole = detail.total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(layer.whole);
+            let bytes = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
+            let rest = bytes(detail.total).unwrap_or(layer.whole);
+            layer.whole = layer.whole.max(rest);
+            // What Docker had of it before the connection broke off is not in its figures.
+            layer.got = bytes(detail.current).map_or(layer.got, |got| layer.whole - rest + got);
         }
         if layer.here || status == "Download complete" {
             layer.got = layer.whole;
@@ -75,13 +139,19 @@ impl Layers {
     }
 
     fn told(&self) -> String {
-        if self.0.is_empty() {
+        if self.by_id.is_empty() {
             return String::new();
         }
-        let here = self.0.values().filter(|layer| layer.here).count();
-        let (got, whole) = self.0.values().fold((0, 0), |(got, whole), layer| (got + layer.got, whole + layer.whole));
+        let here = self.by_id.values().filter(|layer| layer.here).count();
+        let (got, whole) =
+            self.by_id.values().fold((0, 0), |(got, whole), layer| (got + layer.got, whole + layer.whole));
         let bytes = if whole == 0 { String::new() } else { format!(", {} of {} MB", megabytes(got), megabytes(whole)) };
-        format!(": {here} of {} layers are here{bytes}", self.0.len())
+        let broken = match self.broken {
+            0 => String::new(),
+            1 => "; the connection broke off once, Docker goes on from there".to_owned(),
+            often => format!("; the connection broke off {often} times, Docker goes on from there"),
+        };
+        format!(": {here} of {} layers are here{bytes}{broken}", self.by_id.len())
     }
 }
 
@@ -109,9 +179,10 @@ mod tests {
     #[test]
     fn a_pull_is_told_by_layers_and_bytes_while_it_goes_on() {
         let pulls = Pulls::default();
-        assert_eq!(pulls.told("shop:1"), None);
-        let shown = pulls.begin("shop:1");
-        assert_eq!(pulls.told("shop:1").unwrap(), "pulls shop:1");
+        let told = || pulls.told("shop:1", 0).unwrap();
+        assert_eq!(pulls.told("shop:1", 0), None);
+        let shown = pulls.begin("shop:1", 0);
+        assert_eq!(told(), "pulls shop:1");
         for told in [
             step("1", "Pulling from shop", None),
             step("aa", "Already exists", None),
@@ -122,11 +193,50 @@ mod tests {
         ] {
             shown.hear(&told);
         }
-        assert_eq!(pulls.told("shop:1").unwrap(), "pulls shop:1: 1 of 3 layers are here, 1.5 of 6.0 MB");
+        assert_eq!(told(), "pulls shop:1: 1 of 3 layers are here, 1.5 of 6.0 MB");
         shown.hear(&step("bb", "Download complete", None));
         shown.hear(&step("cc", "Pull complete", None));
-        assert_eq!(pulls.told("shop:1").unwrap(), "pulls shop:1: 2 of 3 layers are here, 6.0 of 6.0 MB");
+        assert_eq!(told(), "pulls shop:1: 2 of 3 layers are here, 6.0 of 6.0 MB");
         drop(shown);
-        assert_eq!(pulls.told("shop:1"), None);
+        assert_eq!(pulls.told("shop:1", 0), None);
+    }
+
+    #[test]
+    fn a_layer_that_broke_off_counts_from_where_it_was() {
+        let pulls = Pulls::default();
+        let shown = pulls.begin("shop:1", 0);
+        for told in [
+            step("aa", "Downloading", Some((1_000_000, 4_000_000))),
+            step("aa", "Retrying in 2 seconds", None),
+            step("aa", "Retrying in 1 second", None),
+            step("aa", "Downloading", Some((500_000, 3_000_000))),
+        ] {
+            shown.hear(&told);
+        }
+        let once = "pulls shop:1: 0 of 1 layers are here, 1.5 of 4.0 MB; the connection broke off once, Docker goes on from there";
+        assert_eq!(pulls.told("shop:1", 0).unwrap(), once);
+        shown.hear(&step("aa", "Retrying in 9 seconds", None));
+        assert!(pulls.told("shop:1", 0).unwrap().contains("broke off 2 times"));
+    }
+
+    #[test]
+    fn a_pull_that_was_lost_is_counted_until_nobody_tries_again() {
+        let pulls = Pulls::default();
+        let told = |now_ms| pulls.told("shop:1", now_ms);
+        pulls.begin("shop:1", 0).ended(Some("time-out"), 1_000);
+        assert_eq!(told(1_000).unwrap(), "pulls shop:1: time-out, try 2 follows");
+        let second = pulls.begin("shop:1", 1_050);
+        assert_eq!(told(60_000).unwrap(), "pulls shop:1, try 2 (before: time-out)");
+        // Another workload's: it is one pull to Docker.
+        let beside = pulls.begin("shop:1", 60_000);
+        drop(second);
+        assert_eq!(told(60_000).unwrap(), "pulls shop:1, try 2");
+        beside.ended(Some("connection"), 61_000);
+        assert!(told(61_000 + REMEMBERED_MS).is_some());
+        assert_eq!(told(61_001 + REMEMBERED_MS), None);
+        let later = pulls.begin("shop:1", 61_001 + REMEMBERED_MS);
+        assert_eq!(told(100_000).unwrap(), "pulls shop:1");
+        later.ended(None, 100_000);
+        assert_eq!(told(100_000), None);
     }
 }
