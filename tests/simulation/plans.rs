@@ -56,6 +56,7 @@ pub(crate) enum Scenario {
     SiteRollback,
     SiteHeal,
     SiteTeardown,
+    SiteRestore,
     StackFirst,
     StackAgain,
     StackRestore,
@@ -66,7 +67,7 @@ pub(crate) enum Scenario {
 
 use Scenario::*;
 
-pub(crate) const ALL: [Scenario; 49] = [
+pub(crate) const ALL: [Scenario; 50] = [
     DeployFirst,
     DeployAgain,
     DeployReplicas,
@@ -110,6 +111,7 @@ pub(crate) const ALL: [Scenario; 49] = [
     SiteRollback,
     SiteHeal,
     SiteTeardown,
+    SiteRestore,
     StackFirst,
     StackAgain,
     StackRestore,
@@ -149,7 +151,7 @@ impl Scenario {
         if self.is_alone() {
             spec.kind = crate::shop::Kind::Alone;
         }
-        if matches!(self, SiteFirst | SiteAgain | SiteRollback | SiteHeal | SiteTeardown) {
+        if matches!(self, SiteFirst | SiteAgain | SiteRollback | SiteHeal | SiteTeardown | SiteRestore) {
             spec.kind = crate::shop::Kind::Folder;
         }
         if matches!(self, StackFirst | StackAgain | StackRestore | StackRollback | StackHeal | StackTeardown) {
@@ -175,7 +177,10 @@ impl Scenario {
 
     /// Whether what it wishes is bad and must fail.
     fn is_bad(self) -> bool {
-        matches!(self, AloneRestore | StackRestore | WorkerEnds | WorkerRestore | RouteBack | CommandFails)
+        matches!(
+            self,
+            AloneRestore | SiteRestore | StackRestore | WorkerEnds | WorkerRestore | RouteBack | CommandFails
+        )
     }
 
     /// Whether its workload is exclusive from the beginning.
@@ -221,7 +226,7 @@ impl Scenario {
         if matches!(self, DeployCurrent) {
             sim.shops[0].specs.push(Spec::plain(2));
         }
-        if matches!(self, AloneFromStandby) {
+        if matches!(self, AloneFromStandby | SiteRestore) {
             sim.shops[0].specs.push(Spec::alone());
         }
         if matches!(self, Start | AloneStart) {
@@ -246,7 +251,7 @@ impl Scenario {
             }
             CommandFails => sim.deploy_of(Program::COMMAND_FAILS),
             WorkerEnds | WorkerRestore => sim.deploy_of(Program::WORKER_EXITS),
-            AloneRestore | StackRestore => sim.deploy_of(Program::EXITS),
+            AloneRestore | StackRestore | SiteRestore => sim.deploy_of(Program::EXITS),
             RouteBack => sim.deploy_of(Program::FAILS),
             DeployCurrent => Wish::Deploy(ImageWish::Current),
             Restart | AloneRestart => Wish::Restart,
