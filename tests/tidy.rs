@@ -99,7 +99,6 @@ const ONLY_THERE: &[(&str, &[&str])] = &[
     ("hickory_proto", &["crates/proxy/src/names/answer.rs"]),
     ("age::x25519", &["src/secrets/"]),
     ("tokio_cron_scheduler", &["src/schedule.rs", "src/schedule/"]),
-    // A file of SOPS counts in the order in which it is written, which no tree of a compose file keeps.
     ("granit_parser", &["crates/compose/src/tree/read.rs", "src/cli/secret/sops/tree.rs"]),
     ("toml_edit", &["crates/domain/src/file/strict/", "src/config/"]),
 ];

@@ -56,7 +56,6 @@ pub(crate) enum Scenario {
     SiteRollback,
     SiteHeal,
     SiteTeardown,
-    SiteRestore,
     StackFirst,
     StackAgain,
     StackRestore,
@@ -67,7 +66,7 @@ pub(crate) enum Scenario {
 
 use Scenario::*;
 
-pub(crate) const ALL: [Scenario; 50] = [
+pub(crate) const ALL: [Scenario; 49] = [
     DeployFirst,
     DeployAgain,
     DeployReplicas,
@@ -111,7 +110,6 @@ pub(crate) const ALL: [Scenario; 50] = [
     SiteRollback,
     SiteHeal,
     SiteTeardown,
-    SiteRestore,
     StackFirst,
     StackAgain,
     StackRestore,
@@ -151,7 +149,7 @@ impl Scenario {
         if self.is_alone() {
             spec.kind = crate::shop::Kind::Alone;
         }
-        if matches!(self, SiteFirst | SiteAgain | SiteRollback | SiteHeal | SiteTeardown | SiteRestore) {
+        if matches!(self, SiteFirst | SiteAgain | SiteRollback | SiteHeal | SiteTeardown) {
             spec.kind = crate::shop::Kind::Folder;
         }
         if matches!(self, StackFirst | StackAgain | StackRestore | StackRollback | StackHeal | StackTeardown) {
@@ -177,10 +175,7 @@ impl Scenario {
 
     /// Whether what it wishes is bad and must fail.
     fn is_bad(self) -> bool {
-        matches!(
-            self,
-            AloneRestore | SiteRestore | StackRestore | WorkerEnds | WorkerRestore | RouteBack | CommandFails
-        )
+        matches!(self, AloneRestore | StackRestore | WorkerEnds | WorkerRestore | RouteBack | CommandFails)
     }
 
     /// Whether its workload is exclusive from the beginning.
@@ -226,7 +221,7 @@ impl Scenario {
         if matches!(self, DeployCurrent) {
             sim.shops[0].specs.push(Spec::plain(2));
         }
-        if matches!(self, AloneFromStandby | SiteRestore) {
+        if matches!(self, AloneFromStandby) {
             sim.shops[0].specs.push(Spec::alone());
         }
         if matches!(self, Start | AloneStart) {
@@ -251,7 +246,7 @@ impl Scenario {
             }
             CommandFails => sim.deploy_of(Program::COMMAND_FAILS),
             WorkerEnds | WorkerRestore => sim.deploy_of(Program::WORKER_EXITS),
-            AloneRestore | StackRestore | SiteRestore => sim.deploy_of(Program::EXITS),
+            AloneRestore | StackRestore => sim.deploy_of(Program::EXITS),
             RouteBack => sim.deploy_of(Program::FAILS),
             DeployCurrent => Wish::Deploy(ImageWish::Current),
             Restart | AloneRestart => Wish::Restart,

@@ -61,12 +61,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Whether one unit is all that it can have, with nothing beside it.
-    fn is_single(self) -> bool {
-        matches!(self, Self::Alone | Self::Folder | Self::Stack)
-    }
-
-    /// Whether a container runs that can be probed, and that a release command can run in.
+    /// Whether a container runs that can be probed.
     fn is_contained(self) -> bool {
         !matches!(self, Self::Folder | Self::Stack)
     }
@@ -83,28 +78,17 @@ impl Kind {
 
 impl Spec {
     pub(crate) fn drawn(random: &mut Random) -> Self {
-        let kind = random.pick(&[
-            Kind::Beside,
-            Kind::Beside,
-            Kind::Beside,
-            Kind::Lone,
-            Kind::Asks,
-            Kind::Alone,
-            Kind::Alone,
-            Kind::Folder,
-            Kind::Stack,
-        ]);
+        let kind =
+            random.pick(&[Kind::Beside, Kind::Beside, Kind::Beside, Kind::Lone, Kind::Asks, Kind::Alone, Kind::Alone]);
         let replicas = random.pick(&[1, 1, 1, 2, 2, 3, 4]);
         let workers = random.pick(&[0, 0, 1, 2]);
         Self {
-            workers: if kind.is_single() { 0 } else { workers },
+            workers: if kind == Kind::Alone { 0 } else { workers },
             after: None,
-            replicas: if kind.is_single() { 1 } else { replicas },
+            replicas: if kind == Kind::Alone { 1 } else { replicas },
             health: random.chance(700),
             kind,
-            release: random
-                .pick(&[None, None, None, Some(OnCrash::Ask), Some(OnCrash::Again)])
-                .filter(|_| kind.is_contained()),
+            release: random.pick(&[None, None, None, Some(OnCrash::Ask), Some(OnCrash::Again)]),
             policy: Policy {
                 gate_timeout_ms: random.pick(&[1_500, 4_000]),
                 liveness_ms: random.pick(&[200, 1_000]),

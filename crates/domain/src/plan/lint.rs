@@ -38,11 +38,9 @@ pub fn lint(plan: &Plan) -> Vec<Violation> {
     must(awaits.is_some() != plan.after.is_empty(), "it comes after others and does not await them".into());
     if !plan.steps.is_empty() {
         let (swap, clear) = (at(Step::Swap), at(Step::Clear));
-        // A release folder takes nothing from another one, but where it is brought back the way was cleared for something else.
-        let turns = plan.takes_turns() || (plan.strategy == Strategy::Recreate && clear.is_some());
-        let settled = turns || swap < at(Step::Settle);
+        let settled = plan.takes_turns() || swap < at(Step::Settle);
         must(swap.is_some() && settled, "the swap is not followed by its settling".into());
-        let clears = turns == clear.is_some();
+        let clears = plan.takes_turns() == clear.is_some();
         must(clears, "the way is cleared where nothing is recreated, or is not where it is".into());
         let early = serving().any(|unit| at(Step::Start(unit.unit)) < clear);
         must(clear.is_none() || !early, "a container starts before the way is clear".into());
