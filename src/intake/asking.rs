@@ -91,15 +91,11 @@ impl Asking {
         self.hooks.insert(hook);
         self.rounds.spawn(async move {
             let deadline = Instant::now() + patience;
-            let asked = missing.into_iter().map(|question| {
-                let (wishes, places) = (wishes.clone(), places.clone());
-                async move {
-                    let answer = ask(&*wishes, &places, (&question, deadline)).await;
-                    let late = || Changed::Unknown(format!("it was not said within {} s", patience.as_secs_f32()));
-                    (question, answer.unwrap_or_else(late))
-                }
-            });
-            let new: Vec<_> = stream::iter(asked).buffer_unordered(OF_ONE_HOOK).collect().await;
+            let late = || Changed::Unknown(format!("it was not said within {} s", patience.as_secs_f32()));
+            let asked = missing.into_iter().map(|question| ask(wishes.clone(), places.clone(), (question, deadline)));
+            let answered = stream::iter(asked).buffer_unordered(OF_ONE_HOOK);
+            let known_by_then = answered.map(|(question, answer)| (question, answer.unwrap_or_else(late)));
+            let new: Vec<_> = known_by_then.collect().await;
             let answers = known.answers.into_iter().chain(new).collect();
             (hook, Known { rounds: known.rounds + 1, answers })
         });
@@ -118,11 +114,16 @@ impl Asking {
     }
 }
 
-/// The answer, if it is there in time.
-async fn ask(wishes: &dyn Wishes, places: &Semaphore, (question, deadline): (&Question, Instant)) -> Option<Changed> {
-    let _place = timeout_at(deadline, places.acquire()).await.ok()?;
-    if Instant::now() >= deadline {
-        return None;
+/// A question with its answer, if that is there in time.
+async fn ask(
+    wishes: Arc<dyn Wishes>,
+    places: Arc<Semaphore>,
+    (question, deadline): (Question, Instant),
+) -> (Question, Option<Changed>) {
+    let place = timeout_at(deadline, places.acquire()).await;
+    if place.is_err() || Instant::now() >= deadline {
+        return (question, None);
     }
-    timeout_at(deadline, wishes.changed(question)).await.ok()
+    let answer = timeout_at(deadline, wishes.changed(&question)).await.ok();
+    (question, answer)
 }

@@ -48,8 +48,8 @@ async fn a_pull_that_breaks_off_goes_on_and_is_tried_again_under_the_same_id() {
     let stand = Stand::begin().await;
     let registry = Registry::begin(stand.folder()).await;
     opened(&stand).await;
-    registry.put_image("1", (&platform().await, "whole"), &[layer(1), layer(2)]);
-    // The first try gets no manifest. In the second one each layer breaks off in its middle and Docker goes on with it by
+    registry.put_image("1", (&platform().await, "whole"), &[layer(21), layer(22)]);
+    // Layers of its own: what another test has pulled, Docker does not ask for. The first try gets no manifest. In the second one each layer breaks off in its middle and Docker goes on with it by
     // itself, until the registry wants to be asked less often: the third one comes to its end.
     let layers = [[Does::Cuts; 3], [Does::Passes, Does::Passes, Does::Refuses]].concat();
     let between = Between::begin(&registry.host, &[Does::Drops], &layers);

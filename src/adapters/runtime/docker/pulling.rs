@@ -36,11 +36,19 @@ struct Layers {
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Layer {
-    here: bool,
-    /// Docker waits before it goes on with it.
-    waits: bool,
+    stage: Stage,
     got: u64,
     whole: u64,
+}
+
+/// What becomes of a layer.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Comes,
+    /// The connection broke off, and Docker waits before it goes on.
+    Waits,
+    Here,
 }
 
 /// One pull that is shown for as long as this lives.
@@ -122,9 +130,13 @@ impl Layers {
         let layer = self.by_id.entry(id.clone()).or_default();
         // Docker counts down, a line each second.
         let waits = status.starts_with("Retrying in");
-        self.broken += u32::from(waits && !layer.waits);
-        layer.waits = waits;
-        layer.here |= matches!(status.as_str(), "Pull complete" | "Already exists");
+        self.broken += u32::from(waits && layer.stage != Stage::Waits);
+        layer.stage = match status.as_str() {
+            _ if layer.stage == Stage::Here => Stage::Here,
+            "Pull complete" | "Already exists" => Stage::Here,
+            _ if waits => Stage::Waits,
+            _ => Stage::Comes,
+        };
         let detail = step.progress_detail.as_ref().filter(|_| status == "Downloading");
         if let Some(detail) = detail {
             let bytes = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
@@ -133,7 +145,7 @@ impl Layers {
             // What Docker had of it before the connection broke off is not in its figures.
             layer.got = bytes(detail.current).map_or(layer.got, |got| layer.whole - rest + got);
         }
-        if layer.here || status == "Download complete" {
+        if layer.stage == Stage::Here || status == "Download complete" {
             layer.got = layer.whole;
         }
     }
@@ -142,7 +154,7 @@ impl Layers {
         if self.by_id.is_empty() {
             return String::new();
         }
-        let here = self.by_id.values().filter(|layer| layer.here).count();
+        let here = self.by_id.values().filter(|layer| layer.stage == Stage::Here).count();
         let (got, whole) =
             self.by_id.values().fold((0, 0), |(got, whole), layer| (got + layer.got, whole + layer.whole));
         let bytes = if whole == 0 { String::new() } else { format!(", {} of {} MB", megabytes(got), megabytes(whole)) };
