@@ -199,8 +199,7 @@ async fn assemble(
     drop(readiness.send_replace(Readiness::Starting("looking at Docker and the proxy")));
     proxy::ensure(config, (tasks, stop)).await;
     let docker = DockerConfig { socket: config.docker.socket.clone() };
-    let folders = ReleaseFolders::open(dir, clock).map_err(|error| io("the folder of sites", error))?;
-    let folders = Arc::new(folders);
+    let folders = Arc::new(ReleaseFolders::open(dir, clock).map_err(|error| io("the folder of sites", error))?);
     let docker = Arc::new(DockerRuntime::new(&docker, clock));
     let containers: Arc<dyn Runtime> = docker.clone();
     let blobs = Blobs::open(dir.join("blobs")).map_err(|error| io("the folder of blobs", error))?;
@@ -248,10 +247,8 @@ async fn assemble(
     });
     let (head, head_seen) = watch::channel(commands.log().head().position);
     tasks.spawn(follow(commands.log().subscribe(), head, stop.clone()));
-    let image_pushes = pushes(config, commands.clone(), clock)?;
-    tasks.spawn(tending(image_pushes.clone(), stop.clone()));
     let backend = Arc::new(LiveBackend {
-        image_pushes,
+        image_pushes: pushes(config, (commands.clone(), clock), (tasks, stop))?,
         commands: commands.clone(),
         clock,
         secrets: secrets.clone(),
@@ -268,8 +265,12 @@ async fn assemble(
     Ok(Assembled { commands, secrets, outputs, build_logs, execution, lanes, backend, readiness })
 }
 
-/// What takes images that are pushed.
-fn pushes(config: &Config, commands: Commands, clock: Clock) -> Result<Arc<ImagePushes>, ServeError> {
+/// What takes images that are pushed, and lets go of those that nobody wants.
+fn pushes(
+    config: &Config,
+    (commands, clock): (Commands, Clock),
+    (tasks, stop): (&mut JoinSet<()>, &CancellationToken),
+) -> Result<Arc<ImagePushes>, ServeError> {
     let parts = image_pushes::Parts {
         images: Arc::new(DockerImages::new(config.docker.socket.clone())),
         layers: config.data_dir.join("layers"),
@@ -278,11 +279,10 @@ fn pushes(config: &Config, commands: Commands, clock: Clock) -> Result<Arc<Image
         commands,
         clock,
     };
-    Ok(Arc::new(ImagePushes::open(parts).map_err(|error| io("the folder of layers", error))?))
-}
-
-async fn tending(pushes: Arc<ImagePushes>, stop: CancellationToken) {
-    pushes.tend(stop).await;
+    let pushes = Arc::new(ImagePushes::open(parts).map_err(|error| io("the folder of layers", error))?);
+    let (tending, until) = (pushes.clone(), stop.clone());
+    tasks.spawn(async move { tending.tend(until).await });
+    Ok(pushes)
 }
 
 /// Passes the position of the log's head on.

@@ -54,10 +54,26 @@ pub struct Following {
     sources: BTreeMap<DockerId, Source>,
     /// The units that served at the last look; none of them: nothing did.
     served: Option<Vec<UnitId>>,
-    /// Whether every container that is asked for is read.
-    settled: bool,
+    reads: Reads,
     waiting: VecDeque<Said>,
-    over: bool,
+}
+
+/// How much of what is asked for is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reads {
+    /// A container is missing, or has ended.
+    Some,
+    /// Every container.
+    All,
+    /// Nothing more comes.
+    Over,
+}
+
+/// Which look it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    First,
+    Later,
 }
 
 impl std::fmt::Debug for Following {
@@ -81,13 +97,14 @@ pub async fn follow(shell: &Arc<Execution>, workload: WorkloadId, ask: Follow) -
         open: SelectAll::new(),
         sources: BTreeMap::new(),
         served: None,
-        settled: false,
+        reads: Reads::Some,
         waiting: VecDeque::new(),
-        over: false,
     };
     following.looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     following.look().await?;
-    following.over |= following.ask.on == Goes::NoFurther;
+    if following.ask.on == Goes::NoFurther {
+        following.reads = Reads::Over;
+    }
     Ok(following)
 }
 
@@ -98,7 +115,7 @@ impl Following {
             if let Some(said) = self.waiting.pop_front() {
                 return Some(said);
             }
-            if self.over {
+            if self.reads == Reads::Over {
                 return None;
             }
             let piece = tokio::select! {
@@ -114,6 +131,13 @@ impl Following {
         }
     }
 
+    /// Something that is asked for is not read: it is looked for again.
+    fn missing(&mut self) {
+        if self.reads == Reads::All {
+            self.reads = Reads::Some;
+        }
+    }
+
     fn printed(&mut self, container: DockerId, piece: Option<Result<Line, RuntimeError>>) {
         let Some(source) = self.sources.get_mut(&container) else { return };
         match piece {
@@ -123,7 +147,10 @@ impl Following {
             }
             Some(Ok(_)) => (),
             // It has ended, or Docker has: it is read again from there if it runs again, and forgotten if it is gone.
-            Some(Err(_)) | None => (source.open, self.settled) = (false, false),
+            Some(Err(_)) | None => {
+                source.open = false;
+                self.missing();
+            }
         }
     }
 
@@ -135,13 +162,13 @@ impl Following {
             return Ok(());
         };
         let changed = self.served.as_ref() != Some(&plan.slot);
-        if !changed && self.settled {
+        if !changed && self.reads == Reads::All {
             return Ok(());
         }
         let all = self.shell.runtime.list(self.shell.log, Some(self.workload)).await?;
         let Some(unit) = all.into_iter().find(|unit| plan.slot.contains(&unit.unit)) else { return Ok(()) };
         let wanted = self.wanted(&unit.services)?;
-        let first = self.served.is_none();
+        let look = if self.served.is_none() { Look::First } else { Look::Later };
         if changed {
             // What serves now may be given other versions.
             self.redactor = self.shell.redactor(self.workload);
@@ -150,7 +177,7 @@ impl Following {
         }
         let there: Vec<_> = wanted.into_iter().filter_map(|(service, one)| Some((service, one?))).collect();
         self.sources.retain(|id, source| source.open || there.iter().any(|(_, one)| one.id == *id));
-        self.read(release, &there, first).await
+        self.read(release, &there, look).await
     }
 
     /// Reads containers that are not read yet: what they have printed before where it is the first look, and what comes.
@@ -158,11 +185,13 @@ impl Following {
         &mut self,
         release: ReleaseId,
         there: &[(String, ServiceContainer)],
-        first: bool,
+        look: Look,
     ) -> Result<(), NotBegun> {
         let now_ms = self.shell.clock.stamp().wall_ms;
         let mut history = Vec::new();
-        self.settled = true;
+        if self.reads == Reads::Some {
+            self.reads = Reads::All;
+        }
         for (service, one) in there {
             let anew = !self.sources.contains_key(&one.id);
             if anew {
@@ -171,7 +200,7 @@ impl Following {
                 let source = Source { from, last_ns: self.ask.after_ns, after_ns: 0, open: false };
                 self.sources.insert(one.id, source);
             }
-            if anew && first {
+            if anew && look == Look::First {
                 history.extend(self.history(one.id, now_ms).await?);
             }
             if self.ask.on == Goes::On {
@@ -190,7 +219,9 @@ impl Following {
             self.waiting.push_back(Said::Nothing(why.unwrap_or_else(|| "nothing of it runs".to_owned())));
             self.served = Some(Vec::new());
         }
-        self.over |= state.teardown == Teardown::Done;
+        if state.teardown == Teardown::Done {
+            self.reads = Reads::Over;
+        }
     }
 
     /// What a container has printed before, as far as it is asked for; what follows is what comes after it.
@@ -221,7 +252,7 @@ impl Following {
         let id = one.id;
         let Some(source) = self.sources.get_mut(&id).filter(|source| !source.open) else { return Ok(()) };
         if !one.runs {
-            self.settled = false;
+            self.missing();
             return Ok(());
         }
         let since_s = source.last_ns / NANOS / 1000;
