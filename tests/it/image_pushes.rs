@@ -87,19 +87,18 @@ impl Server {
         let (mut asked, mut sent) = (image.announced(reference), 0);
         let by_digest: BTreeMap<_, _> = image.layers.iter().map(|layer| (Digest::of(layer), layer)).collect();
         loop {
-            match self.pushes.announce(asked.clone(), "anna").await.unwrap() {
+            let (layers, counts) = match self.pushes.announce(asked.clone(), "anna").await.unwrap() {
                 Announcement::Here { image: id } => {
                     assert_eq!(id, image.id());
                     return sent;
                 }
-                Announcement::Missing { layers, counts } => {
-                    for layer in &layers {
-                        self.take(by_digest[layer]).await.unwrap();
-                        sent += 1;
-                    }
-                    asked = Announced { config: Some(image.config.clone()), counts, ..asked };
-                }
+                Announcement::Missing { layers, counts } => (layers, counts),
+            };
+            for layer in &layers {
+                self.take(by_digest[layer]).await.unwrap();
+                sent += 1;
             }
+            asked = Announced { config: Some(image.config.clone()), counts, ..asked };
             assert!(sent <= 10, "it does not end");
         }
     }

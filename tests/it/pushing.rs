@@ -46,7 +46,7 @@ async fn images(stand: &Stand, layers: &[(&str, usize)]) -> Vec<(String, Kept)> 
     all
 }
 
-fn named<'a>(images: &'a [(String, Kept)]) -> Vec<(&'a str, &'a Kept)> {
+fn named(images: &[(String, Kept)]) -> Vec<(&str, &Kept)> {
     images.iter().map(|(name, kept)| (name.as_str(), kept)).collect()
 }
 
@@ -83,17 +83,18 @@ impl Relay {
         let (counted, mut tasks) = (bytes.clone(), JoinSet::new());
         tasks.spawn(async move {
             let mut all = JoinSet::new();
-            while let Ok((mut from, _)) = listener.accept().await {
-                let counted = counted.clone();
-                all.spawn(async move {
-                    let mut to = TcpStream::connect(to).await.unwrap();
-                    let copied = tokio::io::copy_bidirectional(&mut from, &mut to).await;
-                    counted.fetch_add(copied.map_or(0, |(there, _)| there), Ordering::SeqCst);
-                });
+            while let Ok((from, _)) = listener.accept().await {
+                all.spawn(relayed(from, to, counted.clone()));
             }
         });
         Self { url, bytes, _tasks: tasks }
     }
+}
+
+async fn relayed(mut from: TcpStream, to: std::net::SocketAddr, counted: Arc<AtomicU64>) {
+    let mut to = TcpStream::connect(to).await.unwrap();
+    let copied = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+    counted.fetch_add(copied.map_or(0, |(there, _)| there), Ordering::SeqCst);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
