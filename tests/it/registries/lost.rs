@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::process::Output;
 
 use cutover::adapters::runtime::{Runtime, RuntimeError};
+use cutover::clock::Clock;
 use cutover_events::workload::Pull;
 
 use super::between::{Between, Does};
@@ -17,9 +18,10 @@ const LAYER: usize = 400_000;
 /// Calls that are made while a pull hangs.
 const CALLS: usize = 20;
 
-/// A layer of bytes that cannot be made smaller.
+/// A layer of bytes that cannot be made smaller, and that no Docker has seen: it would not ask for one that it has.
 fn layer(number: u8) -> Vec<u8> {
-    let mut state = u32::from(number) + 1;
+    let random = u128::from(Clock::system().ulid()).to_le_bytes();
+    let mut state = u32::from_le_bytes([random[0], random[1], random[2], number]) | 1;
     let bytes: Vec<u8> = std::iter::repeat_with(|| {
         state ^= state << 13;
         state ^= state >> 17;
@@ -48,8 +50,8 @@ async fn a_pull_that_breaks_off_goes_on_and_is_tried_again_under_the_same_id() {
     let stand = Stand::begin().await;
     let registry = Registry::begin(stand.folder()).await;
     opened(&stand).await;
-    registry.put_image("1", (&platform().await, "whole"), &[layer(21), layer(22)]);
-    // Layers of its own: what another test has pulled, Docker does not ask for. The first try gets no manifest. In the second one each layer breaks off in its middle and Docker goes on with it by
+    registry.put_image("1", (&platform().await, "whole"), &[layer(1), layer(2)]);
+    // The first try gets no manifest. In the second one each layer breaks off in its middle and Docker goes on with it by
     // itself, until the registry wants to be asked less often: the third one comes to its end.
     let layers = [[Does::Cuts; 3], [Does::Passes, Does::Passes, Does::Refuses]].concat();
     let between = Between::begin(&registry.host, &[Does::Drops], &layers);
