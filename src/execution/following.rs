@@ -15,17 +15,13 @@ use tokio::time::Interval;
 
 use super::Execution;
 use super::errands::NotBegun;
-use crate::adapters::runtime::{Container, Line, Pipe, Reading, RuntimeError, Until};
+use super::printing::{Source, said};
+use crate::adapters::runtime::{Container, Line, RuntimeError};
 use crate::logs::Redactor;
 use crate::store::Head;
 
 /// Between two looks at what runs, where the log tells nothing new: Docker restarts a container without a word to it.
 const LOOK: Duration = Duration::from_secs(1);
-/// Bytes of what was printed before that are held of one container, until all are in order.
-const MAX_HISTORY: usize = 1024 * 1024;
-/// Of a millisecond.
-const NANOS: u64 = 1_000_000;
-
 /// Which output is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Follow {
@@ -87,17 +83,6 @@ pub struct From {
 }
 
 type Lines = BoxStream<'static, (UnitId, Option<Result<Line, RuntimeError>>)>;
-
-/// A container that is followed.
-struct Source {
-    from: Arc<From>,
-    /// The time of its newest line, ns since 1970.
-    last_ns: u64,
-    /// The time of the line after which it is read at this moment.
-    after_ns: u64,
-    /// Whether it is read at this moment.
-    open: bool,
-}
 
 /// An output that is followed.
 pub struct Following {
@@ -226,11 +211,14 @@ impl Following {
             let anew = !self.sources.contains_key(&unit);
             if anew {
                 let from = From { container: container.name.clone(), process, replica, release: container.release };
-                let source = Source { from: Arc::new(from), last_ns: self.ask.after_ns, after_ns: 0, open: false };
-                self.sources.insert(unit, source);
+                self.sources.insert(unit, Source::new(from, &self.ask));
             }
-            if anew && first {
-                history.extend(self.history(container, now_ms).await?);
+            if anew
+                && first
+                && let Some(source) = self.sources.get_mut(&unit)
+            {
+                let place = (&*self.shell.attaches, container.id);
+                history.extend(source.history(place, (&self.ask, now_ms)).await?);
             }
             if self.ask.on == Goes::On {
                 self.go_on(container).await?;
@@ -251,29 +239,6 @@ impl Following {
         self.over |= state.teardown == Teardown::Done;
     }
 
-    /// What a container has printed before, as far as it is asked for; what follows is what comes after it.
-    async fn history(&mut self, container: &Container, now_ms: u64) -> Result<Vec<(Arc<From>, Line)>, NotBegun> {
-        let Some(source) = self.sources.get_mut(&container.unit) else { return Ok(Vec::new()) };
-        let reading = Reading { since_s: self.ask.since_ms / 1000, tail: self.ask.tail, until: Until::Now };
-        let mut lines = self.shell.attaches.read(container.id, reading).await?;
-        let (mut kept, mut bytes) = (VecDeque::new(), 0);
-        while let Some(line) = lines.next().await {
-            let line = line?;
-            if line.at_ns <= source.last_ns || line.at_ns < self.ask.since_ms * NANOS {
-                continue;
-            }
-            bytes += line.text.len();
-            kept.push_back(line);
-            while bytes > MAX_HISTORY {
-                bytes -= kept.pop_front().map_or(bytes, |line: Line| line.text.len());
-            }
-        }
-        // What was printed before and is not asked for does not come afterwards either.
-        source.last_ns = kept.back().map_or(source.last_ns.max(now_ms * NANOS), |line| line.at_ns);
-        let from = source.from.clone();
-        Ok(kept.into_iter().map(|line| (from.clone(), line)).collect())
-    }
-
     /// Reads a container that runs and is not read yet, from its newest line on.
     async fn go_on(&mut self, container: &Container) -> Result<(), NotBegun> {
         let unit = container.unit;
@@ -281,11 +246,9 @@ impl Following {
         if container.phase != Phase::Running {
             return Ok(());
         }
-        let since_s = source.last_ns / NANOS / 1000;
-        let lines = self.shell.attaches.read(container.id, Reading { since_s, tail: None, until: Until::End }).await?;
+        let lines = source.read_on(&*self.shell.attaches, container.id).await?;
         let ends = futures_util::stream::once(async move { (unit, None) });
         self.open.push(lines.map(move |line| (unit, Some(line))).chain(ends).boxed());
-        (source.after_ns, source.open) = (source.last_ns, true);
         Ok(())
     }
 
@@ -314,9 +277,4 @@ impl Following {
             _ => Ok(wanted),
         }
     }
-}
-
-fn said(from: &Arc<From>, line: Line, redactor: &Redactor) -> Said {
-    let text = redactor.text(&line.text);
-    Said::Line { from: from.clone(), at_ns: line.at_ns, err: line.pipe == Pipe::Err, text }
 }

@@ -15,10 +15,11 @@ mod lane;
 mod look;
 mod perform;
 mod planning;
+pub(crate) mod printing;
 mod probing;
 mod secrets;
 mod seeking;
-mod sparing;
+pub(crate) mod sparing;
 mod tending;
 mod uploads;
 

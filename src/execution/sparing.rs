@@ -36,12 +36,12 @@ impl Execution {
 }
 
 /// Whether an image is looked for, or was found and is not recorded yet.
-fn seeks(state: &Workload) -> bool {
+pub(crate) fn seeks(state: &Workload) -> bool {
     state.open.as_ref().is_some_and(|open| open.release.is_none() && !open.parked)
 }
 
 /// The images that a workload needs: of the releases that it keeps, of what runs, and of what is still answered for.
-fn needed(state: &Workload) -> BTreeSet<String> {
+pub(crate) fn needed(state: &Workload) -> BTreeSet<String> {
     if state.teardown == Teardown::Done && state.queue.is_empty() {
         return BTreeSet::new();
     }

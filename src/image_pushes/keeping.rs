@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ImagePushes;
 use crate::adapters::images::{ImagesError, PushedImage};
+use crate::execution::sparing::{needed, seeks};
 
 /// Between two rounds: ages are counted in days.
 const ROUND: Duration = Duration::from_secs(600);
@@ -93,8 +94,7 @@ impl ImagePushes {
         let live = self.commands.live();
         for (_, cell) in live.cells() {
             let state = cell.state();
-            let seeks = state.open.as_ref().is_some_and(|open| open.release.is_none() && !open.parked);
-            if seeks {
+            if seeks(&state) {
                 return None;
             }
             wants.of_workload(&state);
@@ -123,14 +123,6 @@ impl Wants {
             ImageWish::Reference { reference, .. } => Reference::parse(reference).ok(),
             ImageWish::Current | ImageWish::Built { .. } => None,
         }));
-        if state.teardown == Teardown::Done && state.queue.is_empty() {
-            return;
-        }
-        let open = state.open.as_ref();
-        let slots = state.active.iter().chain(state.standby.iter().map(|(slot, _)| slot));
-        let slots = slots.chain(open.and_then(|open| open.was.as_ref()));
-        let plans = slots.map(|slot| &slot.plan).chain(open.and_then(|open| open.plan.as_ref()));
-        self.images.extend(plans.map(|plan| plan.template.image.clone()));
-        self.images.extend(state.releases.iter().map(|release| release.image.to_string()));
+        self.images.extend(needed(state));
     }
 }

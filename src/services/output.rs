@@ -13,33 +13,18 @@ use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{full_name, names};
-use crate::adapters::runtime::{Line, Pipe, Reading, RuntimeError, Service, ServiceContainer, Until};
+use crate::adapters::runtime::{Line, RuntimeError, Service, ServiceContainer};
 use crate::execution::Execution;
 use crate::execution::errands::NotBegun;
 use crate::execution::following::{Follow, From, Goes, Said};
+use crate::execution::printing::{Source, said};
 use crate::logs::Redactor;
 use crate::store::Head;
 
 /// Between two looks at what runs, where the log tells nothing new: a service that runs once and has ended is looked for
 /// again and again, and each look asks Docker for every container of the stack.
 const LOOK: Duration = Duration::from_secs(2);
-/// Bytes of what was printed before that are held of one container, until all are in order.
-const MAX_HISTORY: usize = 1024 * 1024;
-/// Of a millisecond.
-const NANOS: u64 = 1_000_000;
-
 type Lines = BoxStream<'static, (DockerId, Option<Result<Line, RuntimeError>>)>;
-
-/// A container that is followed.
-struct Source {
-    from: Arc<From>,
-    /// The time of its newest line, ns since 1970.
-    last_ns: u64,
-    /// The time of the line after which it is read at this moment.
-    after_ns: u64,
-    /// Whether it is read at this moment.
-    open: bool,
-}
 
 /// The output of a stack that is followed. `process` of what is asked for is a service, `replica` one of its containers.
 pub struct Following {
@@ -196,12 +181,15 @@ impl Following {
             let anew = !self.sources.contains_key(&one.id);
             if anew {
                 let (container, process) = (one.name.clone(), service.clone());
-                let from = Arc::new(From { container, process, replica: one.number, release });
-                let source = Source { from, last_ns: self.ask.after_ns, after_ns: 0, open: false };
-                self.sources.insert(one.id, source);
+                let from = From { container, process, replica: one.number, release };
+                self.sources.insert(one.id, Source::new(from, &self.ask));
             }
-            if anew && look == Look::First {
-                history.extend(self.history(one.id, now_ms).await?);
+            if anew
+                && look == Look::First
+                && let Some(source) = self.sources.get_mut(&one.id)
+            {
+                let place = (&*self.shell.attaches, one.id);
+                history.extend(source.history(place, (&self.ask, now_ms)).await?);
             }
             if self.ask.on == Goes::On {
                 self.go_on(one).await?;
@@ -224,29 +212,6 @@ impl Following {
         }
     }
 
-    /// What a container has printed before, as far as it is asked for; what follows is what comes after it.
-    async fn history(&mut self, id: DockerId, now_ms: u64) -> Result<Vec<(Arc<From>, Line)>, NotBegun> {
-        let Some(source) = self.sources.get_mut(&id) else { return Ok(Vec::new()) };
-        let reading = Reading { since_s: self.ask.since_ms / 1000, tail: self.ask.tail, until: Until::Now };
-        let mut lines = self.shell.attaches.read(id, reading).await?;
-        let (mut kept, mut bytes) = (VecDeque::new(), 0);
-        while let Some(line) = lines.next().await {
-            let line = line?;
-            if line.at_ns <= source.last_ns || line.at_ns < self.ask.since_ms * NANOS {
-                continue;
-            }
-            bytes += line.text.len();
-            kept.push_back(line);
-            while bytes > MAX_HISTORY {
-                bytes -= kept.pop_front().map_or(bytes, |line: Line| line.text.len());
-            }
-        }
-        // What was printed before and is not asked for does not come afterwards either.
-        source.last_ns = kept.back().map_or(source.last_ns.max(now_ms * NANOS), |line| line.at_ns);
-        let from = source.from.clone();
-        Ok(kept.into_iter().map(|line| (from.clone(), line)).collect())
-    }
-
     /// Reads a container that runs and is not read yet, from its newest line on.
     async fn go_on(&mut self, one: &ServiceContainer) -> Result<(), NotBegun> {
         let id = one.id;
@@ -255,11 +220,9 @@ impl Following {
             self.missing();
             return Ok(());
         }
-        let since_s = source.last_ns / NANOS / 1000;
-        let lines = self.shell.attaches.read(id, Reading { since_s, tail: None, until: Until::End }).await?;
+        let lines = source.read_on(&*self.shell.attaches, id).await?;
         let ends = futures_util::stream::once(async move { (id, None) });
         self.open.push(lines.map(move |line| (id, Some(line))).chain(ends).boxed());
-        (source.after_ns, source.open) = (source.last_ns, true);
         Ok(())
     }
 
@@ -286,9 +249,4 @@ impl Following {
         }
         Ok(wanted)
     }
-}
-
-fn said(from: &Arc<From>, line: Line, redactor: &Redactor) -> Said {
-    let text = redactor.text(&line.text);
-    Said::Line { from: from.clone(), at_ns: line.at_ns, err: line.pipe == Pipe::Err, text }
 }

@@ -20,7 +20,7 @@ fn deployed() -> String {
     "3f2a123".repeat(6)
 }
 
-/// One workload with a rule by path, of a repository that says nothing for now.
+/// One workload with a rule by path, of a repository that says nothing until it may.
 fn by_path(log: &Arc<TestLog>) -> Arc<Queue> {
     let queue = Queue::new(log);
     {
@@ -30,6 +30,14 @@ fn by_path(log: &Arc<TestLog>) -> Arc<Queue> {
     }
     queue.answers.forget_permits(Semaphore::MAX_PERMITS);
     queue
+}
+
+/// A log, such a workload, and who takes its deliveries.
+async fn begin() -> (Arc<TestLog>, Arc<Queue>, Served) {
+    let log = Arc::new(TestLog::new());
+    let queue = by_path(&log);
+    let served = serve(log.clone()).await;
+    (log, queue, served)
 }
 
 /// The engine decides until the test ends.
@@ -76,9 +84,7 @@ fn known(number: u64, path: &str) -> (String, Changed) {
 /// A push whose rule is by path, and what the repository says has changed since what is deployed.
 #[tokio::test]
 async fn a_rule_by_path_is_decided_by_what_is_deployed() {
-    let log = Arc::new(TestLog::new());
-    let queue = by_path(&log);
-    let served = serve(log.clone()).await;
+    let (log, queue, served) = begin().await;
     let _working = deciding(&log, &queue, &served);
     *queue.changed.lock() = BTreeMap::from([known(1, "docs/a"), known(2, "services/api/main.rs")]);
     queue.answers.add_permits(3);
@@ -94,9 +100,7 @@ async fn a_rule_by_path_is_decided_by_what_is_deployed() {
 /// Workloads of one repository, each with a rule by path.
 #[tokio::test]
 async fn a_repository_is_asked_once_for_all_workloads_that_ask_the_same() {
-    let log = Arc::new(TestLog::new());
-    let queue = by_path(&log);
-    let served = serve(log.clone()).await;
+    let (log, queue, served) = begin().await;
     {
         let mut rules = queue.rules.lock();
         rules[0].files = "https://git.test/acme/shop.git#main:a".into();
@@ -120,9 +124,7 @@ async fn a_repository_is_asked_once_for_all_workloads_that_ask_the_same() {
 
 #[tokio::test]
 async fn while_a_repository_is_silent_other_hooks_are_decided_and_its_own_deliveries_keep_their_order() {
-    let log = Arc::new(TestLog::new());
-    let queue = by_path(&log);
-    let served = serve(log.clone()).await;
+    let (log, queue, served) = begin().await;
     let _working = deciding(&log, &queue, &served);
     take(&served, 1..2).await;
     asked(&queue, 1).await;
@@ -140,9 +142,7 @@ async fn while_a_repository_is_silent_other_hooks_are_decided_and_its_own_delive
 
 #[tokio::test]
 async fn a_start_waits_for_no_repository() {
-    let log = Arc::new(TestLog::new());
-    let queue = by_path(&log);
-    let served = serve(log.clone()).await;
+    let (log, queue, served) = begin().await;
     take(&served, 1..3).await;
     let mut open = decider(&log, &queue).beginning_with(OpenDeliveries::read(&*log).await.unwrap());
     open.settle().await.unwrap();
@@ -158,9 +158,7 @@ async fn a_start_waits_for_no_repository() {
 
 #[tokio::test]
 async fn what_is_deployed_when_the_answer_is_there_counts() {
-    let log = Arc::new(TestLog::new());
-    let queue = by_path(&log);
-    let served = serve(log.clone()).await;
+    let (log, queue, served) = begin().await;
     let _working = deciding(&log, &queue, &served);
     *queue.changed.lock() = BTreeMap::from([known(1, "docs/a")]);
     take(&served, 1..2).await;
@@ -177,9 +175,7 @@ async fn what_is_deployed_when_the_answer_is_there_counts() {
 /// It is given up after some rounds, and what is not known is deployed.
 #[tokio::test]
 async fn what_is_deployed_may_change_for_ever() {
-    let log = Arc::new(TestLog::new());
-    let queue = by_path(&log);
-    let served = serve(log.clone()).await;
+    let (log, queue, served) = begin().await;
     let _working = deciding(&log, &queue, &served);
     take(&served, 1..2).await;
     for round in 1..=3 {
@@ -195,9 +191,7 @@ async fn what_is_deployed_may_change_for_ever() {
 /// A repository that has hung, and many pushes to it.
 #[tokio::test]
 async fn a_hook_asks_few_questions_at_once_and_not_for_long() {
-    let log = Arc::new(TestLog::new());
-    let queue = by_path(&log);
-    let served = serve(log.clone()).await;
+    let (log, queue, served) = begin().await;
     take(&served, 1..30).await;
     let decider = decider(&log, &queue).listening(served.intake.hints.clone()).patient(Duration::from_millis(40));
     let mut working = JoinSet::new();
