@@ -254,6 +254,7 @@ impl Sight {
             renamed: false,
             resized: false,
             lost: self.lost.contains(&container.id),
+            folder: container.folder.is_some(),
         }
     }
 

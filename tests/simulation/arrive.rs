@@ -58,7 +58,8 @@ impl Sim {
                     self.fail(format!("w{lane} starts the release command in {unit} a second time"));
                 }
             }
-            (Request::Create { unit, .. }, _) if !self.runs.contains_key(&unit) => {
+            (Request::Create(create), _) if !self.runs.contains_key(&create.unit) => {
+                let unit = create.unit;
                 self.fail(format!("w{lane} creates {unit}, which no plan names"));
             }
             _ => {}
@@ -84,7 +85,7 @@ impl Sim {
     fn unit_of(&self, request: Request) -> Option<UnitId> {
         let by_id = |id: DockerId| self.world.container(id).map(|body| body.unit);
         match request {
-            Request::Create { unit, .. } => Some(unit),
+            Request::Create(create) => Some(create.unit),
             Request::Start(id)
             | Request::SetRestart(id, _)
             | Request::Unpause(id)
@@ -98,9 +99,8 @@ impl Sim {
 
     fn lane_about(&self, request: Request, unit: Option<UnitId>) -> Option<usize> {
         match request {
-            Request::Create { workload, .. } | Request::Put { workload, .. } | Request::Fence { workload, .. } => {
-                self.lane_of(workload)
-            }
+            Request::Create(create) => self.lane_of(create.workload),
+            Request::Put { workload, .. } | Request::Fence { workload, .. } => self.lane_of(workload),
             _ => self.lane_of(self.world.unit(unit?)?.workload),
         }
     }

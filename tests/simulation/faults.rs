@@ -95,9 +95,10 @@ impl Sim {
 
     /// A request that was on its way arrives; a create may take its name before it can be inspected.
     pub(crate) fn land(&mut self, index: usize) {
-        let create = matches!(self.world.pending().get(index), Some(Request::Create { .. }));
+        let create = matches!(self.world.pending().get(index), Some(Request::Create(_)));
         if create && self.swarm.strikes(Fault::Hidden, &mut self.random) {
-            let Some(Request::Create { unit, .. }) = self.world.pending().get(index).copied() else { return };
+            let Some(Request::Create(create)) = self.world.pending().get(index).copied() else { return };
+            let unit = create.unit;
             if self.world.reserve(index) {
                 self.say(|| format!("the late create of {unit} holds its name"));
                 let at = self.world.now_ms() + self.random.pick(&[10, 80, 3_000]);

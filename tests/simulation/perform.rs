@@ -5,7 +5,7 @@ use cutover_domain::deployment::targets;
 use cutover_domain::observed::{Class, DockerId, Effect, Restart, Targets};
 use cutover_events::deployment::{ImageWish, ReasonKind};
 use cutover_events::{DeploymentId, UnitId};
-use cutover_world::{AWAY, Answer, Failed, Refusal, Request, Units};
+use cutover_world::{AWAY, Answer, Create, Failed, Refusal, Request, Units};
 
 use crate::drill::Kind;
 use crate::sim::{Removal, Sim};
@@ -94,15 +94,15 @@ impl Sim {
 
     fn create(&mut self, lane: usize, unit: UnitId) -> Result<(), Failed> {
         let state = &self.engine.lanes[lane].state;
-        let Some(address) = state.plan_of(unit).and_then(|plan| plan.unit(unit)).map(|planned| planned.address) else {
-            return Ok(());
-        };
+        let Some(plan) = state.plan_of(unit) else { return Ok(()) };
+        let Some(address) = plan.unit(unit).map(|planned| planned.address) else { return Ok(()) };
+        let folder = plan.template.serves_files();
         if self.swarm.strikes(Fault::Foreign, &mut self.random) && self.world.unit(unit).is_none() {
             self.say(|| format!("the name of {unit} is taken by somebody else"));
             self.world.foreign(unit);
         }
         let position = self.engine.lanes[lane].planned;
-        self.ask(lane, Request::Create { workload: self.shops[lane].id, unit, position, address })
+        self.ask(lane, Request::Create(Create { workload: self.shops[lane].id, unit, position, address, folder }))
     }
 
     fn put(&mut self, lane: usize, to: Targets, generation: u64) -> Result<(), Failed> {

@@ -56,6 +56,8 @@ pub(crate) enum Scenario {
     SiteRollback,
     SiteHeal,
     SiteTeardown,
+    SiteFollows,
+    SiteRestore,
     StackFirst,
     StackAgain,
     StackRestore,
@@ -66,7 +68,7 @@ pub(crate) enum Scenario {
 
 use Scenario::*;
 
-pub(crate) const ALL: [Scenario; 49] = [
+pub(crate) const ALL: [Scenario; 51] = [
     DeployFirst,
     DeployAgain,
     DeployReplicas,
@@ -110,6 +112,8 @@ pub(crate) const ALL: [Scenario; 49] = [
     SiteRollback,
     SiteHeal,
     SiteTeardown,
+    SiteFollows,
+    SiteRestore,
     StackFirst,
     StackAgain,
     StackRestore,
@@ -149,7 +153,7 @@ impl Scenario {
         if self.is_alone() {
             spec.kind = crate::shop::Kind::Alone;
         }
-        if matches!(self, SiteFirst | SiteAgain | SiteRollback | SiteHeal | SiteTeardown) {
+        if matches!(self, SiteFirst | SiteAgain | SiteRollback | SiteHeal | SiteTeardown | SiteRestore) {
             spec.kind = crate::shop::Kind::Folder;
         }
         if matches!(self, StackFirst | StackAgain | StackRestore | StackRollback | StackHeal | StackTeardown) {
@@ -175,7 +179,10 @@ impl Scenario {
 
     /// Whether what it wishes is bad and must fail.
     fn is_bad(self) -> bool {
-        matches!(self, AloneRestore | StackRestore | WorkerEnds | WorkerRestore | RouteBack | CommandFails)
+        matches!(
+            self,
+            AloneRestore | SiteRestore | StackRestore | WorkerEnds | WorkerRestore | RouteBack | CommandFails
+        )
     }
 
     /// Whether its workload is exclusive from the beginning.
@@ -193,6 +200,7 @@ impl Scenario {
                 | AloneStart
                 | CommandAlone
                 | BuiltAlone
+                | SiteFollows
         )
     }
 
@@ -221,8 +229,11 @@ impl Scenario {
         if matches!(self, DeployCurrent) {
             sim.shops[0].specs.push(Spec::plain(2));
         }
-        if matches!(self, AloneFromStandby) {
+        if matches!(self, AloneFromStandby | SiteRestore) {
             sim.shops[0].specs.push(Spec::alone());
+        }
+        if matches!(self, SiteFollows) {
+            sim.shops[0].specs.push(Spec { kind: crate::shop::Kind::Folder, ..Spec::plain(1) });
         }
         if matches!(self, Start | AloneStart) {
             sim.wish(0, stop(), By::Person);
@@ -239,14 +250,14 @@ impl Scenario {
         let wish = match self {
             DeployFirst | DeployAgain | DeployReplicas | AloneFirst | AloneAgain | AloneFromStandby | WorkerFirst
             | WorkerAgain | WorkerRecreate | LoneAgain | AfterFirst | CommandAgain | CommandAlone | SiteFirst
-            | SiteAgain | StackFirst | StackAgain => sim.deploy_of(Program::GOOD),
+            | SiteAgain | SiteFollows | StackFirst | StackAgain => sim.deploy_of(Program::GOOD),
             BuiltAgain | BuiltAlone => {
                 sim.deploy_of(Program::GOOD);
                 Wish::Deploy(ImageWish::Built { fresh: false, upload: None })
             }
             CommandFails => sim.deploy_of(Program::COMMAND_FAILS),
             WorkerEnds | WorkerRestore => sim.deploy_of(Program::WORKER_EXITS),
-            AloneRestore | StackRestore => sim.deploy_of(Program::EXITS),
+            AloneRestore | SiteRestore | StackRestore => sim.deploy_of(Program::EXITS),
             RouteBack => sim.deploy_of(Program::FAILS),
             DeployCurrent => Wish::Deploy(ImageWish::Current),
             Restart | AloneRestart => Wish::Restart,

@@ -66,6 +66,11 @@ impl Kind {
         !matches!(self, Self::Folder | Self::Stack)
     }
 
+    /// Whether there is one of it only.
+    fn is_single(self) -> bool {
+        self == Self::Alone || !self.is_contained()
+    }
+
     /// What it is made of, and what its image is called then.
     fn source(self) -> (SourceKind, &'static str) {
         match self {
@@ -78,17 +83,27 @@ impl Kind {
 
 impl Spec {
     pub(crate) fn drawn(random: &mut Random) -> Self {
-        let kind =
-            random.pick(&[Kind::Beside, Kind::Beside, Kind::Beside, Kind::Lone, Kind::Asks, Kind::Alone, Kind::Alone]);
+        let kind = random.pick(&[
+            Kind::Beside,
+            Kind::Beside,
+            Kind::Beside,
+            Kind::Lone,
+            Kind::Asks,
+            Kind::Alone,
+            Kind::Alone,
+            Kind::Folder,
+            Kind::Stack,
+        ]);
         let replicas = random.pick(&[1, 1, 1, 2, 2, 3, 4]);
         let workers = random.pick(&[0, 0, 1, 2]);
+        let release = random.pick(&[None, None, None, Some(OnCrash::Ask), Some(OnCrash::Again)]);
         Self {
-            workers: if kind == Kind::Alone { 0 } else { workers },
+            workers: if kind.is_single() { 0 } else { workers },
             after: None,
-            replicas: if kind == Kind::Alone { 1 } else { replicas },
+            replicas: if kind.is_single() { 1 } else { replicas },
             health: random.chance(700),
             kind,
-            release: random.pick(&[None, None, None, Some(OnCrash::Ask), Some(OnCrash::Again)]),
+            release: release.filter(|_| kind.is_contained()),
             policy: Policy {
                 gate_timeout_ms: random.pick(&[1_500, 4_000]),
                 liveness_ms: random.pick(&[200, 1_000]),

@@ -97,7 +97,8 @@ pub fn seen(state: &Workload, observed: &Observed) -> Vec<Breach> {
     found.0
 }
 
-/// Containers that run beside those of a plan which takes everything else away first, or beside what must be alone.
+/// Containers that run beside those of a plan which takes everything else away first, or beside what must be alone. A
+/// release folder is none, and takes nothing that another unit could need.
 fn beside(state: &Workload, observed: &Observed) -> Vec<UnitId> {
     let open = state.open.as_ref().and_then(|open| open.plan.as_ref());
     let open = open.filter(|plan| plan.takes_turns());
@@ -105,7 +106,7 @@ fn beside(state: &Workload, observed: &Observed) -> Vec<UnitId> {
     let Some(plan) = open.or(active) else { return Vec::new() };
     let runs = |seen: &&Seen| {
         let command = state.commands.contains(&seen.unit) || plan.runs_command_in(seen.unit);
-        matches!(seen.phase, Doing::Running | Doing::Restarting) && !command
+        matches!(seen.phase, Doing::Running | Doing::Restarting) && !command && !seen.folder
     };
     let (ours, others): (Vec<_>, Vec<_>) =
         observed.containers.iter().filter(runs).map(|seen| seen.unit).partition(|unit| plan.slot.contains(unit));

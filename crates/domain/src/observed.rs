@@ -131,6 +131,8 @@ pub struct Seen {
     pub resized: bool,
     /// Whether a run of it ended while Docker was away: without live-restore a daemon takes its containers along.
     pub lost: bool,
+    /// Whether it is a release folder, which the proxy serves by itself.
+    pub folder: bool,
 }
 
 /// What a container does.

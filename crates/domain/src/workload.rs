@@ -316,8 +316,9 @@ impl Workload {
     pub fn serving(&self) -> Option<(ReleaseId, Arc<Plan>)> {
         let swapped = self.open.as_ref().filter(|open| matches!(open.phase, Phase::Swapped { .. }));
         let green = swapped
-            .and_then(|open| Some((open.release?, open.plan.clone()?)))
-            .filter(|(_, plan)| !plan.slot.is_empty());
+            .and_then(|open| open.plan.clone())
+            .filter(|plan| !plan.slot.is_empty())
+            .and_then(|plan| Some((plan.release?, plan)));
         green.or_else(|| self.active.as_ref().map(|slot| (slot.release, slot.plan.clone())))
     }
 

@@ -5,7 +5,7 @@ use cutover_domain::protocol::{Rule, on};
 use cutover_events::delivery::Change;
 use cutover_events::deployment::{ImageWish, IntentQueued, Wish};
 use cutover_events::{BootId, Event};
-use cutover_world::{LiveRestore, Request, TableFate};
+use cutover_world::{Create, LiveRestore, Request, TableFate};
 
 use crate::ids;
 use crate::request::Outcome;
@@ -134,8 +134,8 @@ impl Scene {
         let ahead = self.world.containers().any(|body| unknown(body.unit));
         let late: Vec<_> = self.world.pending().to_vec();
         let marked = |request: &Request| match *request {
-            Request::Create { workload, unit, address, .. } if unknown(unit) => {
-                Request::Create { workload, unit, position: HEAD + 1, address }
+            Request::Create(Create { workload, unit, address, folder, .. }) if unknown(unit) => {
+                Request::Create(Create { workload, unit, position: HEAD + 1, address, folder })
             }
             other => other,
         };

@@ -10,7 +10,7 @@ use cutover_domain::protocol::{Rule, on};
 use cutover_domain::workload::{Open, Release};
 use cutover_events::UnitId;
 use cutover_events::deployment::{DriftSeen, Handling, ImageWish, IntentQueued, ReasonKind, ReleaseResolved, Wish};
-use cutover_world::{Request, Units};
+use cutover_world::{Create, Request, Units};
 
 use crate::ids::{self, Minted};
 use crate::scenario::{Program, Settings};
@@ -161,8 +161,9 @@ impl Scene {
             Effect::Resolve(id) => Sending::Resolve(id),
             Effect::Create(unit) => {
                 let Some(planned) = self.work.plan_of(unit).and_then(|plan| plan.unit(unit)) else { return Ok(()) };
-                let address = planned.address;
-                Sending::Request(Request::Create { workload: WORKLOAD, unit, position: HEAD, address })
+                let (address, folder) =
+                    (planned.address, self.work.plan_of(unit).is_some_and(|plan| plan.template.serves_files()));
+                Sending::Request(Request::Create(Create { workload: WORKLOAD, unit, position: HEAD, address, folder }))
             }
             Effect::Start(unit, id) => {
                 if observed.seen(unit).is_none_or(|seen| seen.phase != Phase::Created) {
@@ -225,8 +226,8 @@ impl Scene {
     fn create_unplanned(&mut self, command: &Command) -> Result<bool, Lie> {
         let Command::Planned(_, plan) = command else { return Ok(false) };
         let Some(new) = plan.units.iter().find(|unit| !self.world.holds(unit.unit)) else { return Ok(false) };
-        let (unit, address) = (new.unit, new.address);
-        self.arrive(Request::Create { workload: WORKLOAD, unit, position: HEAD, address }).map(|_| true)
+        let (unit, address, folder) = (new.unit, new.address, plan.template.serves_files());
+        self.arrive(Request::Create(Create { workload: WORKLOAD, unit, position: HEAD, address, folder })).map(|_| true)
     }
 
     /// Somebody else writes: an append of the lane that was decided before finds another version than it expects.

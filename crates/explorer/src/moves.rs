@@ -215,7 +215,7 @@ impl Scene {
     fn world_moves(&self, out: &mut Vec<Move>) {
         for (at, request) in self.world.pending().iter().enumerate() {
             out.push(Move::Land(at as u8));
-            if matches!(request, Request::Create { .. }) && self.left.allows(Fault::Late) {
+            if matches!(request, Request::Create(_)) && self.left.allows(Fault::Late) {
                 out.push(Move::Hide(at as u8));
             }
         }

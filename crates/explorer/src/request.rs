@@ -3,7 +3,7 @@
 use cutover_domain::observed::{Class, DockerId, Effect};
 use cutover_events::deployment::{ImageWish, ReasonKind};
 use cutover_events::{DeploymentId, UnitId};
-use cutover_world::{AWAY, Answer, Failed, Request, Units};
+use cutover_world::{AWAY, Answer, Create, Failed, Request, Units};
 
 use crate::budget::Fault;
 use crate::ids;
@@ -169,7 +169,7 @@ impl Scene {
                 }
                 Ok(())
             }
-            Request::Create { unit, position, .. } => {
+            Request::Create(Create { unit, position, .. }) => {
                 let planned = position > crate::scene::HEAD || self.log.planned(unit).is_some();
                 planned.then_some(()).ok_or_else(|| format!("{unit} is created, and no plan names it"))
             }

@@ -72,15 +72,16 @@ impl Version {
     /// Writes what it is built from into a folder: the program, and a Dockerfile with these lines behind it.
     pub(crate) async fn context(&self, folder: &Path, lines: &[&str]) -> Result {
         std::fs::create_dir_all(folder)?;
-        std::fs::copy(compile(self.source).await?, folder.join("app"))?;
+        let beside = beside(&folder.join("app"));
+        std::fs::copy(compile(self.source).await?, &beside)?;
+        std::fs::rename(beside, folder.join("app"))?;
         let mut file = format!("FROM scratch\nCOPY app /app\nENV VERSION={}\n", self.name);
         for pair in &self.env {
             file.push_str(&format!("ENV {pair}\n"));
         }
         file.push_str(&format!("EXPOSE {PORT}\nENTRYPOINT [\"/app\"]\n"));
         lines.iter().for_each(|line| file.extend([*line, "\n"]));
-        std::fs::write(folder.join("Dockerfile"), file)?;
-        Ok(())
+        replace(&folder.join("Dockerfile"), file.as_bytes())
     }
 
     /// What its image carries as a label.
@@ -95,6 +96,20 @@ impl Version {
         hash.update(self.healthcheck.unwrap_or_default());
         hex::encode(&hash.finalize()[..8])
     }
+}
+
+/// Writes a file beside its folder and puts it in place: what a deployment reads meanwhile is the one before or the new
+/// one, whole.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result {
+    let beside = beside(path);
+    std::fs::write(&beside, content)?;
+    std::fs::rename(beside, path)?;
+    Ok(())
+}
+
+/// A place for what comes into a folder, outside of it: a deployment reads all that is in the folder.
+fn beside(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(path).with_extension("new")
 }
 
 /// The static program, compiled when this source has not been compiled here before.

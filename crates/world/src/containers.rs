@@ -6,7 +6,7 @@ use cutover_domain::observed::{Answer as ProbeAnswer, DockerId, ImageHealth, Pha
 use cutover_domain::protocol::{Rule, on};
 use cutover_events::{UnitId, WorkloadId};
 
-use super::{Answer, World};
+use super::{Answer, Create, World};
 
 /// Exit code of a container that ended by its stop signal.
 const EXIT_TERM: i32 = 143;
@@ -61,6 +61,8 @@ pub struct Body {
     pub resized: bool,
     /// Whether the engine remembers that a run of it ended with the daemon.
     pub lost: bool,
+    /// Whether it is a release folder.
+    pub folder: bool,
 }
 
 /// What a person does to one container.
@@ -170,7 +172,8 @@ impl Body {
 
 /// What Docker does.
 impl World {
-    pub(super) fn create(&mut self, workload: WorkloadId, unit: UnitId, position: u64, address: Ipv4Addr) -> Answer {
+    pub(super) fn create(&mut self, create: Create) -> Answer {
+        let Create { workload, unit, position, address, folder } = create;
         if self.foreign.contains(&unit) {
             return Answer::Foreign;
         }
@@ -203,6 +206,7 @@ impl World {
             renamed: false,
             resized: false,
             lost: false,
+            folder,
         });
         Answer::Created(id)
     }

@@ -13,7 +13,7 @@ mod request;
 mod router;
 
 pub use containers::{Body, Hand, LiveRestore, Serving};
-pub use request::{AWAY, Answer, Failed, Refusal, Request, TooManyUnits, Units};
+pub use request::{AWAY, Answer, Create, Failed, Refusal, Request, TooManyUnits, Units};
 pub use router::{DrainBody, Route, TableFate};
 
 use cutover_domain::observed::DockerId;
@@ -60,7 +60,7 @@ impl World {
     /// Does one thing now. The answer is what Docker or the proxy would say; whether it is heard is the caller's choice.
     pub fn perform(&mut self, request: Request) -> Answer {
         match request {
-            Request::Create { workload, unit, position, address } => self.create(workload, unit, position, address),
+            Request::Create(create) => self.create(create),
             Request::Start(id) => self.start(id),
             Request::SetRestart(id, restart) => self.set_restart(id, restart),
             Request::Unpause(id) => self.unpause(id),
@@ -90,7 +90,7 @@ impl World {
             Request::SetLimits(id) => Request::SetLimits(now(id)),
             Request::Stop(id) => Request::Stop(now(id)),
             Request::Remove(id) => Request::Remove(now(id)),
-            Request::Create { .. } | Request::Put { .. } | Request::Fence { .. } => request,
+            Request::Create(_) | Request::Put { .. } | Request::Fence { .. } => request,
         }
     }
 

@@ -55,6 +55,7 @@ impl World {
             renamed: body.renamed,
             resized: body.resized,
             lost: body.lost,
+            folder: body.folder,
         }
     }
 

@@ -7,20 +7,26 @@ use cutover_domain::observed::{Class, DockerId, Restart};
 use cutover_events::deployment::ReasonKind;
 use cutover_events::{RouterBoot, UnitId, WorkloadId};
 
+/// What is created.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Create {
+    /// For the label.
+    pub workload: WorkloadId,
+    /// For name and label.
+    pub unit: UnitId,
+    /// Position of its witness.
+    pub position: u64,
+    /// Its address; 0.0.0.0 when addresses do not matter.
+    pub address: Ipv4Addr,
+    /// Whether it is a release folder and no container.
+    pub folder: bool,
+}
+
 /// One thing asked of Docker or the proxy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Request {
     /// Creates the container of a unit, whose name is made of the unit's id.
-    Create {
-        /// For the label.
-        workload: WorkloadId,
-        /// For name and label.
-        unit: UnitId,
-        /// Position of its witness.
-        position: u64,
-        /// Its address; 0.0.0.0 when addresses do not matter.
-        address: Ipv4Addr,
-    },
+    Create(Create),
     /// Starts what is created or has ended.
     Start(DockerId),
     /// Sets the restart policy.

@@ -14,7 +14,13 @@ fn unit(n: u8) -> UnitId {
 }
 
 fn create(n: u8) -> Request {
-    Request::Create { workload: SHOP, unit: unit(n), position: u64::from(n), address: Ipv4Addr::UNSPECIFIED }
+    Request::Create(Create {
+        workload: SHOP,
+        unit: unit(n),
+        position: u64::from(n),
+        address: Ipv4Addr::UNSPECIFIED,
+        folder: false,
+    })
 }
 
 fn created(world: &mut World, n: u8) -> DockerId {
@@ -100,7 +106,7 @@ fn without_live_restore_a_daemon_takes_its_containers_along() {
 fn an_address_belongs_to_one_started_container() {
     let mut world = World::new();
     let address = Ipv4Addr::new(10, 210, 0, 2);
-    let with = |n| Request::Create { workload: SHOP, unit: unit(n), position: 1, address };
+    let with = |n| Request::Create(Create { workload: SHOP, unit: unit(n), position: 1, address, folder: false });
     let (Answer::Created(a), Answer::Created(b)) = (world.perform(with(1)), world.perform(with(2))) else { panic!() };
     assert_eq!(world.perform(Request::Start(a)), Answer::Done);
     assert_eq!(world.perform(Request::Start(a)), Answer::AlreadySo);

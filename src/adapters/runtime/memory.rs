@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::{Container, CreateContainer, Hint, Image, Login, Mounted, Network, Runtime, RuntimeError, Volume};
-use crate::adapters::world::{Answer, Body, Details, Request, Shared, Twin};
+use crate::adapters::world::{Answer, Body, Create, Details, Request, Shared, Twin};
 
 /// How long a name may be taken by a container that cannot be inspected, as for Docker.
 const CONFLICT_DEADLINE: Duration = Duration::from_secs(2);
@@ -64,12 +64,13 @@ impl MemoryRuntime {
             make_volumes(&mut twin, log, container);
             twin.details.insert(container.unit, Details { log, create: container.clone() });
         }
-        let request = Request::Create {
+        let request = Request::Create(Create {
             workload: container.workload,
             unit: container.unit,
             position: container.witness.position,
             address: container.address,
-        };
+            folder: false,
+        });
         match twin.effect(request) {
             Some(Answer::Created(id) | Answer::Exists(id)) => Ok(Some(id)),
             Some(Answer::Conflict) => Ok(None),

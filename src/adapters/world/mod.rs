@@ -3,7 +3,8 @@
 mod twin;
 
 pub use cutover_world::{
-    Answer, Body, DrainBody, LiveRestore, Refusal, Request, Route, Serving, TableFate, TooManyUnits, Units, World,
+    Answer, Body, Create, DrainBody, LiveRestore, Refusal, Request, Route, Serving, TableFate, TooManyUnits, Units,
+    World,
 };
 pub(crate) use twin::{Details, RouteText};
 pub use twin::{Fault, OnStart, Program, Shared, Twin};

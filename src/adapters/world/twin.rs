@@ -242,7 +242,7 @@ impl Twin {
     fn unit_of(&self, request: Request) -> Option<UnitId> {
         let by_id = |id: DockerId| self.world.container(id).map(|body| body.unit);
         match request {
-            Request::Create { unit, .. } => Some(unit),
+            Request::Create(create) => Some(create.unit),
             Request::Start(id)
             | Request::SetRestart(id, _)
             | Request::Unpause(id)

@@ -1,6 +1,6 @@
 //! One deployment, told from its events; and pages of the log.
 
-use cutover_domain::workload::{Phase, Workload};
+use cutover_domain::workload::Workload;
 use cutover_events::deployment::{ImageWish, Reason, ReasonKind, Wish};
 use cutover_events::{DeploymentId, Event, Sealed, Stamp, StreamId, UnitId};
 
@@ -205,10 +205,7 @@ impl Tale {
 
 /// Who serves now, for a person.
 pub(super) fn serving(state: &Workload) -> String {
-    let active = state.active.as_ref().and_then(|slot| state.release(slot.release));
-    let swapped = state.open.as_ref().filter(|open| matches!(open.phase, Phase::Swapped { .. }));
-    let green = swapped.and_then(|open| open.release).and_then(|release| state.release(release));
-    match green.or(active) {
+    match state.serving().and_then(|(release, _)| state.release(release)) {
         Some(release) => format!("{} ({})", release.reference, release.id),
         None => "nothing".into(),
     }

@@ -38,10 +38,11 @@ pub fn lint(plan: &Plan) -> Vec<Violation> {
     must(awaits.is_some() != plan.after.is_empty(), "it comes after others and does not await them".into());
     if !plan.steps.is_empty() {
         let (swap, clear) = (at(Step::Swap), at(Step::Clear));
-        let settled = plan.takes_turns() || swap < at(Step::Settle);
-        must(swap.is_some() && settled, "the swap is not followed by its settling".into());
-        let clears = plan.takes_turns() == clear.is_some();
-        must(clears, "the way is cleared where nothing is recreated, or is not where it is".into());
+        // A release folder stands beside what it follows, and comes back as everything does that was taken away.
+        let again = plan.strategy == Strategy::Recreate && clear.is_some();
+        let turns = plan.takes_turns() || again;
+        must(swap.is_some() && (turns || swap < at(Step::Settle)), "the swap is not followed by its settling".into());
+        must(turns == clear.is_some(), "the way is cleared where nothing is recreated, or is not where it is".into());
         let early = serving().any(|unit| at(Step::Start(unit.unit)) < clear);
         must(clear.is_none() || !early, "a container starts before the way is clear".into());
         let late = serving().any(|unit| at(Step::Create(unit.unit)) > clear);

@@ -3,7 +3,7 @@
 use cutover_domain::plan::Ask;
 use cutover_domain::strategy::chosen;
 use cutover_domain::workload::Release;
-use cutover_events::plan::{Strategy, Template};
+use cutover_events::plan::{SITE, STACK, Strategy, Template};
 use std::net::{IpAddr, Ipv4Addr};
 
 use cutover_events::workload::{
@@ -155,6 +155,8 @@ pub(crate) const fn machine(say: Say) -> Asked {
 /// The settings of a workload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
+    /// What it is made of; images and builds are the same by the time of a plan.
+    pub(crate) source: SourceKind,
     pub(crate) replicas: u16,
     /// Containers of its other process.
     pub(crate) workers: u16,
@@ -183,6 +185,7 @@ const RELEASE_MS: u64 = 30_000;
 
 /// One container with a health check, a bake, no standby.
 pub(crate) const PLAIN: Settings = Settings {
+    source: SourceKind::Image,
     replicas: 1,
     workers: 0,
     asks: None,
@@ -214,6 +217,15 @@ impl Settings {
         }
     }
 
+    /// What its image is called with.
+    fn prefix(&self) -> &'static str {
+        match self.source {
+            SourceKind::Static => SITE,
+            SourceKind::Compose => STACK,
+            SourceKind::Image | SourceKind::Dockerfile => "",
+        }
+    }
+
     fn release_command(&self) -> Option<ReleaseCommand> {
         let command = || vec!["migrate".to_owned()];
         self.release.map(|on_crash| ReleaseCommand { command: command(), timeout_ms: RELEASE_MS, on_crash })
@@ -238,9 +250,9 @@ impl Settings {
         Ask {
             release: Some(release.id),
             full_name: "s/w".into(),
-            choice: chosen(self.asks, SourceKind::Image),
+            choice: chosen(self.asks, self.source),
             template: Template {
-                image: release.image.to_string(),
+                image: format!("{}{}", self.prefix(), release.image),
                 port: self.routed,
                 ports: self.port.into_iter().collect(),
                 ..Template::default()

@@ -7,7 +7,7 @@ use super::Say::{Cancel, Current, Deploy, Freeze, Restart, Rollback, RollbackTo,
 use super::{Asked, HOST_PORT, PLAIN, Scenario, Settings, machine, person};
 use crate::budget::{Budget, Fault};
 use cutover_events::plan::Strategy;
-use cutover_events::workload::{OnCrash, OnDrift};
+use cutover_events::workload::{OnCrash, OnDrift, SourceKind};
 
 const GOOD: Asked = person(Deploy(Good));
 const PUSH: Asked = machine(Deploy(Good));
@@ -34,6 +34,8 @@ const COMMAND: Settings = Settings { release: Some(OnCrash::Ask), ..QUICK };
 const COMMAND_AGAIN: Settings = Settings { release: Some(OnCrash::Again), ..QUICK };
 const COMMAND_ALONE: Settings = Settings { release: Some(OnCrash::Ask), ..ALONE };
 const LONE: Settings = Settings { routed: None, health: false, bake_ms: 0, ..PLAIN };
+const SITE: Settings = Settings { source: SourceKind::Static, health: false, ..QUICK };
+const STACK: Settings = Settings { source: SourceKind::Compose, health: false, ..QUICK };
 
 /// A scenario on one row of settings, with no fault of its own.
 const fn of(name: &'static str, settings: &'static [Settings], script: &'static [Asked]) -> Scenario {
@@ -176,6 +178,19 @@ pub(crate) const ALL: &[Scenario] = &[
     of("a release command and the host restarts", &[COMMAND], &[GOOD])
         .after(&[GOOD])
         .with(Budget::of(&[(Fault::Reboot, 1)])),
+    of("a site, deploy again", &[SITE], &[GOOD]).after(&[GOOD]).won_by(1),
+    of("a site, roll back", &[SITE], &[person(Rollback)]).after(&[GOOD, GOOD]).won_by(2),
+    of("a site, a push meets a person", &[SITE], &[PUSH, GOOD]).after(&[GOOD]).won_by(2),
+    of("a site follows what is alone", &[ALONE, SITE], &[person(Current)]).after(&[GOOD]).won_by(1),
+    of("what is alone follows a site", &[SITE, ALONE], &[person(Current)]).after(&[GOOD]).won_by(1),
+    of("what is alone follows a site, dies, and the site is restored", &[SITE, ALONE], &[person(Current)])
+        .after(&[GOOD])
+        .with(Budget::of(&[(Fault::Exit, 1)])),
+    of("a site, teardown", &[SITE], &[person(Teardown)]).after(&[GOOD]).won_by(1),
+    of("a stack, first deployment", &[STACK], &[GOOD]).won_by(0),
+    of("a stack, deploy again", &[STACK], &[GOOD]).after(&[GOOD]).won_by(1),
+    of("a stack ends at start and is restored", &[STACK], &[person(Deploy(Exits))]).after(&[GOOD]),
+    of("a stack follows a container", &[QUICK, STACK], &[person(Current)]).after(&[GOOD]).won_by(1),
     of("connections are cut at the end of the drain", &[PLAIN], &[GOOD])
         .after(&[GOOD])
         .won_by(1)

@@ -116,6 +116,8 @@ fn a_version_that_ends_is_answered_by_one_restore_in_a_container_of_its_own() {
     story.go_until(|story| story.seen.seen(unit(3)).is_some_and(|seen| seen.phase == Doing::Running));
     assert_eq!(story.seen.seen(unit(2)), None, "nothing starts beside what has failed");
     story.go_until(|story| matches!(phase(story), Some(Phase::Swapped { .. })));
+    let serving = story.state.serving().map(|(release, _)| release);
+    assert_eq!(serving, Some(cutover_events::ReleaseId(dep(1).0)), "what was brought back, and not what has failed");
     let Next::Append(events) = story.next() else { panic!("{:?}", story.next()) };
     assert_eq!(ended_as(&events), Some(("the container ended with exit code 1", vec![unit(3)])));
     story.go_on();

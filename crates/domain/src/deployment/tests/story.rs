@@ -347,5 +347,6 @@ fn container(unit: UnitId, phase: Phase) -> Seen {
         renamed: false,
         resized: false,
         lost: false,
+        folder: false,
     }
 }

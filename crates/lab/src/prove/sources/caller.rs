@@ -41,6 +41,12 @@ impl Caller {
         Self { calls, stop, task }
     }
 
+    /// How many calls have failed so far, and why some of the last.
+    pub(super) fn failed(&self) -> (u64, Vec<String>) {
+        let calls = self.calls.lock();
+        (calls.failed, calls.reasons.clone())
+    }
+
     /// The longest time without an answer since then, ms.
     pub(super) fn longest_gap(&self, since: Instant) -> u64 {
         let calls = self.calls.lock();
@@ -60,6 +66,7 @@ impl Caller {
 
 async fn call((addr, host): (SocketAddr, String), rate: u32, calls: Arc<Mutex<Calls>>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate.max(1));
+    let began = Instant::now();
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut out = JoinSet::new();
     loop {
@@ -69,7 +76,7 @@ async fn call((addr, host): (SocketAddr, String), rate: u32, calls: Arc<Mutex<Ca
             _ = ticks.tick() => {}
         }
         while out.try_join_next().is_some() {}
-        let (host, calls) = (host.clone(), Arc::clone(&calls));
+        let (host, calls, asked) = (host.clone(), Arc::clone(&calls), began.elapsed().as_millis());
         out.spawn(async move {
             let answer = crate::http::get(addr, &host, "/version").await;
             let mut calls = calls.lock();
@@ -79,7 +86,9 @@ async fn call((addr, host): (SocketAddr, String), rate: u32, calls: Arc<Mutex<Ca
                 other => {
                     calls.failed += 1;
                     let why = other.map_or_else(|error| error.to_string(), |(status, text)| format!("{status} {text}"));
-                    calls.reasons.push(why);
+                    calls
+                        .reasons
+                        .push(format!("asked after {asked} ms, told after {} ms: {why}", began.elapsed().as_millis()));
                     let more = calls.reasons.len().saturating_sub(REASONS);
                     calls.reasons.drain(..more);
                 }

@@ -20,6 +20,8 @@ use crate::stand::{Said, Stand, ms_between};
 
 /// How far the downtime of the timeline may be from what callers saw, ms.
 const APART_MS: u64 = 100;
+/// Events that are shown where calls have failed: those of two or three deployments.
+const LAST_EVENTS: usize = 60;
 /// A deployment of a container with its gate, drain, bake and removals.
 const DEPLOYMENT: Duration = Duration::from_millis(3_500);
 
@@ -29,7 +31,7 @@ pub(super) async fn prove(stand: &Stand, which: &Which, verdict: &mut Verdict) -
     let asked = which.only.as_deref().unwrap_or_default();
     for row in ROWS.iter().filter(|row| row.name.contains(asked)) {
         let began = Instant::now();
-        let mut course = Course { stand, row, secret: &secret, current: String::new(), number: 0 };
+        let mut course = Course { stand, row, secret: &secret, current: String::new(), number: 0, failed: 0 };
         course.run(verdict, which.kills(), &mut random).await?;
         progress(&format!("{}: {} s", row.name, began.elapsed().as_secs()));
     }
@@ -66,6 +68,8 @@ struct Course<'a> {
     /// The version that serves.
     current: String,
     number: u32,
+    /// Calls that had failed by the end of the part before.
+    failed: u64,
 }
 
 impl Course<'_> {
@@ -77,19 +81,42 @@ impl Course<'_> {
         self.answers(verdict, "after the first apply").await;
         let caller = Caller::start(self.stand.proxy, &self.stand.host(name), self.row.rate());
         self.redeployed(verdict, &caller).await?;
+        self.nothing_failed(verdict, &caller, "a redeployment").await?;
         for ill in self.row.ills() {
             self.ill(verdict, *ill).await?;
+            self.nothing_failed(verdict, &caller, ill.told()).await?;
         }
         self.back(verdict).await?;
+        self.nothing_failed(verdict, &caller, "a rollback and a restart").await?;
         self.overtaken(verdict).await?;
+        self.nothing_failed(verdict, &caller, "three wishes").await?;
         self.cancelled(verdict).await?;
+        self.nothing_failed(verdict, &caller, "a cancel").await?;
         for number in 1..=kills {
             self.killed(verdict, random, number).await?;
+            self.nothing_failed(verdict, &caller, "a kill").await?;
         }
         let calls = caller.stop().await;
         verdict.same(&format!("{name}: failed calls of {} {:?}", calls.all, calls.reasons), calls.failed, 0);
         line(&json!({"prove": "sources", "row": name, "calls": calls.all, "failed": calls.failed, "kills": kills}));
         progress(&format!("{name}: {} of {} calls failed, {kills} kills", calls.failed, calls.all));
+        Ok(())
+    }
+
+    /// Tells at once in which part of the course calls failed, and what happened meanwhile.
+    async fn nothing_failed(&mut self, verdict: &mut Verdict, caller: &Caller, part: &str) -> Result {
+        let (failed, reasons) = caller.failed();
+        if failed > self.failed {
+            verdict.short(format!("{}, {part}: {} calls failed: {reasons:?}", self.row.name, failed - self.failed));
+            let events = self.stand.timeline(self.row.name).await?;
+            events[events.len().saturating_sub(LAST_EVENTS)..].iter().for_each(line);
+            progress(&format!(
+                "the proxy:\n{}\nthe engine:\n{}",
+                self.stand.output("proxy"),
+                self.stand.output("engine")
+            ));
+        }
+        self.failed = failed;
         Ok(())
     }
 

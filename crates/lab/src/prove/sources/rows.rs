@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::Result;
-use crate::sample::{PORT, Version};
+use crate::sample::{PORT, Version, replace};
 use crate::stand::{Stand, Workload};
 
 /// A source with a strategy.
@@ -170,11 +170,11 @@ impl Row {
 
 /// A page, and which version it is.
 fn site(folder: &Path, name: &str, ill: Option<Ill>) -> Result<Vec<String>> {
-    std::fs::write(folder.join("version"), name)?;
+    replace(&folder.join("version"), name.as_bytes())?;
     let page = folder.join("index.html");
     match ill {
         Some(_) => std::fs::remove_file(page)?,
-        None => std::fs::write(page, name)?,
+        None => replace(&page, name.as_bytes())?,
     }
     Ok(Vec::new())
 }
@@ -187,8 +187,9 @@ async fn stack(stand: &Stand, folder: &Path, version: &Version, ill: Option<Ill>
         "services:\n  web:\n    image: {web}\n    env_file: web.env\n    environment: [TOKEN]\n  \
          other:\n    image: {image}\n"
     );
-    std::fs::write(folder.join("compose.yml"), file)?;
+    replace(&folder.join("compose.yml"), file.as_bytes())?;
     let lines: Vec<String> = version.env.iter().map(|pair| format!("{pair}\n")).collect();
-    std::fs::write(folder.join("web.env"), format!("VERSION={}\n{}", version.name, lines.concat()))?;
+    let settings = format!("VERSION={}\n{}", version.name, lines.concat());
+    replace(&folder.join("web.env"), settings.as_bytes())?;
     Ok(Vec::new())
 }
