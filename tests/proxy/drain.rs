@@ -1,9 +1,12 @@
 //! The swap: what is in flight ends, what does not end is cut and counted, nothing fails.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use cutover_proxy::wire::Drain;
+use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
 
 use crate::support::{Origin, Plane, Raw, ok, read_request, until};
@@ -157,6 +160,52 @@ async fn without_a_target_requests_wait_for_one() {
     while let Some(answer) = waiting.join_next().await {
         assert!(answer.unwrap().ends_with("green"));
     }
+}
+
+/// An origin with a short queue, which accepts a connection each millisecond; the address that it listens on.
+fn narrow(tasks: &mut JoinSet<()>) -> SocketAddr {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let listener = socket.listen(40).unwrap();
+    tasks.spawn(async move {
+        let mut pace = tokio::time::interval(Duration::from_millis(1));
+        let mut open = JoinSet::new();
+        loop {
+            pace.tick().await;
+            let mut raw = Raw::of(listener.accept().await.unwrap().0);
+            open.spawn(async move {
+                while read_request(&mut raw).await.is_some() {
+                    raw.send(ok("narrow")).await;
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_held_does_not_overrun_the_queue_of_what_comes() {
+    let plane = Arc::new(Plane::new().await);
+    let mut origin = JoinSet::new();
+    let address = narrow(&mut origin);
+    let mut none = plane.write(&[]);
+    none.routes[0].port = address.port();
+    plane.put(&none).await;
+    let mut waiting = JoinSet::new();
+    for _ in 0..150 {
+        let plane = Arc::clone(&plane);
+        waiting.spawn(async move { plane.get("/").await });
+    }
+    let all = "held_total{workload=\"default/app\"} 150";
+    until("all wait", || async { plane.router.metrics().await.unwrap().contains(all) }).await;
+    let came = Instant::now();
+    plane.route(&[("narrow", address)]).await;
+    while let Some(answer) = waiting.join_next().await {
+        assert!(answer.unwrap().ends_with("narrow"));
+    }
+    // What the kernel drops, it tries again after a second.
+    assert!(came.elapsed() < Duration::from_secs(1), "{:?}", came.elapsed());
 }
 
 /// One kept-alive client in a closed loop, each third posts; each answer must be whole.

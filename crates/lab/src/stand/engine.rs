@@ -27,9 +27,11 @@ impl Stand {
         let child = self.spawn("proxy")?;
         self.children.lock().proxy = Some(child);
         let deadline = Instant::now() + START;
-        while tokio::net::TcpStream::connect(self.proxy).await.is_err() {
+        // The parent listens before its child can be asked.
+        let asked = self.data().join("proxy").join("admin.sock");
+        while tokio::net::UnixStream::connect(&asked).await.is_err() {
             if Instant::now() > deadline {
-                return Err(format!("the proxy does not listen:\n{}", self.output("proxy")).into());
+                return Err(format!("the proxy cannot be asked:\n{}", self.output("proxy")).into());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -5,6 +5,7 @@
 //! or the swap sees the request in its count. No request reaches a former target after its count was zero.
 
 mod claim;
+mod line;
 mod open;
 
 use std::net::IpAddr;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 pub use claim::{Claim, CutSignal};
+pub use line::{ABREAST, Line, TURN, Turn};
 pub use open::Kind;
 use open::OpenSet;
 
@@ -32,6 +34,8 @@ pub struct Target {
     place: Place,
     /// Idle connections to it.
     pub pool: Pool,
+    /// Where requests stand that were held until it came.
+    pub line: Line,
     /// What went through it.
     pub figures: TargetFigures,
     in_flight: AtomicU64,
@@ -68,6 +72,7 @@ impl Target {
             unit: unit.to_owned(),
             place,
             pool: Pool::default(),
+            line: Line::default(),
             figures: TargetFigures::default(),
             in_flight: AtomicU64::new(0),
             upgraded: AtomicU64::new(0),

@@ -18,7 +18,7 @@ use super::pages::Page;
 use super::record::Record;
 use super::request::is_idempotent;
 use crate::config::MAX_ATTEMPTS;
-use crate::drain::{Claim, CutSignal, Target};
+use crate::drain::{Claim, CutSignal, Target, Turn};
 use crate::pool::{Failed, Link, Upload};
 use crate::serving::Client;
 use crate::table::Found;
@@ -55,7 +55,10 @@ pub(super) async fn until_answered(
             CutSignal::Tunnel(_) => Some(sending.await),
         };
         let failed = match sent {
-            Some(Ok(response)) => return Ok(Answered::Target(response, link)),
+            Some(Ok(response)) => {
+                record.turn = None;
+                return Ok(Answered::Target(response, link));
+            }
             Some(Err(failed)) => failed,
             None => return Err(Page::Timeout),
         };
@@ -176,6 +179,16 @@ pub(super) async fn claim(signal: &CutSignal, record: &mut Record) -> Result<(Cl
     loop {
         changes.mark_unchanged();
         let found = refind(record)?;
+        if permit.is_some() && record.turn.is_none() {
+            let line = in_line(&found, record);
+            tokio::select! {
+                biased;
+                turn = line => record.turn = turn,
+                changed = changes.changed() => if changed.is_ok() { continue },
+                // There is a target: late is better than not at all.
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+        }
         if let Some(claim) = take(&found, signal, record) {
             return Ok((claim, Way::of(&found)));
         }
@@ -193,6 +206,12 @@ pub(super) async fn claim(signal: &CutSignal, record: &mut Record) -> Result<(Cl
             Ok(Err(_)) | Err(_) => return Err(Page::Unavailable),
         }
     }
+}
+
+/// Stands in line before the target that has come, where it is one that accepts connections.
+async fn in_line(found: &Found, record: &Record) -> Option<Turn> {
+    let target = found.entry.choose(0).filter(|target| target.address().is_some())?;
+    target.line.turn(&record.forwarder.tasks).await
 }
 
 /// A claim by the table that the request was routed with.

@@ -8,7 +8,7 @@ use http::{HeaderValue, Request, Version};
 
 use super::Forwarder;
 use crate::access_log::{push_decimal, push_key, push_number, push_text};
-use crate::drain::Claim;
+use crate::drain::{Claim, Turn};
 use crate::moment;
 use crate::pool::UploadCount;
 use crate::serving::Client;
@@ -25,6 +25,8 @@ pub(super) struct Record {
     pub(super) client: Arc<Client>,
     pub(super) found: Option<Arc<Found>>,
     pub(super) claim: Option<Claim>,
+    /// While it has not been answered: its turn among those that were held.
+    pub(super) turn: Option<Turn>,
     pub(super) upload: Option<Arc<UploadCount>>,
     pub(super) request_id: HeaderValue,
     pub(super) status: u16,
@@ -50,6 +52,7 @@ impl Record {
             client: Arc::clone(client),
             found: None,
             claim: None,
+            turn: None,
             upload: None,
             request_id: HeaderValue::from_static("-"),
             status: CLIENT_GONE,
