@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cutover_proxy::wire::Drain;
 use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::support::{Origin, Plane, Raw, ok, read_request, until};
 
@@ -162,6 +163,12 @@ async fn without_a_target_requests_wait_for_one() {
     }
 }
 
+async fn answered(mut raw: Raw) {
+    while read_request(&mut raw).await.is_some() {
+        raw.send(ok("narrow")).await;
+    }
+}
+
 /// An origin with a short queue, which accepts a connection each millisecond; the address that it listens on.
 fn narrow(tasks: &mut JoinSet<()>) -> SocketAddr {
     let socket = TcpSocket::new_v4().unwrap();
@@ -173,12 +180,7 @@ fn narrow(tasks: &mut JoinSet<()>) -> SocketAddr {
         let mut open = JoinSet::new();
         loop {
             pace.tick().await;
-            let mut raw = Raw::of(listener.accept().await.unwrap().0);
-            open.spawn(async move {
-                while read_request(&mut raw).await.is_some() {
-                    raw.send(ok("narrow")).await;
-                }
-            });
+            open.spawn(answered(Raw::of(listener.accept().await.unwrap().0)));
         }
     });
     address
