@@ -210,7 +210,7 @@ async fn assemble(
     let kept = vec![config.docker.socket.clone(), dir.clone()];
     let bounds = Bounds { allowed: config.limits.bind.clone(), sources: config.limits.sources.clone(), kept };
     let host = Arc::new(RealHost::new(bounds));
-    let stacks = stacks::open(config, (secrets.clone(), host.clone()), clock).await;
+    let stacks = stacks::open(config, (secrets.clone(), host.clone()), clock);
     let stacks = Arc::new(stacks.map_err(|error| io("the folder of stacks", error))?);
     let attaches = Arc::new(Programs::over(docker, stacks.clone()));
     let runtime: Arc<dyn Runtime> = Arc::new(Units::over(containers, vec![folders.clone(), stacks.clone()]));

@@ -20,7 +20,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const HOME_OF_ROOT: &str = "/root";
 
 /// Opens them.
-pub(super) async fn open(
+pub(super) fn open(
     config: &Config,
     (secrets, host): (Arc<Secrets>, Arc<RealHost>),
     clock: Clock,
@@ -33,7 +33,7 @@ pub(super) async fn open(
         home: if rustix::process::geteuid().is_root() { PathBuf::from(HOME_OF_ROOT) } else { dir.clone() },
         program: config.docker.compose.clone(),
     };
-    let compose = RealCompose::find(&found).await;
+    let compose = RealCompose::new(&found);
     let stacks = Stacks::of(dir, Arc::new(compose), Arc::new(Sealed(secrets)), (host, config.limits.stacks.clone()));
     StackUnits::open(dir, Arc::new(stacks), clock)
 }

@@ -93,8 +93,8 @@ async fn real(name: &str, program: &str, generation: &str) -> Option<Side> {
         home: root.path().to_owned(),
         program: Some(program.into()),
     };
-    let compose = RealCompose::find(&config).await;
-    let version = compose.program().map(|found| found.version.clone()).unwrap_or_default();
+    let compose = RealCompose::new(&config);
+    let version = compose.program().await.map(|found| found.version.clone()).unwrap_or_default();
     if !version.starts_with(generation) {
         assert!(
             Path::new(PACKAGED).exists() || Path::new(SECOND).exists(),
@@ -276,16 +276,13 @@ async fn names_and_variables_reach_no_further(side: &Side) {
 
 /// A program of a test in the place of Compose.
 async fn scripted(text: &str) -> (RealCompose, tempfile::TempDir) {
-    use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
-    let (new, path) = (dir.path().join("new"), dir.path().join("docker-compose"));
+    let path = dir.path().join("docker-compose");
     let script = format!(
         "#!/bin/sh\nif [ \"$1\" = version ]; then echo 2.99.0; exit 0; fi\ncd {}\n{text}\n",
         dir.path().display()
     );
-    std::fs::write(&new, script).unwrap();
-    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).unwrap();
-    std::fs::rename(&new, &path).unwrap();
+    install(&path, &script);
     let config = ComposeConfig {
         root: dir.path().join("compose"),
         socket: "/nowhere/docker.sock".into(),
@@ -293,7 +290,16 @@ async fn scripted(text: &str) -> (RealCompose, tempfile::TempDir) {
         home: dir.path().join("home"),
         program: Some(path),
     };
-    (RealCompose::find(&config).await, dir)
+    (RealCompose::new(&config), dir)
+}
+
+/// Written beside and renamed: a file that another test's child still has open cannot be run.
+fn install(path: &Path, script: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    let new = path.with_extension("new");
+    std::fs::write(&new, script).unwrap();
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::rename(&new, path).unwrap();
 }
 
 fn stack(name: &str) -> Project {
@@ -401,12 +407,28 @@ async fn a_host_without_compose_says_how_to_get_one() {
         home: dir.path().to_owned(),
         program: Some("/nowhere/docker-compose".into()),
     };
-    let real = RealCompose::find(&config).await;
+    let real = RealCompose::new(&config);
     for compose in [&real as &dyn Compose, &MemoryCompose::without_program()] {
-        assert_eq!(compose.program(), None);
+        assert_eq!(compose.program().await, None);
         let refused = compose.up(&stack("a"), DEADLINE, &CancellationToken::new()).await.unwrap_err();
         assert!(refused == ComposeError::NoProgram && refused.to_string().contains("install"));
     }
+}
+
+#[tokio::test]
+async fn compose_is_asked_once_when_it_is_needed_and_may_be_installed_meanwhile() {
+    let (compose, dir) = scripted("").await;
+    let (there, away) = (dir.path().join("docker-compose"), dir.path().join("away"));
+    let script = std::fs::read_to_string(&there).unwrap();
+    let counting =
+        script.replacen("echo 2.99.0", &format!("echo asked >> {}/asked; echo 2.99.0", dir.path().display()), 1);
+    std::fs::rename(&there, &away).unwrap();
+    assert_eq!(compose.program().await, None);
+    install(&there, &counting);
+    for _ in 0..2 {
+        assert_eq!(compose.program().await.map(|found| found.version.as_str()), Some("2.99.0"));
+    }
+    assert_eq!(std::fs::read_to_string(dir.path().join("asked")).unwrap(), "asked\n");
 }
 
 /// Waits for a condition.

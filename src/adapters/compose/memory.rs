@@ -127,7 +127,7 @@ impl MemoryCompose {
 
 #[async_trait]
 impl Compose for MemoryCompose {
-    fn program(&self) -> Option<&Program> {
+    async fn program(&self) -> Option<&Program> {
         self.program.as_ref()
     }
 

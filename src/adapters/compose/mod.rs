@@ -172,7 +172,7 @@ pub struct Holder {
 pub enum ComposeError {
     /// There is none on this host.
     #[error(
-        "there is no Compose on this host; install docker-compose (Debian: apt install docker-compose), or the compose plugin of Docker, and start the engine again"
+        "there is no Compose on this host; install docker-compose (Debian: apt install docker-compose), or the compose plugin of Docker"
     )]
     NoProgram,
     /// Compose does not take the stack.
@@ -214,8 +214,8 @@ pub enum ComposeError {
 /// Compose on this host. Every call may be repeated: afterwards things are as if it had been made once.
 #[async_trait]
 pub trait Compose: Send + Sync + 'static {
-    /// Which program there is; `None` when there is none, and nothing but looking works.
-    fn program(&self) -> Option<&Program>;
+    /// Which program there is; `None` when there is none, and nothing but looking works. One that was found is kept.
+    async fn program(&self) -> Option<&Program>;
 
     /// Whether Compose itself takes the stack. Nothing of the project is touched.
     ///

@@ -1,5 +1,6 @@
 //! Which Compose there is on this host.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -46,8 +47,10 @@ pub struct Program {
 pub async fn find(path: &str, home: &Path) -> Option<Program> {
     let plugins = PLUGINS.iter().map(PathBuf::from).chain([home.join(".docker/cli-plugins")]);
     let folders = plugins.chain(path.split(':').filter(|folder| folder.starts_with('/')).map(PathBuf::from));
-    let mut best: Option<(Program, (u32, u32))> = None;
-    for candidate in folders.map(|folder| folder.join(NAME)).filter(|candidate| candidate.is_file()) {
+    let (mut best, mut asked): (Option<(Program, (u32, u32))>, _) = (None, BTreeSet::new());
+    // Folders may be one and the same: /bin is /usr/bin on most systems.
+    let mut is_another = |at: &PathBuf| std::fs::canonicalize(at).is_ok_and(|real| asked.insert(real));
+    for candidate in folders.map(|folder| folder.join(NAME)).filter(|at| at.is_file() && is_another(at)) {
         let Some((program, number)) = ask(&candidate, path).await else { continue };
         if best.as_ref().is_none_or(|(_, known)| number > *known) {
             best = Some((program, number));
@@ -105,8 +108,10 @@ mod tests {
         script(&at("one"), "echo 1.29.2");
         let (first, _) = ask(&at("one").join(NAME), "/bin").await.unwrap();
         assert_eq!((first.generation, first.version.as_str()), (Generation::First, "1.29.2"));
-        script(&at("new"), "echo v99.40.3");
-        let found = find(&path(&["one", "new", "old", "bad"]), &at("home")).await.unwrap();
+        std::os::unix::fs::symlink(at("new"), at("linked")).unwrap();
+        script(&at("new"), &format!("echo asked >> {}; echo v99.40.3", at("asked").display()));
+        let found = find(&path(&["one", "new", "linked", "old", "bad"]), &at("home")).await.unwrap();
+        assert_eq!(std::fs::read_to_string(at("asked")).unwrap(), "asked\n", "one folder under two names");
         assert_eq!((found.path, found.version.as_str()), (at("new").join(NAME), "99.40.3"));
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::command::{self, Run, Surroundings};
@@ -41,27 +42,34 @@ pub struct RealCompose {
     root: PathBuf,
     around: Surroundings,
     engine: Engine,
-    program: Option<Program>,
+    /// The program, when it is not looked for.
+    given: Option<PathBuf>,
+    /// Looked for when it is first needed: a program in Python takes a second to say its version.
+    program: OnceCell<Program>,
 }
 
 impl RealCompose {
-    /// Looks for the program, and says which one there is.
-    pub async fn find(config: &ComposeConfig) -> Self {
-        let found = match &config.program {
-            Some(path) => program::ask(path, &config.path).await.map(|(program, _)| program),
-            None => program::find(&config.path, &config.home).await,
-        };
-        match &found {
-            Some(found) => tracing::info!(path = %found.path.display(), version = found.version, "Compose was found"),
-            None => tracing::info!("there is no Compose on this host; stacks are refused"),
-        }
+    /// The Compose of this host, whichever there is.
+    #[must_use]
+    pub fn new(config: &ComposeConfig) -> Self {
         let docker = format!("unix://{}", config.socket.display());
         let around = Surroundings { path: config.path.clone(), home: config.home.clone(), docker };
-        Self { root: config.root.clone(), around, engine: Engine::new(config.socket.clone()), program: found }
+        let engine = Engine::new(config.socket.clone());
+        Self { root: config.root.clone(), around, engine, given: config.program.clone(), program: OnceCell::new() }
     }
 
-    fn ready(&self, project: &Project) -> Result<(&Program, PathBuf), ComposeError> {
-        let program = self.program.as_ref().ok_or(ComposeError::NoProgram)?;
+    async fn find(&self) -> Result<Program, ComposeError> {
+        let found = match &self.given {
+            Some(path) => program::ask(path, &self.around.path).await.map(|(program, _)| program),
+            None => program::find(&self.around.path, &self.around.home).await,
+        };
+        let found = found.ok_or(ComposeError::NoProgram)?;
+        tracing::info!(path = %found.path.display(), version = found.version, "Compose was found");
+        Ok(found)
+    }
+
+    async fn ready(&self, project: &Project) -> Result<(&Program, PathBuf), ComposeError> {
+        let program = self.program.get_or_try_init(|| self.find()).await?;
         command::checked(project)?;
         Ok((program, folder::of(&self.root, &project.name)?))
     }
@@ -83,12 +91,12 @@ impl RealCompose {
 
 #[async_trait]
 impl Compose for RealCompose {
-    fn program(&self) -> Option<&Program> {
-        self.program.as_ref()
+    async fn program(&self) -> Option<&Program> {
+        self.program.get_or_try_init(|| self.find()).await.ok()
     }
 
     async fn judge(&self, project: &Project) -> Result<(), ComposeError> {
-        let (program, _) = self.ready(project)?;
+        let (program, _) = self.ready(project).await?;
         // Apart from what is brought up from: nothing of that is touched, not even by an engine that dies here.
         let judged = self.root.join(format!("{}{JUDGED}", project.name));
         let mut lock = lock::take(&self.root, &format!("{}{JUDGED}", project.name), WAIT_FOR_ANOTHER).await?;
@@ -105,7 +113,7 @@ impl Compose for RealCompose {
     }
 
     async fn up(&self, project: &Project, deadline: Duration, cancel: &CancellationToken) -> Result<(), ComposeError> {
-        let (program, folder) = self.ready(project)?;
+        let (program, folder) = self.ready(project).await?;
         let mut lock = self.locked(&project.name).await?;
         put(&folder, project).await?;
         let arguments: &[&str] = match project.anew {
@@ -130,7 +138,7 @@ impl Compose for RealCompose {
     }
 
     async fn down(&self, project: &Project, volumes: Volumes, deadline: Duration) -> Result<(), ComposeError> {
-        let (program, folder) = self.ready(project)?;
+        let (program, folder) = self.ready(project).await?;
         let mut lock = self.locked(&project.name).await?;
         put(&folder, project).await?;
         let arguments: &[&str] = match volumes {

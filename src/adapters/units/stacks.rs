@@ -246,7 +246,7 @@ impl StackUnits {
         let name = project(note);
         let compose = self.stacks.compose();
         // What nobody brought up need not go.
-        if compose.program().is_none() && self.rows(name).await?.is_empty() {
+        if compose.program().await.is_none() && self.rows(name).await?.is_empty() {
             return Ok(());
         }
         let (_, project) = self.project(note).await?;
