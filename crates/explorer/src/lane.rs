@@ -160,9 +160,9 @@ impl Scene {
             }
             Effect::Resolve(id) => Sending::Resolve(id),
             Effect::Create(unit) => {
-                let Some(planned) = self.work.plan_of(unit).and_then(|plan| plan.unit(unit)) else { return Ok(()) };
-                let (address, folder) =
-                    (planned.address, self.work.plan_of(unit).is_some_and(|plan| plan.template.serves_files()));
+                let Some(plan) = self.work.plan_of(unit) else { return Ok(()) };
+                let Some(address) = plan.unit(unit).map(|planned| planned.address) else { return Ok(()) };
+                let folder = plan.template.serves_files();
                 Sending::Request(Request::Create(Create { workload: WORKLOAD, unit, position: HEAD, address, folder }))
             }
             Effect::Start(unit, id) => {
